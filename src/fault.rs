@@ -1,0 +1,74 @@
+//! What was refused, what we were doing to what, whether waiting can help, the remedy.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What the machine refused.
+///
+/// `Display` says what was being done; the cause stands in `because`, and what a
+/// person can do about it in `remedy`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fault {
+    /// An infinitive with its object: `start writ-web.service`.
+    pub doing: String,
+    /// The machine's own words.
+    pub because: String,
+    pub retry: Retry,
+    /// How a person mends it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub remedy: Option<String>,
+    /// What the machine showed: journal lines of the unit, the last probe's answer.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub evidence: Vec<String>,
+}
+
+/// When trying again makes sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Retry {
+    /// After a pause: the network, a cache, a full disk, a busy daemon. Never a
+    /// reason to roll back.
+    Soon,
+    /// Not before the branch moves: the generation itself is at fault.
+    NextCommit,
+}
+
+impl Fault {
+    /// A fault that time or a person may mend while the generation stays as it is.
+    pub fn wait(doing: impl Into<String>, because: impl fmt::Display) -> Self {
+        Self::new(Retry::Soon, doing.into(), because.to_string())
+    }
+
+    /// A fault of the generation itself.
+    pub fn refuse(doing: impl Into<String>, because: impl fmt::Display) -> Self {
+        Self::new(Retry::NextCommit, doing.into(), because.to_string())
+    }
+
+    fn new(retry: Retry, doing: String, because: String) -> Self {
+        Self { doing, because, retry, remedy: None, evidence: Vec::new() }
+    }
+
+    /// Says how a person mends it.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// Adds what the machine showed.
+    #[must_use]
+    pub fn evidence(mut self, lines: impl IntoIterator<Item = String>) -> Self {
+        self.evidence.extend(lines);
+        self
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "could not {}: {}", self.doing, self.because)
+    }
+}
+
+impl std::error::Error for Fault {}

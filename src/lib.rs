@@ -1,0 +1,21 @@
+//! Deploys Nix-built services to hosts from a signed git branch.
+//!
+//! ```text
+//! source ──▶ Candidate ──trust──▶ VerifiedCommit ──manifest──▶ Manifest ──▶ Desired (this host)
+//!                                                                             │
+//!                     world ──observe──▶ Observed ─────────────────────▶ plan ──▶ Plan
+//!                       ▲                                                         │
+//!                       └──────────────── converge, journalled in the ledger ◀────┘
+//! ```
+//!
+//! Everything above the lower arrow is a function from values to values: no I/O,
+//! no async, no clock (`now` is an argument).
+
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
+pub mod fault;
+pub mod manifest;
+pub mod names;
+pub mod plan;
+pub mod trust;
+pub mod world;

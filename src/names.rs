@@ -1,0 +1,311 @@
+//! The nouns: names that are valid once they exist.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Declares a string newtype whose only constructor checks its rule.
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $valid:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadName;
+
+            fn from_str(text: &str) -> Result<Self, BadName> {
+                let valid: fn(&str) -> bool = $valid;
+                if valid(text) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(BadName { what: $what, text: text.to_owned() })
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = BadName;
+
+            fn try_from(text: String) -> Result<Self, BadName> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    };
+}
+
+name!(
+    /// The full name of an object in the commit graph: 40 (SHA-1) or 64
+    /// (SHA-256) lowercase hexadecimal digits.
+    CommitId, "full commit id (40 or 64 lowercase hex digits)",
+    |s| matches!(s.len(), 40 | 64) && is_lower_hex(s)
+);
+name!(
+    /// A machine, as the manifest and its own agent's config name it.
+    HostName, "host name (lowercase letters, digits and `-`, at most 48 characters, a letter first)",
+    is_plain_name
+);
+name!(
+    /// A tag that groups hosts.
+    Tag, "tag (lowercase letters, digits and `-`, at most 48 characters, a letter first)",
+    is_plain_name
+);
+name!(
+    /// A service or profile of the manifest.
+    ServiceName, "service name (lowercase letters, digits and `-`, at most 48 characters, a letter first)",
+    is_plain_name
+);
+name!(
+    /// A path directly below `/nix/store`: 32 characters of nix's base 32, a
+    /// dash, and a name (nix, `src/libstore/path.cc`).
+    StorePath, "store path (/nix/store/<32 characters of nix base 32>-<name>)",
+    is_store_path
+);
+name!(
+    /// A systemd unit with its type suffix.
+    UnitName, "unit name", is_unit_name
+);
+name!(
+    /// A DNS name that Caddy serves, lowercase, without a trailing dot.
+    Domain, "domain name", is_domain
+);
+name!(
+    /// A user or group of the host (useradd's portable rule).
+    AccountName, "user or group name",
+    |s| {
+        (1..=31).contains(&s.len())
+            && s.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+            && s.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b == b'_')
+    }
+);
+name!(
+    /// The name of an environment variable.
+    EnvName, "environment variable name ([A-Za-z_][A-Za-z0-9_]*)",
+    |s| {
+        s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            && s.bytes().next().is_some_and(|b| !b.is_ascii_digit())
+    }
+);
+name!(
+    /// An absolute path with no `.`, `..`, empty component or control character.
+    AbsolutePath, "absolute path without `.`, `..` or control characters", is_absolute_path
+);
+name!(
+    /// The digest of a whole closure: `sha256:` and 64 lowercase hex digits.
+    ClosureDigest, "closure digest (sha256:<64 lowercase hex digits>)",
+    |s| s.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && is_lower_hex(hex))
+);
+name!(
+    /// An OpenSSH key fingerprint as `ssh-keygen -l` prints it.
+    Fingerprint, "key fingerprint (SHA256:<43 characters of base64>)",
+    |s| s.strip_prefix("SHA256:").is_some_and(|b| {
+        b.len() == 43 && b.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
+    })
+);
+name!(
+    /// A branch, without `refs/heads/`.
+    BranchName, "branch name", is_branch
+);
+name!(
+    /// A principal of `.writ/policy.toml` and `.writ/allowed_signers`.
+    Principal, "principal (letters, digits and `._@+-`)",
+    |s| {
+        (1..=128).contains(&s.len())
+            && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@+-".contains(&b))
+            && !s.starts_with('-')
+    }
+);
+name!(
+    /// Text that reaches a unit, an environment or a route as exactly its
+    /// characters: any UTF-8 without control characters.
+    Literal, "value without control characters", |s| !s.chars().any(char::is_control)
+);
+
+fn is_lower_hex(text: &str) -> bool {
+    text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn is_plain_name(text: &str) -> bool {
+    text.len() <= 48
+        && text.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+fn is_store_path(text: &str) -> bool {
+    const BASE32: &[u8] = b"0123456789abcdfghijklmnpqrsvwxyz";
+    let Some((hash, name)) = text.strip_prefix("/nix/store/").and_then(|n| n.split_at_checked(32))
+    else {
+        return false;
+    };
+    let Some(name) = name.strip_prefix('-') else { return false };
+    hash.bytes().all(|b| BASE32.contains(&b))
+        && (1..=211).contains(&name.len())
+        && !name.starts_with('.')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-._?=".contains(&b))
+}
+
+fn is_unit_name(text: &str) -> bool {
+    text.len() <= 255
+        && text.rsplit_once('.').is_some_and(|(stem, suffix)| {
+            !stem.is_empty()
+                && ["service", "timer", "socket", "target", "slice", "mount", "path"]
+                    .contains(&suffix)
+        })
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b":-_.\\@".contains(&b))
+}
+
+fn is_domain(text: &str) -> bool {
+    text.len() <= 253
+        && text.split('.').all(|label| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        })
+}
+
+fn is_absolute_path(text: &str) -> bool {
+    text == "/"
+        || (text.len() <= 4096
+            && !text.chars().any(char::is_control)
+            && text
+                .strip_prefix('/')
+                .is_some_and(|rest| rest.split('/').all(|part| !["", ".", ".."].contains(&part))))
+}
+
+/// The rules of `git check-ref-format --branch`.
+fn is_branch(text: &str) -> bool {
+    let part_ok =
+        |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
+    (1..=200).contains(&text.len())
+        && text.split('/').all(part_ok)
+        && !text.starts_with('-')
+        && !text.ends_with('.')
+        && !text.contains("..")
+        && !text.contains("@{")
+        && text != "@"
+        && !text.chars().any(|c| c.is_control() || " ~^:?*[\\".contains(c))
+}
+
+impl CommitId {
+    /// The first ten digits, for a person.
+    pub fn short(&self) -> &str {
+        &self.0[..10]
+    }
+}
+
+impl StorePath {
+    /// What follows the hash: the package's name and version.
+    pub fn label(&self) -> &str {
+        &self.0["/nix/store/".len() + 33..]
+    }
+
+    /// The 32 characters of nix base 32.
+    pub fn hash(&self) -> &str {
+        &self.0["/nix/store/".len()..][..32]
+    }
+}
+
+impl ServiceName {
+    /// The service's unit: always `writ-<name>.service`, so that no manifest can
+    /// shadow a unit of the system.
+    pub fn unit(&self) -> UnitName {
+        UnitName(format!("writ-{}.service", self.0))
+    }
+
+    /// The timer of a service that is a scheduled job.
+    pub fn timer(&self) -> UnitName {
+        UnitName(format!("writ-{}.timer", self.0))
+    }
+}
+
+impl UnitName {
+    /// The service that this unit belongs to, where the unit is one of ours.
+    pub fn service(&self) -> Option<ServiceName> {
+        let stem = self.0.strip_prefix("writ-")?;
+        let stem = stem.strip_suffix(".service").or_else(|| stem.strip_suffix(".timer"))?;
+        stem.parse().ok()
+    }
+}
+
+/// Text that is not a name of the kind it was given for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadName {
+    what: &'static str,
+    text: String,
+}
+
+impl BadName {
+    /// What a valid name looks like.
+    pub fn what(&self) -> &'static str {
+        self.what
+    }
+}
+
+impl fmt::Display for BadName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not a {}", self.text, self.what)
+    }
+}
+
+impl std::error::Error for BadName {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_path_has_thirty_two_characters_of_nix_base_32() {
+        let good = format!("/nix/store/{}-web-1.0", "0".repeat(32));
+        assert!(good.parse::<StorePath>().is_ok());
+        for bad in [
+            "/nix/store/abc123-web",
+            &format!("/nix/store/{}-web", "e".repeat(32)),
+            &format!("/nix/store/{}-web/bin", "0".repeat(32)),
+            &format!("/nix/store/{}", "0".repeat(32)),
+            &format!("/nix/store/{}-..", "0".repeat(32)),
+        ] {
+            assert!(bad.parse::<StorePath>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_unit_of_ours_names_its_service() {
+        let name: ServiceName = "web".parse().unwrap();
+        assert_eq!(name.unit().service(), Some(name.clone()));
+        assert_eq!(name.timer().service(), Some(name));
+        assert_eq!("sshd.service".parse::<UnitName>().unwrap().service(), None);
+    }
+
+    #[test]
+    fn names_refuse_what_could_mean_something_else() {
+        assert!("Web".parse::<ServiceName>().is_err());
+        assert!("-web".parse::<ServiceName>().is_err());
+        assert!("a..b".parse::<BranchName>().is_err());
+        assert!("--upload-pack=x".parse::<BranchName>().is_err());
+        assert!("/var/../etc".parse::<AbsolutePath>().is_err());
+        assert!("line\nbreak".parse::<Literal>().is_err());
+        assert!("{host}.example.com".parse::<Domain>().is_err());
+    }
+}

@@ -1,0 +1,4 @@
+//! Decides what to do, and does nothing else.
+pub mod observed;
+pub mod routes;
+pub mod unit;

@@ -1,0 +1,77 @@
+//! What a round found on the host, and what a commit is taken to look like once applied.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::names::{AbsolutePath, AccountName, ServiceName, StorePath, UnitName};
+
+/// A snapshot of the parts of the host this program manages.
+///
+/// It may be stale by the time a plan made from it runs, so each step states
+/// what it expects to find.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observed {
+    pub store: ObservedStore,
+    pub units: BTreeMap<UnitName, ObservedUnit>,
+    pub routes: ObservedRoutes,
+    pub unknown_accounts: BTreeSet<AccountName>,
+    pub missing_files: BTreeSet<AbsolutePath>,
+}
+
+/// The profiles below `/nix/var/nix/profiles/writ`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObservedStore {
+    /// What each service's profile points at.
+    pub current: BTreeMap<ServiceName, StorePath>,
+    /// Every path that a version of any profile keeps alive, so that nothing has
+    /// to be fetched to go there.
+    pub rooted: BTreeSet<StorePath>,
+}
+
+/// One unit of ours: its file, and what systemd makes of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObservedUnit {
+    pub file: Option<String>,
+    pub state: UnitState,
+}
+
+/// systemd's ActiveState, as far as this program tells states apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnitState {
+    /// Not loaded, or loaded and not running.
+    #[default]
+    Inactive,
+    Activating,
+    Active,
+    Reloading,
+    Deactivating,
+    Failed,
+}
+
+/// Caddy's configuration at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ObservedRoutes {
+    Up { etag: String, config: Value },
+    Down { because: String },
+}
+
+/// How a unit is doing while its health is watched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pulse {
+    pub state: UnitState,
+    /// systemd's InvocationID: another one means that the process was started
+    /// again in between.
+    pub invocation: String,
+    /// systemd's Result where it is not `success`, with the exit status: `exit-code, status 3`.
+    pub failure: Option<String>,
+    pub main_pid: Option<u32>,
+}
+
+impl Default for ObservedRoutes {
+    fn default() -> Self {
+        Self::Up { etag: String::new(), config: Value::Null }
+    }
+}

@@ -1,0 +1,181 @@
+//! Who may change this host.
+//!
+//! A [`VerifiedCommit`] is the only evidence of trust in the program. Its fields
+//! are private, it is neither `Default` nor `Deserialize`, and [`verify`] and
+//! [`recall`] are its only constructors, so its origin is found by searching for
+//! those names.
+//!
+//! ```compile_fail,E0451
+//! # fn forge(mut good: writ::trust::VerifiedCommit, id: writ::names::CommitId) {
+//! let forged = writ::trust::VerifiedCommit { id, ..good };
+//! # }
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::{CommitId, Fingerprint, Principal};
+
+/// Where objects are read from. Nothing about what it returns is believed but
+/// that the bytes hash to the id.
+pub trait Objects {
+    /// The object's kind and bytes; `None` where it does not exist.
+    ///
+    /// # Errors
+    /// The object exists and cannot be used: larger than `limit` bytes (looked up
+    /// before it is read), damaged, or not the bytes of its id.
+    fn find(&self, id: &CommitId, limit: u64) -> Result<Option<(Kind, Vec<u8>)>, Unreadable>;
+}
+
+/// The kinds of git object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Commit,
+    Tree,
+    Blob,
+    Tag,
+}
+
+/// An object that exists and cannot be used.
+#[derive(Debug)]
+pub struct Unreadable(pub String);
+
+/// What the host's root-owned config pins; never read from git.
+#[derive(Clone, Debug)]
+pub struct Pins {
+    /// `channel` of every policy must equal this: `<repository id>:<branch>`.
+    pub channel: String,
+    pub introduction: CommitId,
+    /// The key that signed the introduction.
+    pub introducer: Fingerprint,
+    /// The new head must be this commit or a descendant.
+    pub minimum: Option<CommitId>,
+}
+
+/// The last accepted commit: its id, and the SHA-256 of its payload without the
+/// signature, so that a re-signed twin of it continues the same history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Anchor {
+    pub commit: CommitId,
+    /// 64 lowercase hex digits.
+    pub payload: String,
+}
+
+/// A commit that this host may act on, with the files of its `manifests/`.
+#[derive(Clone, Debug)]
+pub struct VerifiedCommit {
+    inner: Arc<Verified>,
+}
+
+#[derive(Debug)]
+struct Verified {
+    anchor: Anchor,
+    principal: Principal,
+    key: Fingerprint,
+    author: String,
+    committed: i64,
+    message: String,
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+/// Why a commit is not obeyed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refusal {
+    pub commit: CommitId,
+    /// The rule by its short name in docs/trust.md: `G3`.
+    pub rule: String,
+    pub reason: Reason,
+    /// What exactly was found.
+    pub because: String,
+    /// How to mend it.
+    pub remedy: String,
+}
+
+/// The stable, machine-readable reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    Unsigned,
+    BadSignature,
+    UnknownKey,
+    NotAuthorized,
+    PathDenied,
+    Threshold,
+    Rollback,
+    ForeignRoot,
+    Malformed,
+    MissingObject,
+    TooLarge,
+    PolicyMalformed,
+    Channel,
+    Clock,
+    Expired,
+    Revoked,
+    Stale,
+    Equivocation,
+    Unsupported,
+}
+
+impl VerifiedCommit {
+    pub fn id(&self) -> &CommitId {
+        &self.inner.anchor.commit
+    }
+
+    /// What the host remembers of this commit once it is accepted.
+    pub fn anchor(&self) -> &Anchor {
+        &self.inner.anchor
+    }
+
+    /// Who signed it.
+    pub fn principal(&self) -> &Principal {
+        &self.inner.principal
+    }
+
+    pub fn key(&self) -> &Fingerprint {
+        &self.inner.key
+    }
+
+    /// The author's line as written; it authorises nothing.
+    pub fn author(&self) -> &str {
+        &self.inner.author
+    }
+
+    /// Committer time in seconds since 1970.
+    pub fn committed(&self) -> i64 {
+        self.inner.committed
+    }
+
+    pub fn message(&self) -> &str {
+        &self.inner.message
+    }
+
+    /// The files below `manifests/`, by path from the repository's root.
+    pub fn files(&self) -> &BTreeMap<String, Vec<u8>> {
+        &self.inner.files
+    }
+}
+
+impl fmt::Display for VerifiedCommit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} signed by {}", self.id().short(), self.principal())
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "commit {} is refused by rule {}: {}",
+            self.commit.short(),
+            self.rule,
+            self.because
+        )
+    }
+}
+
+impl std::error::Error for Refusal {}

@@ -1,0 +1,152 @@
+//! The machine behind few verbs, one adapter a file; adapters never know each other.
+//!
+//! Each trait has one real implementation and one strict fake in `tests/world`,
+//! and both keep the same contract (`tests/contract`). A verb is safe to repeat:
+//! where the world is already as asked, it changes nothing and succeeds, unless
+//! it was told what to expect and found something else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::fault::Fault;
+use crate::manifest::service::{Artifact, Check};
+use crate::names::{AbsolutePath, AccountName, ServiceName, StorePath, UnitName};
+use crate::plan::observed::{ObservedRoutes, ObservedStore, ObservedUnit, Pulse};
+
+/// The seams, bundled so that a function takes one parameter for all of them.
+pub trait World: Sync {
+    type Store: Store;
+    type Units: Units;
+    type Routes: Routes;
+    type Probes: Probes;
+    type Facts: Facts;
+
+    fn store(&self) -> &Self::Store;
+    fn units(&self) -> &Self::Units;
+    fn routes(&self) -> &Self::Routes;
+    fn probes(&self) -> &Self::Probes;
+    fn facts(&self) -> &Self::Facts;
+}
+
+/// The Nix store and one nix profile per service.
+pub trait Store: Sync {
+    /// Reads the profiles; starts no nix process.
+    fn observe(&self) -> impl Future<Output = Result<ObservedStore, Fault>> + Send;
+
+    /// Realises closures from the host's binary caches, never by building, and
+    /// holds a garbage-collector root on each until [`Store::release`].
+    ///
+    /// All or nothing: it returns `Ok` only once every closure is complete.
+    fn fetch(&self, closures: &[Artifact]) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Points the profile of `service` at `to`, keeping earlier versions for the
+    /// way back; fails where it no longer points at `from`.
+    fn switch(
+        &self,
+        service: &ServiceName,
+        from: Option<&StorePath>,
+        to: &StorePath,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Removes the profile of a service that is gone, with all its versions;
+    /// fails where it no longer points at `from`.
+    fn retire(
+        &self,
+        service: &ServiceName,
+        from: &StorePath,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Drops the roots of [`Store::fetch`] and all but the last five versions of
+    /// each profile, the current one always kept.
+    fn release(&self) -> impl Future<Output = Result<(), Fault>> + Send;
+}
+
+/// The units systemd runs for this program (`writ-*.service`, `writ-*.timer`).
+pub trait Units: Sync {
+    /// Our unit files and what systemd has loaded of ours: one D-Bus call.
+    fn observe(
+        &self,
+    ) -> impl Future<Output = Result<BTreeMap<UnitName, ObservedUnit>, Fault>> + Send;
+
+    /// Writes a unit file; fails where the file is not `expect` (`None`: absent).
+    fn write(
+        &self,
+        unit: &UnitName,
+        expect: Option<&str>,
+        text: &str,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Removes a unit file; fails where it is neither `expect` nor gone.
+    fn remove(
+        &self,
+        unit: &UnitName,
+        expect: &str,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Starts a unit and waits for its job, first making sure that systemd will
+    /// run what is on disk for `files` (the unit itself and those it triggers).
+    ///
+    /// A unit whose process fails at once is `Retry::NextCommit`.
+    fn start(
+        &self,
+        unit: &UnitName,
+        files: &[UnitName],
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Stops a unit, waits for its job and forgets a failed state, so that
+    /// systemd unloads it.
+    fn stop(&self, unit: &UnitName) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Has a running unit take its new file and settings in, and waits.
+    fn reload(&self, unit: &UnitName) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// How units are doing right now.
+    fn pulse(
+        &self,
+        units: &[UnitName],
+    ) -> impl Future<Output = Result<BTreeMap<UnitName, Pulse>, Fault>> + Send;
+
+    /// The unit's last journal lines, oldest first; empty where there are none.
+    fn journal(&self, unit: &UnitName, lines: usize) -> impl Future<Output = Vec<String>> + Send;
+}
+
+/// Caddy's configuration.
+pub trait Routes: Sync {
+    /// The whole configuration and its ETag. A Caddy that cannot be reached is
+    /// `ObservedRoutes::Down`, not a fault.
+    fn observe(&self) -> impl Future<Output = ObservedRoutes> + Send;
+
+    /// Replaces the whole configuration in one change; fails with `Retry::Soon`
+    /// where it is no longer the one that `etag` names.
+    fn apply(&self, etag: &str, config: &Value) -> impl Future<Output = Result<(), Fault>> + Send;
+}
+
+/// Questions asked of a running service.
+pub trait Probes: Sync {
+    /// Asks once; `Err` says what came back instead (status, body, refusal).
+    fn ask(
+        &self,
+        service: &ServiceName,
+        check: &Check,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<(), String>> + Send;
+}
+
+/// What a manifest takes for granted on a host.
+pub trait Facts: Sync {
+    /// Those of `users` and `groups` that the host does not know.
+    fn unknown_accounts(
+        &self,
+        users: &BTreeSet<AccountName>,
+        groups: &BTreeSet<AccountName>,
+    ) -> impl Future<Output = Result<BTreeSet<AccountName>, Fault>> + Send;
+
+    /// Those of `files` that are not readable files.
+    fn missing_files(
+        &self,
+        files: &BTreeSet<AbsolutePath>,
+    ) -> impl Future<Output = Result<BTreeSet<AbsolutePath>, Fault>> + Send;
+}

@@ -1,0 +1,2 @@
+//! Scenes on real machines.
+fn main() {}
