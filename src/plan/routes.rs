@@ -1,1 +1,130 @@
 //! Writes services' routes into Caddy's configuration and leaves the rest of it alone.
+//!
+//! What is ours carries an `@id` that begins with `writ-`: routes of http servers
+//! (`writ-<service>-<n>`, and `writ-<service>-<n>-redirect` for `redirectFrom`),
+//! the servers made for them where nobody listens on the port (`writ-server-https`,
+//! `writ-server-http`), and one TLS policy (`writ-tls-internal`). Caddy strips
+//! `@id` before it loads a configuration and keeps it in what it shows
+//! (caddy `admin.go`, `RemoveMetaFields`).
+//!
+//! Our routes stand in front of foreign ones, longest path first, and end the
+//! handling of a request. So a foreign catch-all does not swallow them; a foreign
+//! route that names the same host and path is a [`RouteConflict`].
+
+mod conflict;
+mod literal;
+mod place;
+mod render;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::manifest::service::Service;
+pub use conflict::RouteConflict;
+use place::Port;
+use render::Rendered;
+pub use text::{Certificate, RouteLine, RouteText};
+
+/// Caddy's configuration as it should become.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Merged {
+    /// The whole configuration; `None` where nothing is to be changed.
+    pub config: Option<Value>,
+    /// What a person reads of the change, by `@id`; empty where nothing changes.
+    pub lines: Vec<RouteLine>,
+}
+
+/// The configuration `current` with exactly the routes of `services` as ours.
+///
+/// # Errors
+/// Every route that would shadow a foreign one or cannot be served beside it.
+pub fn merge<'a>(
+    current: &Value,
+    services: impl Iterator<Item = &'a Service>,
+) -> Result<Merged, Vec<RouteConflict>> {
+    let mut routes: Vec<Rendered> = services.flat_map(render::routes).collect();
+    routes.sort_by(Rendered::precedence);
+    let foreign = without_ours(current);
+    let conflicts = conflict::find(&foreign, &routes);
+    if !conflicts.is_empty() {
+        return Err(conflicts);
+    }
+    let wanted = tidy(with_ours(foreign, &routes), current);
+    let lines = text::difference(current, &wanted);
+    Ok(Merged { config: (wanted != *current).then_some(wanted), lines })
+}
+
+/// Our routes by `@id`, as Caddy has them.
+pub fn owned(current: &Value) -> BTreeMap<String, Value> {
+    place::servers(current)
+        .flat_map(|(_, server)| text::owned_in(server))
+        .map(|(id, route)| (id.to_owned(), route.clone()))
+        .collect()
+}
+
+/// Takes our routes and our policy out. Our servers stay, since somebody may have
+/// put something into them.
+fn without_ours(current: &Value) -> Value {
+    let mut config = current.clone();
+    for routes in place::route_lists_mut(&mut config) {
+        routes.retain(|route| place::owned_id(route).is_none());
+    }
+    if let Some(policies) = place::policies_mut(&mut config) {
+        policies.retain(|policy| place::owned_id(policy).is_none());
+    }
+    config
+}
+
+fn with_ours(mut config: Value, routes: &[Rendered]) -> Value {
+    for port in [Port::Https, Port::Http] {
+        let ours: Vec<&Rendered> = routes.iter().filter(|route| route.port == port).collect();
+        if !ours.is_empty() {
+            let shared = place::choose(&config, port).is_some_and(|server| server.mixed);
+            let routes = place::routes_for(&mut config, port);
+            routes.splice(0..0, ours.iter().map(|route| route.to_caddy(shared)));
+        }
+    }
+    let subjects = internal_subjects(&config, routes);
+    if !subjects.is_empty() {
+        let policy = json!({
+            "@id": place::INTERNAL_POLICY,
+            "subjects": subjects,
+            "issuers": [{ "module": "internal" }],
+        });
+        place::policies_or_new(&mut config).insert(0, policy);
+    }
+    config
+}
+
+/// The names that need Caddy's own authority and do not have it yet.
+fn internal_subjects(config: &Value, routes: &[Rendered]) -> BTreeSet<String> {
+    let mut subjects: BTreeSet<String> =
+        routes.iter().filter(|r| r.internal).flat_map(|r| r.hosts.iter().cloned()).collect();
+    subjects.retain(|name| place::policy_of(config, name).is_none());
+    subjects
+}
+
+/// Removes servers of ours without a route, and what is empty now and was not
+/// before, so that the last route to leave takes everything of ours with it.
+fn tidy(mut config: Value, before: &Value) -> Value {
+    place::drop_idle_servers(&mut config);
+    for (parent, key) in [
+        ("/apps/tls/automation", "policies"),
+        ("/apps/tls", "automation"),
+        ("/apps", "tls"),
+        ("/apps/http", "servers"),
+        ("/apps", "http"),
+        ("", "apps"),
+    ] {
+        let path = format!("{parent}/{key}");
+        if config.pointer(&path).is_some_and(place::is_empty)
+            && !before.pointer(&path).is_some_and(place::is_empty)
+            && let Some(parent) = config.pointer_mut(parent).and_then(Value::as_object_mut)
+        {
+            parent.shift_remove(key);
+        }
+    }
+    config
+}
