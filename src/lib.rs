@@ -17,5 +17,6 @@ pub mod fault;
 pub mod manifest;
 pub mod names;
 pub mod plan;
+pub mod source;
 pub mod trust;
 pub mod world;

@@ -11,6 +11,23 @@
 //! # }
 //! ```
 
+mod base64;
+mod breach;
+mod commit;
+mod files;
+mod glob;
+mod key;
+mod limits;
+mod mainline;
+mod object;
+mod policy;
+mod range;
+mod signers;
+mod sshsig;
+mod tree;
+mod verify;
+mod wire;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -41,7 +58,12 @@ pub enum Kind {
 
 /// An object that exists and cannot be used.
 #[derive(Debug)]
-pub struct Unreadable(pub String);
+pub enum Unreadable {
+    /// Its size in bytes is over the limit; it was not read.
+    TooLarge { size: u64 },
+    /// It cannot be decoded, or its bytes are not those of its id.
+    Damaged(String),
+}
 
 /// What the host's root-owned config pins; never read from git.
 #[derive(Clone, Debug)]
@@ -63,6 +85,12 @@ pub struct Anchor {
     pub commit: CommitId,
     /// 64 lowercase hex digits.
     pub payload: String,
+    /// The latest committer time of the commit and everything below it, in seconds
+    /// since 1970 (rule K1).
+    pub time: i64,
+    /// The introduction down to which the history was verified; below another one
+    /// the anchor still bars the way back, and vouches for nothing else.
+    pub introduction: CommitId,
 }
 
 /// A commit that this host may act on, with the files of its `manifests/`.
@@ -119,6 +147,52 @@ pub enum Reason {
     Stale,
     Equivocation,
     Unsupported,
+}
+
+/// Decides whether this host may act on `head`, which was fetched from anywhere.
+///
+/// Every commit between `anchor` (or, on a first start, the pinned introduction) and
+/// `head` is verified; what the anchor vouches for is not looked at again. `now` is
+/// this host's clock in seconds since 1970.
+///
+/// # Errors
+/// The first rule that a commit breaks, parents judged before their children.
+pub fn verify(
+    objects: &impl Objects,
+    pins: &Pins,
+    anchor: Option<&Anchor>,
+    head: &CommitId,
+    now: i64,
+) -> Result<VerifiedCommit, Refusal> {
+    verify::verify(objects, pins, anchor, head, now)
+}
+
+/// Gives the evidence for an earlier commit of the accepted history back, for a
+/// rollback: `id` must be on the mainline (first parents) of `anchor`. It is verified
+/// again from the introduction on, without the budgets for new commits, and under the
+/// revocations of the anchor's policy.
+///
+/// # Errors
+/// The first rule that a commit breaks, parents judged before their children.
+pub fn recall(
+    objects: &impl Objects,
+    pins: &Pins,
+    anchor: &Anchor,
+    id: &CommitId,
+    now: i64,
+) -> Result<VerifiedCommit, Refusal> {
+    verify::recall(objects, pins, anchor, id, now)
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Commit => "commit",
+            Self::Tree => "tree",
+            Self::Blob => "file",
+            Self::Tag => "tag",
+        })
+    }
 }
 
 impl VerifiedCommit {

@@ -1,0 +1,3 @@
+//! Where commits come from, and where their objects lie on this host.
+
+pub mod repo;

@@ -1,0 +1,294 @@
+//! The host's own copy of the deploy repository: packs in, verified bytes out.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use gix::odb::pack::bundle::write;
+use gix::{ObjectId, hash, objs, open};
+
+use crate::fault::Fault;
+use crate::names::CommitId;
+use crate::trust::{Kind, Objects, Unreadable};
+
+/// How a repository names its objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectFormat {
+    Sha1,
+    Sha256,
+}
+
+impl ObjectFormat {
+    /// The format that an id of this length belongs to.
+    pub fn of(id: &CommitId) -> Self {
+        if id.as_str().len() == 40 { Self::Sha1 } else { Self::Sha256 }
+    }
+
+    fn hash(self) -> hash::Kind {
+        match self {
+            Self::Sha1 => hash::Kind::Sha1,
+            Self::Sha256 => hash::Kind::Sha256,
+        }
+    }
+}
+
+/// A bare repository that nobody but this program writes.
+pub struct Repository {
+    repo: gix::Repository,
+}
+
+/// A pack whose objects are in the repository and judged by nobody yet.
+#[derive(Debug)]
+#[must_use = "a refused pack is discarded"]
+pub struct ImportedPack {
+    /// The pack and its index; none where the pack was empty or there before.
+    files: Vec<PathBuf>,
+    objects: u32,
+}
+
+/// The largest object that is decoded, in bytes (rule O5 of docs/trust.md).
+const OBJECT: u64 = 16 << 20;
+/// Packs that one open repository can hold; each fetch adds one.
+const PACKS: u16 = 4096;
+/// What would make objects come from elsewhere, or history end early (rule O4).
+const FORBIDDEN: [(&str, &str); 6] = [
+    ("shallow", "it is shallow"),
+    ("info/grafts", "it has grafts"),
+    ("objects/info/alternates", "it has alternates"),
+    ("objects/info/http-alternates", "it has alternates"),
+    ("refs/replace", "it has replace refs"),
+    ("commondir", "it is a linked worktree"),
+];
+
+impl Repository {
+    /// Makes an empty bare repository at `path`, which must not exist or be empty;
+    /// its parent folder must exist.
+    ///
+    /// # Errors
+    /// The folder cannot be made, or something lies in it.
+    pub fn create(path: &Path, format: ObjectFormat) -> Result<Self, Fault> {
+        let options =
+            gix::create::Options { object_hash: Some(format.hash()), ..Default::default() };
+        gix::create::into(path, gix::create::Kind::Bare, options)
+            .map_err(|error| Fault::wait(doing("create", path), chain(&error)))?;
+        Self::open(path)
+    }
+
+    /// Opens the repository at `path`, and nothing but it: no configuration of the
+    /// system or the user, no environment, no replaced objects, no commit-graph.
+    ///
+    /// # Errors
+    /// It is not a repository, or its objects could come from elsewhere (rule O4).
+    pub fn open(path: &Path) -> Result<Self, Fault> {
+        let repo = options().open(path).map_err(|error| {
+            Fault::wait(doing("open", path), chain(&error)).remedy(
+                "move the folder away; it is fetched again, and the accepted commit is kept elsewhere",
+            )
+        })?;
+        let repo = repo.to_thread_local();
+        if let Some(why) =
+            forbidden(repo.git_dir()).map_err(|error| Fault::wait(doing("open", path), error))?
+        {
+            return Err(Fault::wait(doing("open", path), why).remedy(
+                "find out who changed this folder, then move it away; it is fetched again",
+            ));
+        }
+        Ok(Self { repo })
+    }
+
+    pub fn format(&self) -> ObjectFormat {
+        match self.repo.object_hash() {
+            hash::Kind::Sha256 => ObjectFormat::Sha256,
+            _ => ObjectFormat::Sha1,
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.repo.git_dir()
+    }
+
+    /// Whether an object is here; damaged or not, it is not read.
+    pub fn contains(&self, id: &CommitId) -> bool {
+        self.object_id(id).is_some_and(|id| self.repo.has_object(id))
+    }
+
+    /// How many packs there are. Each import adds one, and a repository that holds
+    /// thousands is better fetched anew.
+    ///
+    /// # Errors
+    /// The folder of packs cannot be listed.
+    pub fn pack_count(&self) -> Result<usize, Fault> {
+        let folder = self.pack_folder();
+        let failed = |error: io::Error| Fault::wait(doing("list", &folder), error);
+        let mut count = 0;
+        for entry in fs::read_dir(&folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            count += usize::from(path.extension().is_some_and(|e| e == "pack"));
+        }
+        Ok(count)
+    }
+
+    /// Adds the objects of a pack (version 2; thin packs are completed from here), and
+    /// returns once they are on disk. They can be found at once; whether anybody may
+    /// act on them is for [`crate::trust::verify`] to say.
+    ///
+    /// # Errors
+    /// The pack is damaged, incomplete or asks for too much memory; nothing is kept.
+    pub fn import_pack(&self, pack: &mut dyn BufRead) -> Result<ImportedPack, Fault> {
+        let folder = self.pack_folder();
+        let failed = |error: String| Fault::wait("import a pack of git objects", error);
+        let outcome = gix::odb::pack::Bundle::write_to_directory(
+            pack,
+            Some(&folder),
+            &mut gix::progress::Discard,
+            &AtomicBool::new(false),
+            Some(self.repo.objects.clone()),
+            self.repo.object_hash(),
+            write::Options {
+                thread_limit: Some(1),
+                alloc_limit_bytes: usize::try_from(OBJECT).ok(),
+                ..write::Options::default()
+            },
+        )
+        .map_err(|error| failed(chain(&error)))?;
+        let objects = outcome.index.num_objects;
+        // Without a `.keep` file gix has found the same pack here: it is not ours to discard.
+        let Some(keep) = outcome.keep_path else {
+            return Ok(ImportedPack { files: Vec::new(), objects });
+        };
+        let files: Vec<PathBuf> = outcome.index_path.into_iter().chain(outcome.data_path).collect();
+        let imported = ImportedPack { files, objects };
+        match settle(&imported.files, &keep, &folder) {
+            Ok(()) => Ok(imported),
+            Err(error) => {
+                // What could not be made durable goes again; the first error is the one to tell.
+                drop(imported.discard());
+                Err(failed(error.to_string()))
+            }
+        }
+    }
+
+    fn pack_folder(&self) -> PathBuf {
+        self.repo.common_dir().join("objects/pack")
+    }
+
+    fn object_id(&self, id: &CommitId) -> Option<ObjectId> {
+        let id = ObjectId::from_hex(id.as_str().as_bytes()).ok()?;
+        (id.kind() == self.repo.object_hash()).then_some(id)
+    }
+}
+
+impl ImportedPack {
+    /// How many objects the pack holds, with the bases a thin one was completed with.
+    pub fn objects(&self) -> u32 {
+        self.objects
+    }
+
+    /// Deletes the pack again; one that was there before it was imported stays.
+    ///
+    /// # Errors
+    /// A file cannot be deleted. What is left harms nobody: it is judged again
+    /// whenever it is met.
+    pub fn discard(self) -> Result<(), Fault> {
+        for file in &self.files {
+            match fs::remove_file(file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Fault::wait(doing("delete", file), error));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Objects for Repository {
+    fn find(&self, id: &CommitId, limit: u64) -> Result<Option<(Kind, Vec<u8>)>, Unreadable> {
+        let Some(oid) = self.object_id(id) else { return Ok(None) };
+        let damaged = |error: gix::Error| Unreadable::Damaged(chain(&error));
+        let Some(header) = self.repo.try_find_header(oid).map_err(damaged)? else {
+            return Ok(None);
+        };
+        if header.size() > limit.min(OBJECT) {
+            return Err(Unreadable::TooLarge { size: header.size() });
+        }
+        let Some(object) = self.repo.try_find_object(oid).map_err(damaged)? else {
+            return Ok(None);
+        };
+        let object = object.detach();
+        let hashed = objs::compute_hash(oid.kind(), object.kind, &object.data).map_err(damaged)?;
+        if hashed != oid {
+            return Err(Unreadable::Damaged(format!("its bytes are those of {hashed}")));
+        }
+        Ok(Some((kind(object.kind), object.data)))
+    }
+}
+
+fn kind(kind: objs::Kind) -> Kind {
+    match kind {
+        objs::Kind::Commit => Kind::Commit,
+        objs::Kind::Tree => Kind::Tree,
+        objs::Kind::Blob => Kind::Blob,
+        objs::Kind::Tag => Kind::Tag,
+    }
+}
+
+fn options() -> open::Options {
+    open::Options::isolated()
+        .open_path_as_is(true)
+        .strict_config(true)
+        .bail_if_untrusted(true)
+        .object_store_slots(gix::odb::store::init::Slots::Given(PACKS))
+        .config_overrides([
+            "core.commitGraph=false".to_owned(),
+            "core.multiPackIndex=false".to_owned(),
+            "core.useReplaceRefs=false".to_owned(),
+            format!("gitoxide.objects.allocLimit={OBJECT}"),
+        ])
+}
+
+/// Why the repository in `git_dir` may not be believed, by rule O4.
+fn forbidden(git_dir: &Path) -> io::Result<Option<&'static str>> {
+    for (name, why) in FORBIDDEN {
+        if git_dir.join(name).try_exists()? {
+            return Ok(Some(why));
+        }
+    }
+    match fs::read(git_dir.join("packed-refs")) {
+        Ok(refs) if refs.windows(14).any(|w| w == b" refs/replace/") => {
+            Ok(Some("it has replace refs"))
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(_) | Err(_) => Ok(None),
+    }
+}
+
+/// Makes an imported pack durable, then takes away the mark that kept it from other
+/// programs meanwhile.
+fn settle(files: &[PathBuf], keep: &Path, folder: &Path) -> io::Result<()> {
+    for file in files {
+        File::open(file)?.sync_all()?;
+    }
+    fs::remove_file(keep)?;
+    File::open(folder)?.sync_all()
+}
+
+fn doing(verb: &str, path: &Path) -> String {
+    format!("{verb} the repository in {}", path.display())
+}
+
+/// An error with its causes, as gix nests them.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let inner = error.to_string();
+        if !text.contains(&inner) {
+            text.push_str(": ");
+            text.push_str(&inner);
+        }
+        cause = error.source();
+    }
+    text
+}

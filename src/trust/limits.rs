@@ -1,0 +1,23 @@
+//! Budgets (rule O5): what a stranger's objects may cost before any of them is trusted.
+
+/// The largest commit, in bytes.
+pub(super) const COMMIT: u64 = 1 << 20;
+/// The largest tree, in bytes.
+pub(super) const TREE: u64 = 16 << 20;
+/// The largest file that is read, in bytes.
+pub(super) const FILE: u64 = 1 << 20;
+/// Commits in one step from the anchor, or from the introduction, to a new head.
+pub(super) const COMMITS: usize = 10_000;
+/// The bytes of all these commits together.
+pub(super) const COMMIT_BYTES: usize = 256 << 20;
+/// Parents of one commit.
+pub(super) const PARENTS: usize = 8;
+/// Components of a path.
+pub(super) const DEPTH: usize = 16;
+/// Files below `manifests/`.
+pub(super) const FILES: usize = 10_000;
+/// The bytes of all these files together.
+pub(super) const FILE_BYTES: usize = 64 << 20;
+/// Paths in the difference between a commit and its first parent. Trees that
+/// name one subtree many times make this number explode; the files do not exist.
+pub(super) const CHANGES: usize = 100_000;

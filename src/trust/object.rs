@@ -1,0 +1,104 @@
+//! Fetches objects of one kind, and says which rule a missing or damaged one breaks.
+
+use super::breach::Breach;
+use super::commit::{self, Commit};
+use super::tree::{self, Entry};
+use super::{Kind, Objects, Reason, Unreadable, limits};
+use crate::names::CommitId;
+
+/// How the repository names its objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Sha1,
+    Sha256,
+}
+
+impl Format {
+    pub(super) fn of(id: &CommitId) -> Self {
+        if id.as_str().len() == 40 { Self::Sha1 } else { Self::Sha256 }
+    }
+
+    pub(super) fn raw_length(self) -> usize {
+        match self {
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+        }
+    }
+
+    /// The header that holds the signature of a commit (gitformat-signature).
+    pub(super) fn signature_header(self) -> &'static str {
+        match self {
+            Self::Sha1 => "gpgsig",
+            Self::Sha256 => "gpgsig-sha256",
+        }
+    }
+
+    pub(super) fn id(self, hex: &[u8]) -> Option<CommitId> {
+        let id: CommitId = str::from_utf8(hex).ok()?.parse().ok()?;
+        (Self::of(&id) == self).then_some(id)
+    }
+
+    pub(super) fn id_of_raw(self, raw: &[u8]) -> CommitId {
+        let hex: String = raw.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.id(hex.as_bytes()).expect("the reader cuts ids at the format's length")
+    }
+}
+
+/// Objects of one repository.
+pub(super) struct Reader<'a, O> {
+    objects: &'a O,
+    pub(super) format: Format,
+}
+
+impl<'a, O: Objects> Reader<'a, O> {
+    pub(super) fn new(objects: &'a O, format: Format) -> Self {
+        Self { objects, format }
+    }
+
+    pub(super) fn commit(&self, id: &CommitId) -> Result<(Commit, usize), Breach> {
+        let bytes = self.object(id, Kind::Commit, limits::COMMIT, "O1")?;
+        Ok((commit::split(&bytes, self.format)?, bytes.len()))
+    }
+
+    pub(super) fn tree(&self, id: &CommitId) -> Result<Vec<Entry>, Breach> {
+        tree::read(&self.object(id, Kind::Tree, limits::TREE, "O5")?, self.format)
+    }
+
+    pub(super) fn file(&self, id: &CommitId) -> Result<Vec<u8>, Breach> {
+        self.object(id, Kind::Blob, limits::FILE, "O5")
+    }
+
+    fn object(
+        &self,
+        id: &CommitId,
+        kind: Kind,
+        limit: u64,
+        budget: &'static str,
+    ) -> Result<Vec<u8>, Breach> {
+        match self.objects.find(id, limit) {
+            Ok(Some((found, bytes))) if found == kind => Ok(bytes),
+            Ok(Some((found, _))) => Err(Breach::malformed(
+                "O3",
+                format!("object {} is a {found}, not a {kind}", id.short()),
+            )),
+            Ok(None) => Err(Breach::new(
+                "O3",
+                Reason::MissingObject,
+                format!("{kind} {} does not exist in the repository", id.short()),
+                "push the branch again with all its objects; the remote or bundle is incomplete",
+            )),
+            Err(Unreadable::TooLarge { size }) => Err(Breach::new(
+                budget,
+                Reason::TooLarge,
+                format!("{kind} {} has {size} bytes, {limit} are allowed", id.short()),
+                "keep large files out of the deploy repository; closures carry them",
+            )),
+            Err(Unreadable::Damaged(because)) => Err(Breach::new(
+                "O3",
+                Reason::MissingObject,
+                format!("{kind} {} cannot be read: {because}", id.short()),
+                "delete this host's copy of the repository and fetch it again",
+            )),
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The policy of a commit: what its `.writ/` says, all of it or nothing (rules P1, P2, P4).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use super::breach::Breach;
+use super::glob::Glob;
+use super::object::Reader;
+use super::signers::{BadLine, Signers};
+use super::tree::{Entry, Mode};
+use super::{Objects, Reason};
+use crate::names::{CommitId, Fingerprint, Principal};
+
+pub(super) const FOLDER: &str = ".writ";
+const SIGNERS: &str = "allowed_signers";
+const RULES: &str = "policy.toml";
+
+/// Who may sign, and what a signature is worth.
+#[derive(Clone, Debug)]
+pub(super) struct Policy {
+    pub(super) signers: Signers,
+    pub(super) protect: Vec<Protect>,
+    /// Compromised keys, each with the last commit up to which it counts.
+    pub(super) revoked: BTreeMap<Fingerprint, CommitId>,
+    principals: BTreeMap<Principal, Rights>,
+}
+
+/// `[principals.<name>]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Rights {
+    #[serde(default)]
+    roles: Vec<Role>,
+    #[serde(default)]
+    grants: Vec<Glob>,
+    /// The top-level manifest fields that may change; `None`: every field.
+    only: Option<Vec<String>>,
+    /// Hardware keys must verify their user, not only feel a touch.
+    #[serde(default)]
+    pub(super) verify_required: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Role {
+    Admin,
+    Rollback,
+}
+
+/// `[[protect]]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Protect {
+    pub(super) paths: Vec<Glob>,
+    /// Distinct principals that a change needs.
+    pub(super) threshold: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Rules {
+    channel: String,
+    #[serde(default)]
+    principals: BTreeMap<Principal, Rights>,
+    #[serde(default)]
+    protect: Vec<Protect>,
+    #[serde(default)]
+    revoked: Vec<Revoked>,
+    #[serde(default)]
+    require_closure_digest: bool,
+    #[serde(default)]
+    require_plan: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Revoked {
+    key: Fingerprint,
+    good_until: CommitId,
+}
+
+impl Policy {
+    /// Reads the policy in the folder `entries` of a repository whose channel is
+    /// `channel`.
+    pub(super) fn read<O: Objects>(
+        reader: &Reader<'_, O>,
+        entries: &[Entry],
+        channel: &str,
+    ) -> Result<Self, Breach> {
+        if let Some(other) = entries.iter().find(|e| e.name != SIGNERS && e.name != RULES) {
+            return Err(Breach::unsupported(
+                "P1",
+                format!("this version of Writ does not know the file {FOLDER}/{}", other.name),
+            ));
+        }
+        let signers = Signers::read(&text(reader, entries, SIGNERS)?).map_err(
+            |BadLine { line, because }| malformed(SIGNERS, &format!("line {line}: {because}")),
+        )?;
+        let rules = text(reader, entries, RULES)?;
+        let rules: Rules = toml::from_str(&rules)
+            .map_err(|error| malformed(RULES, error.to_string().trim_end()))?;
+        Self::check(signers, rules, channel)
+    }
+
+    fn check(signers: Signers, rules: Rules, channel: &str) -> Result<Self, Breach> {
+        if rules.channel != channel {
+            return Err(Breach::new(
+                "P4",
+                Reason::Channel,
+                format!(
+                    "the policy is for the channel {:?}, this host follows {channel:?}",
+                    rules.channel
+                ),
+                "correct the repository id and branch in the host's config, or `channel` in .writ/policy.toml",
+            ));
+        }
+        supported(&rules)?;
+        for (name, rights) in &rules.principals {
+            rights.check().map_err(|why| malformed(RULES, &format!("principals.{name}: {why}")))?;
+        }
+        for protect in &rules.protect {
+            protect.check().map_err(|why| malformed(RULES, &format!("protect: {why}")))?;
+        }
+        let revoked = revoked(rules.revoked, &signers)?;
+        Ok(Self { signers, protect: rules.protect, revoked, principals: rules.principals })
+    }
+
+    /// The rights of a principal; `None` where the policy does not name it.
+    pub(super) fn rights(&self, principal: &Principal) -> Option<&Rights> {
+        self.principals.get(principal)
+    }
+
+    /// How many distinct principals a change of `path` needs.
+    pub(super) fn threshold(&self, path: &str) -> u32 {
+        let matching = self.protect.iter().filter(|p| p.paths.iter().any(|g| g.matches(path)));
+        matching.map(|p| p.threshold).max().unwrap_or(1)
+    }
+}
+
+impl Rights {
+    /// Whether `path` may be written at all. Only role admin reaches the policy
+    /// itself, whatever is granted.
+    pub(super) fn reach(&self, path: &str) -> bool {
+        let admin = self.roles.contains(&Role::Admin);
+        admin || (!is_policy(path) && self.grants.iter().any(|g| g.matches(path)))
+    }
+
+    pub(super) fn only(&self) -> Option<&[String]> {
+        self.only.as_deref()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        unique(&self.roles).map_err(|_| "a role appears twice")?;
+        unique(&self.grants).map_err(|g| format!("the grant {:?} appears twice", g.as_str()))?;
+        let Some(only) = &self.only else { return Ok(()) };
+        unique(only).map_err(|field| format!("the field {field:?} appears twice"))?;
+        if self.roles.contains(&Role::Admin) {
+            return Err("`only` and the role `admin` contradict each other".to_owned());
+        }
+        match only.iter().find(|f| f.is_empty() || !f.bytes().all(|b| b.is_ascii_alphanumeric())) {
+            Some(bad) => Err(format!("{bad:?} in `only` is not a field of a manifest")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Protect {
+    fn check(&self) -> Result<(), String> {
+        unique(&self.paths).map_err(|g| format!("the path {:?} appears twice", g.as_str()))?;
+        if self.paths.is_empty() {
+            return Err("`paths` is empty".to_owned());
+        }
+        if self.threshold == 0 { Err("`threshold` is 0".to_owned()) } else { Ok(()) }
+    }
+}
+
+/// Whether `path` is the policy folder or lies in it.
+pub(super) fn is_policy(path: &str) -> bool {
+    path.strip_prefix(FOLDER).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn malformed(file: &str, because: &str) -> Breach {
+    Breach::policy(&format!("{FOLDER}/{file}"), because)
+}
+
+fn text<O: Objects>(
+    reader: &Reader<'_, O>,
+    entries: &[Entry],
+    name: &str,
+) -> Result<String, Breach> {
+    let entry = entries.iter().find(|e| e.name == name);
+    let entry = entry.ok_or_else(|| malformed(name, "it does not exist"))?;
+    if entry.mode == Mode::Folder {
+        return Err(malformed(name, "it is a folder"));
+    }
+    let bytes = reader.file(&entry.id).map_err(|breach| oversized(breach, name))?;
+    String::from_utf8(bytes).map_err(|_| malformed(name, "it is not UTF-8"))
+}
+
+fn oversized(breach: Breach, name: &str) -> Breach {
+    if breach.reason == Reason::TooLarge {
+        malformed(name, "it is larger than 1 MiB")
+    } else {
+        breach
+    }
+}
+
+/// What a policy may ask for and this version does not enforce is refused: to
+/// ignore it would be to grant what the policy denies.
+fn supported(rules: &Rules) -> Result<(), Breach> {
+    let rollback = rules.principals.values().any(|r| r.roles.contains(&Role::Rollback));
+    let unknown = [
+        (rollback, "G6", "the role `rollback`"),
+        (rules.require_closure_digest, "C1", "`requireClosureDigest`"),
+        (rules.require_plan, "P1", "`requirePlan`"),
+    ];
+    match unknown.into_iter().find(|(asked, ..)| *asked) {
+        Some((_, rule, what)) => Err(Breach::unsupported(
+            rule,
+            format!(
+                "{FOLDER}/{RULES} asks for {what}, which this version of Writ does not enforce"
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn revoked(
+    list: Vec<Revoked>,
+    signers: &Signers,
+) -> Result<BTreeMap<Fingerprint, CommitId>, Breach> {
+    let mut revoked = BTreeMap::new();
+    for Revoked { key, good_until } in list {
+        if let Some(signer) = signers.iter().find(|s| s.fingerprint == key) {
+            return Err(Breach::new(
+                "P3",
+                Reason::Revoked,
+                format!("the key {key} of {} is allowed and revoked", signer.principal),
+                format!("take its line out of {FOLDER}/{SIGNERS}; a revoked key never comes back"),
+            ));
+        }
+        if revoked.insert(key.clone(), good_until).is_some() {
+            return Err(malformed(RULES, &format!("the key {key} is revoked twice")));
+        }
+    }
+    Ok(revoked)
+}
+
+fn unique<T: Ord>(items: &[T]) -> Result<(), &T> {
+    let mut seen = BTreeSet::new();
+    match items.iter().find(|item| !seen.insert(*item)) {
+        Some(twice) => Err(twice),
+        None => Ok(()),
+    }
+}

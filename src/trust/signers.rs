@@ -1,0 +1,220 @@
+//! Reads `.writ/allowed_signers`: OpenSSH's syntax, every line or none (rule P1).
+//!
+//! The syntax is that of ssh-keygen(1), "ALLOWED SIGNERS", less what would let a
+//! line mean more than one person: patterns, certificates, local times.
+
+use std::collections::HashMap;
+
+use jiff::civil;
+use jiff::tz::TimeZone;
+
+use super::base64;
+use super::key::{PublicKey, fingerprint};
+use crate::names::{Fingerprint, Principal};
+
+/// The keys of one commit's policy, by their wire encoding.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Signers {
+    by_blob: HashMap<Vec<u8>, Signer>,
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Signer {
+    pub(super) principal: Principal,
+    pub(super) key: PublicKey,
+    pub(super) fingerprint: Fingerprint,
+    /// `None`: every namespace.
+    namespaces: Option<Vec<String>>,
+    /// Seconds since 1970, both ends included, as in OpenSSH.
+    valid_after: Option<i64>,
+    valid_before: Option<i64>,
+}
+
+/// A line that cannot be taken at its word; lines count from 1.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct BadLine {
+    pub(super) line: usize,
+    pub(super) because: String,
+}
+
+/// Why a time lies outside a key's window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outside {
+    NotYet,
+    NoLonger,
+}
+
+impl Signers {
+    pub(super) fn read(text: &str) -> Result<Self, BadLine> {
+        let mut by_blob: HashMap<Vec<u8>, Signer> = HashMap::new();
+        for (number, line) in text.split('\n').enumerate() {
+            let bad = |because: String| BadLine { line: number + 1, because };
+            let start = line.trim_start_matches(BLANKS);
+            if start.is_empty() || start.starts_with('#') {
+                continue;
+            }
+            let (blob, signer) = read_line(start).map_err(bad)?;
+            if let Some(earlier) = by_blob.get(&blob) {
+                return Err(bad(format!("the key of {} appears a second time", earlier.principal)));
+            }
+            by_blob.insert(blob, signer);
+        }
+        Ok(Self { by_blob })
+    }
+
+    pub(super) fn find(&self, blob: &[u8]) -> Option<&Signer> {
+        self.by_blob.get(blob)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Signer> {
+        self.by_blob.values()
+    }
+}
+
+impl Signer {
+    pub(super) fn may_sign(&self, namespace: &str) -> bool {
+        self.namespaces.as_ref().is_none_or(|list| list.iter().any(|n| n == namespace))
+    }
+
+    pub(super) fn valid_at(&self, time: i64) -> Result<(), Outside> {
+        if self.valid_after.is_some_and(|after| time < after) {
+            Err(Outside::NotYet)
+        } else if self.valid_before.is_some_and(|before| time > before) {
+            Err(Outside::NoLonger)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+const BLANKS: [char; 2] = [' ', '\t'];
+
+fn read_line(line: &str) -> Result<(Vec<u8>, Signer), String> {
+    if line.chars().any(|c| c.is_control() && c != '\t') {
+        return Err("it contains a control character (a carriage return perhaps)".to_owned());
+    }
+    let (principal, rest) = word(line);
+    let principal: Principal = principal
+        .parse()
+        .map_err(|error| format!("{error}; name exactly one person, without wildcards"))?;
+    let (first, after_first) = token(rest)?;
+    let (options, (kind, rest)) =
+        if is_key_kind(first) { ("", (first, after_first)) } else { (first, word(after_first)) };
+    let options = Options::read(options)?;
+    let (blob, _comment) = word(rest);
+    let blob = base64::decode(blob.as_bytes()).ok_or("its key is not valid base 64")?;
+    let key = PublicKey::read(&blob).map_err(|error| format!("its key is refused: {}", error.0))?;
+    if key.kind() != kind {
+        return Err(format!("it says {kind:?} and its key is {:?}", key.kind()));
+    }
+    let fingerprint = fingerprint(&blob);
+    let Options { namespaces, valid_after, valid_before } = options;
+    Ok((blob, Signer { principal, key, fingerprint, namespaces, valid_after, valid_before }))
+}
+
+/// What a key's kind looks like; anything else in its place is read as options.
+fn is_key_kind(word: &str) -> bool {
+    ["ssh-", "ecdsa-", "sk-"].iter().any(|start| word.starts_with(start))
+}
+
+/// Splits at the first blanks.
+fn word(text: &str) -> (&str, &str) {
+    let end = text.find(BLANKS).unwrap_or(text.len());
+    (&text[..end], text[end..].trim_start_matches(BLANKS))
+}
+
+/// Splits at the first blanks that do not stand in quotes.
+fn token(text: &str) -> Result<(&str, &str), String> {
+    let mut quoted = false;
+    for (place, c) in text.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            '\\' if quoted => return Err("escapes in options are not accepted".to_owned()),
+            _ if BLANKS.contains(&c) && !quoted => {
+                return Ok((&text[..place], text[place..].trim_start_matches(BLANKS)));
+            }
+            _ => {}
+        }
+    }
+    if quoted { Err("a quote is not closed".to_owned()) } else { Ok((text, "")) }
+}
+
+#[derive(Default)]
+struct Options {
+    namespaces: Option<Vec<String>>,
+    valid_after: Option<i64>,
+    valid_before: Option<i64>,
+}
+
+impl Options {
+    fn read(text: &str) -> Result<Self, String> {
+        let mut options = Self::default();
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (name, value);
+            (name, value, rest) = option(rest)?;
+            let twice = match name {
+                "namespaces" => options.namespaces.replace(namespaces(value)?).is_some(),
+                "valid-after" => options.valid_after.replace(time(value)?).is_some(),
+                "valid-before" => options.valid_before.replace(time(value)?).is_some(),
+                _ => return Err(format!("the option {name:?} is not accepted")),
+            };
+            if twice {
+                return Err(format!("the option {name:?} appears twice"));
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Splits `name="value"` off, and the comma behind it where more follows.
+fn option(text: &str) -> Result<(&str, &str, &str), String> {
+    let name_end = text.find(['=', ',']).unwrap_or(text.len());
+    let name = &text[..name_end];
+    let Some(value) = text[name_end..].strip_prefix("=\"") else {
+        return Err(format!("the option {name:?} is not accepted, or its value has no quotes"));
+    };
+    let (value, rest) = value.split_once('"').ok_or("a quote is not closed")?;
+    match rest.strip_prefix(',') {
+        Some("") => Err("the options end with a comma".to_owned()),
+        Some(more) => Ok((name, value, more)),
+        None if rest.is_empty() => Ok((name, value, "")),
+        None => Err(format!("something follows the value of the option {name:?}")),
+    }
+}
+
+fn namespaces(value: &str) -> Result<Vec<String>, String> {
+    let valid = |n: &str| {
+        !n.is_empty() && n.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.@".contains(&b))
+    };
+    match value.split(',').find(|n| !valid(n)) {
+        Some(bad) => Err(format!("{bad:?} is not a namespace; wildcards are not accepted")),
+        None => Ok(value.split(',').map(str::to_owned).collect()),
+    }
+}
+
+/// `YYYYMMDD[HHMM[SS]]Z`. OpenSSH reads a time without `Z` in the local zone, which
+/// differs from host to host.
+fn time(value: &str) -> Result<i64, String> {
+    let bad = || format!("{value:?} is not a time of the form YYYYMMDD[HHMM[SS]]Z (UTC)");
+    let digits = value.strip_suffix('Z').ok_or_else(bad)?;
+    if !matches!(digits.len(), 8 | 12 | 14) || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(bad());
+    }
+    let padded = format!("{digits:0<14}");
+    let part = |from: usize, to: usize| padded[from..to].parse::<i8>().map_err(|_| bad());
+    let year = padded[..4].parse::<i16>().map_err(|_| bad())?;
+    civil::DateTime::new(
+        year,
+        part(4, 6)?,
+        part(6, 8)?,
+        part(8, 10)?,
+        part(10, 12)?,
+        part(12, 14)?,
+        0,
+    )
+    .and_then(|moment| moment.to_zoned(TimeZone::UTC))
+    .map(|moment| moment.timestamp().as_second())
+    .map_err(|_| bad())
+}

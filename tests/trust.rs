@@ -1,0 +1,36 @@
+//! Attacks on the decision which commits a host obeys, each beside its legitimate twin.
+
+#[path = "trust/forge.rs"]
+mod forge;
+
+use forge::{CHANNEL, Forge, NOW};
+use writ::trust::{recall, verify};
+
+fn policy() -> String {
+    format!("channel = \"{CHANNEL}\"\n[principals.alice]\nroles = [\"admin\"]\n")
+}
+
+#[test]
+fn a_signed_history_is_accepted_and_an_old_commit_of_it_can_be_recalled() {
+    for format in ["sha1", "sha256"] {
+        let forge = Forge::with_format(format);
+        let root = forge
+            .commit("alice")
+            .file(".writ/allowed_signers", forge.signers(&["alice"]))
+            .file(".writ/policy.toml", policy())
+            .file("manifests/services/web.toml", "a = 1\n")
+            .make();
+        let next =
+            forge.commit("alice").on(&root).file("manifests/services/web.toml", "a = 2\n").make();
+        let (repo, pins) = (forge.repository(), forge.pins(&root, "alice"));
+        let first = verify(&repo, &pins, None, &root, NOW).unwrap();
+        let second = verify(&repo, &pins, Some(first.anchor()), &next, NOW).unwrap();
+        assert_eq!(second.files()["manifests/services/web.toml"], b"a = 2\n");
+        assert_eq!(verify(&repo, &pins, None, &next, NOW).unwrap().anchor(), second.anchor());
+        let again = verify(&repo, &pins, Some(second.anchor()), &next, NOW).unwrap();
+        assert_eq!(again.anchor(), second.anchor());
+        let old = recall(&repo, &pins, second.anchor(), &root, NOW).unwrap();
+        assert_eq!(old.anchor(), first.anchor());
+        assert_eq!(old.principal().as_str(), "alice");
+    }
+}
