@@ -2,13 +2,28 @@
 //!
 //! A [`Manifest`] carries where it came from in its type: [`WorkingTree`] for
 //! text somebody is editing, [`VerifiedCommit`] for text a host may act on.
+//! There is no way from the first to the second.
+//!
+//! The files are read into one small tree that knows where each value stands
+//! (`tree`), table by table and key by key (`table`, `value`), into services
+//! (`read`), and then held against each other (`read::cross`). Nothing stops at a
+//! problem: every one is noted, so that all are shown at once.
 
+mod cron;
+mod problem;
+pub mod profile;
+mod read;
 pub mod service;
+mod table;
+mod tree;
+mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::names::{HostName, ServiceName, Tag};
 use crate::trust::VerifiedCommit;
+pub use problem::{Problem, Problems};
+use profile::Profile;
 use service::Service;
 
 /// Every host's wishes, from one source.
@@ -16,6 +31,7 @@ use service::Service;
 pub struct Manifest<Source> {
     /// Each service with the hosts it names.
     services: BTreeMap<ServiceName, (Hosts, Service)>,
+    profiles: BTreeMap<ServiceName, (Hosts, Profile)>,
     hosts: BTreeMap<HostName, HostSpec>,
     source: Source,
 }
@@ -29,6 +45,9 @@ pub struct WorkingTree;
 pub struct Desired<Source> {
     pub host: HostName,
     pub services: BTreeMap<ServiceName, Service>,
+    pub profiles: BTreeMap<ServiceName, Profile>,
+    /// Deploy windows, six-field cron; empty means always.
+    pub windows: Vec<String>,
     pub source: Source,
 }
 
@@ -48,35 +67,80 @@ pub struct HostSpec {
     pub windows: Vec<String>,
 }
 
-/// One thing that is wrong with a manifest, where, why, and how to mend it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Problem {
-    /// The file's path from the repository's root.
-    pub file: String,
-    /// From 1; 0 where the problem is the file itself.
-    pub line: usize,
-    /// From 1, in characters.
-    pub column: usize,
-    pub what: String,
-    pub remedy: String,
-}
-
-/// Every problem of a manifest, in order of file, line and column; never empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problems(pub Vec<Problem>);
-
 impl Manifest<WorkingTree> {
     /// Reads a manifest in the making, for `check` and `plan`: the files below
     /// `manifests/` by path from the repository's root.
-    pub fn draft(_files: &BTreeMap<String, Vec<u8>>) -> Result<Self, Problems> {
-        Err(Problems(Vec::new()))
+    ///
+    /// # Errors
+    /// Every problem of every file.
+    pub fn draft(files: &BTreeMap<String, Vec<u8>>) -> Result<Self, Problems> {
+        Self::read(files, WorkingTree)
     }
 }
 
 impl Manifest<VerifiedCommit> {
     /// Reads the manifest of a commit this host trusts.
-    pub fn of(_commit: VerifiedCommit) -> Result<Self, Problems> {
-        Err(Problems(Vec::new()))
+    ///
+    /// # Errors
+    /// Every problem of every file: the commit is then a refused generation.
+    pub fn of(commit: VerifiedCommit) -> Result<Self, Problems> {
+        // Shares the commit; the files themselves are not copied.
+        let files = commit.clone();
+        Self::read(files.files(), commit)
+    }
+}
+
+impl<Source> Manifest<Source> {
+    /// Private, so that a source is only ever named by the two constructors.
+    fn read(files: &BTreeMap<String, Vec<u8>>, source: Source) -> Result<Self, Problems> {
+        let read::Content { services, profiles, hosts } = read::files(files)?;
+        Ok(Self { services, profiles, hosts, source })
+    }
+
+    /// Every host that any file names.
+    pub fn hosts(&self) -> BTreeSet<HostName> {
+        let services = self.services.values().map(|(hosts, _)| hosts);
+        let profiles = self.profiles.values().map(|(hosts, _)| hosts);
+        let named = services.chain(profiles).flat_map(|hosts| &hosts.names);
+        named.chain(self.hosts.keys()).cloned().collect()
+    }
+
+    /// Where the manifest came from.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+}
+
+impl<Source: Clone> Manifest<Source> {
+    /// What this host should be: all that names it, one of its tags, or every host.
+    pub fn desired(&self, host: &HostName) -> Desired<Source> {
+        let spec = self.hosts.get(host);
+        let here = |hosts: &Hosts| hosts.include(host, spec.map(|spec| &spec.tags));
+        Desired {
+            host: host.clone(),
+            services: content(&self.services, here),
+            profiles: content(&self.profiles, here),
+            windows: spec.map(|spec| spec.windows.clone()).unwrap_or_default(),
+            source: self.source.clone(),
+        }
+    }
+}
+
+fn content<T: Clone>(
+    all: &BTreeMap<ServiceName, (Hosts, T)>,
+    here: impl Fn(&Hosts) -> bool,
+) -> BTreeMap<ServiceName, T> {
+    all.iter()
+        .filter(|(_, (hosts, _))| here(hosts))
+        .map(|(name, (_, content))| (name.clone(), content.clone()))
+        .collect()
+}
+
+impl Hosts {
+    /// Whether a host with these tags is one of them.
+    fn include(&self, host: &HostName, tags: Option<&BTreeSet<Tag>>) -> bool {
+        self.all
+            || self.names.contains(host)
+            || tags.is_some_and(|tags| !self.tags.is_disjoint(tags))
     }
 }

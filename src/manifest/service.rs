@@ -243,3 +243,38 @@ pub enum ProtectHome {
     ReadOnly,
     Tmpfs,
 }
+
+impl Default for Hardening {
+    /// The closed default of a service with a user of its own making.
+    ///
+    /// `MemoryDenyWriteExecute=` is left open because every just-in-time compiler
+    /// (Node, Java, LuaJIT) needs it.
+    fn default() -> Self {
+        let literals = |words: &[&str]| words.iter().filter_map(|word| word.parse().ok()).collect();
+        Self {
+            dynamic_user: true,
+            private_tmp: true,
+            protect_system: ProtectSystem::Strict,
+            protect_home: ProtectHome::Yes,
+            no_new_privileges: true,
+            capabilities: Vec::new(),
+            read_write_paths: Vec::new(),
+            system_call_filter: literals(&["@system-service"]),
+            private_network: false,
+            private_devices: true,
+            protect_kernel_tunables: true,
+            protect_kernel_modules: true,
+            protect_kernel_logs: true,
+            protect_control_groups: true,
+            protect_clock: true,
+            protect_hostname: true,
+            restrict_namespaces: true,
+            restrict_realtime: true,
+            restrict_suid_sgid: true,
+            lock_personality: true,
+            memory_deny_write_execute: false,
+            restrict_address_families: literals(&["AF_UNIX", "AF_INET", "AF_INET6"]),
+            umask: None,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Reads which hosts a service runs on, and what a host's own file says.
+
+use std::str::FromStr;
+
+use crate::manifest::problem::Report;
+use crate::manifest::table::{Field, Spotted, Table, text};
+use crate::manifest::tree::Node;
+use crate::manifest::{HostSpec, Hosts};
+use crate::names::{HostName, Tag};
+
+/// One entry of `hosts`.
+enum Pattern {
+    All,
+    Host(HostName),
+    Tag(Tag),
+}
+
+impl Field for Pattern {
+    fn read(node: &Node<'_>, report: &Report) -> Option<Self> {
+        let text = text(node, report)?;
+        let pattern = match text.strip_prefix("tag:") {
+            Some(tag) => tag.parse().map(Self::Tag),
+            None if text == "*" => Ok(Self::All),
+            None => text.parse().map(Self::Host),
+        };
+        pattern
+            .map_err(|bad| {
+                let remedy =
+                    "write a host's name (lowercase), \"tag:<tag>\", or \"*\" for every host";
+                report.add(node.at, bad.to_string(), remedy);
+            })
+            .ok()
+    }
+}
+
+/// Reads `hosts`; the tags with their places, as other files must declare them.
+pub(super) fn read<'a>(table: &Table<'_, 'a>) -> (Hosts, Vec<Spotted<'a, Tag>>) {
+    let remedy = "name the hosts: hosts = [\"biz\", \"tag:web\"], or [\"*\"] for all of them";
+    match table.entry("hosts") {
+        None => table.lacks("hosts", remedy),
+        Some(entry) if table.nodes("hosts").is_empty() => {
+            table.report.add(entry.node.at, "`hosts` names no host", remedy);
+        }
+        Some(_) => {}
+    }
+    let (mut hosts, mut tags) = (Hosts::default(), Vec::new());
+    for pattern in table.list::<Pattern>("hosts") {
+        match pattern.value {
+            Pattern::All => hosts.all = true,
+            Pattern::Host(name) => {
+                hosts.names.insert(name);
+            }
+            Pattern::Tag(tag) => {
+                hosts.tags.insert(tag.clone());
+                tags.push(Spotted { value: tag, at: pattern.at });
+            }
+        }
+    }
+    (hosts, tags)
+}
+
+/// A deploy window: six cron fields, seconds first, as the `cron` crate reads them.
+struct Window(String);
+
+impl Field for Window {
+    fn read(node: &Node<'_>, report: &Report) -> Option<Self> {
+        let text = text(node, report)?;
+        let remedy = "write six fields: second, minute, hour, day of month, month, day of week; \
+                      for example \"0 * 2-5 * * Mon-Fri\"";
+        let fields = text.split_ascii_whitespace().count();
+        if fields != 6 {
+            let what = format!("the window {text:?} has {fields} fields, not six");
+            report.add(node.at, what, remedy);
+            return None;
+        }
+        match cron::Schedule::from_str(text) {
+            Ok(_) => Some(Self(text.to_owned())),
+            Err(error) => {
+                let why = error.to_string().replace(['\n', '\r'], " ");
+                report.add(node.at, format!("the window {text:?} is no cron: {why}"), remedy);
+                None
+            }
+        }
+    }
+}
+
+/// Reads a host's own table.
+pub(super) fn spec(table: &Table<'_, '_>) -> HostSpec {
+    HostSpec {
+        tags: table.list::<Tag>("tags").into_iter().map(|tag| tag.value).collect(),
+        windows: table.list::<Window>("windows").into_iter().map(|w| w.value.0).collect(),
+    }
+}

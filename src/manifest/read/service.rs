@@ -1,0 +1,269 @@
+//! Reads a service: its parts, and what they must not contradict in each other.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::command::{self, Closure};
+use super::exec::{self, Start};
+use super::health;
+use super::http::{self, Routes};
+use super::{Claim, Spotted, Written, hardening, hosts, systemd};
+use crate::manifest::cron;
+use crate::manifest::service::{
+    Artifact, Check, Health, Schedule, Service, Strategy, SystemdOptions, Update, Work,
+};
+use crate::manifest::table::{Field, Table, choice};
+use crate::names::{EnvName, Literal, ServiceName};
+
+/// What kind of work the keys of a service make it, whether or not they are sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Daemon,
+    Oneshot,
+    Job,
+    Static,
+}
+
+/// A service's keys read one by one, before they become a [`Service`].
+struct Parts<'a> {
+    kind: Kind,
+    exec: Option<exec::Written<'a>>,
+    routes: Routes<'a>,
+}
+
+/// Reads the table of a service.
+pub(super) fn read<'a>(table: &Table<'_, 'a>, name: ServiceName) -> Written<'a, Service> {
+    let (hosts, tags) = hosts::read(table);
+    let depends_on = table.list::<ServiceName>("dependsOn");
+    let artifact = artifact(table);
+    let closure = artifact.as_ref().map(|artifact| &artifact.store_path);
+    let is_static = table.entry("static").is_some();
+    let exec = table.table("exec", "[exec]", |table| exec::read(table, closure));
+    let routes = http::read(table, is_static);
+    let parts = Parts { kind: kind(table, exec.as_ref()), exec, routes };
+    check_kind(table, &parts);
+    let work = work(table, &parts);
+    let user = parts.exec.as_ref().and_then(|exec| exec.user.as_ref());
+    let (health, health_claim) = read_health(table, &parts, closure);
+    let hardening = table
+        .table("hardening", "[hardening]", |table| hardening::read(table, user))
+        .unwrap_or_else(|| hardening::usual(user));
+    check_network(table, hardening.private_network, &parts, &health);
+    let once = matches!(parts.kind, Kind::Oneshot | Kind::Job);
+    let systemd = table
+        .table("systemd", "[systemd]", |table| systemd::read(table, once))
+        .unwrap_or_else(|| SystemdOptions {
+            restart: systemd::usual_restart(once),
+            ..SystemdOptions::default()
+        });
+    let (update, env) = (update(table, &parts), env(table));
+    let (revision, env_file) = (table.value("revision"), table.value("envFile"));
+    let mut claims = parts.routes.claims;
+    claims.extend(health_claim);
+    let depends: Vec<ServiceName> = depends_on.iter().map(|d| d.value.clone()).collect();
+    let content = match (artifact, work) {
+        (Some(artifact), Some(work)) => Some(Service {
+            name: name.clone(),
+            artifact,
+            revision,
+            work,
+            env,
+            env_file,
+            depends_on: depends.into_iter().collect(),
+            http: parts.routes.routes,
+            health,
+            update,
+            systemd,
+            hardening,
+        }),
+        (None, _) | (_, None) => None,
+    };
+    Written { name, hosts, tags, depends_on, claims, content }
+}
+
+fn artifact(table: &Table<'_, '_>) -> Option<Artifact> {
+    let remedy = "say what to run: [artifact] with storePath = \"/nix/store/…\"";
+    if table.entry("artifact").is_none() {
+        table.lacks("artifact", remedy);
+    }
+    table.table("artifact", "[artifact]", |table| {
+        if let Some(kind) = table.entry("type") {
+            choice(&kind.node, table.report, &[("nix-closure", ())]);
+        }
+        let remedy = "paste the path that `nix build --print-out-paths` shows";
+        let store_path = table.required("storePath", remedy);
+        let closure_digest = table.value("closureDigest");
+        let closure_size = table.value("closureSize");
+        Some(Artifact { store_path: store_path?, closure_digest, closure_size })
+    })?
+}
+
+fn kind(table: &Table<'_, '_>, exec: Option<&exec::Written<'_>>) -> Kind {
+    let start = exec.and_then(|exec| exec.start.as_ref()).map(|start| start.value);
+    if table.entry("static").is_some() {
+        Kind::Static
+    } else if table.entry("schedule").is_some() {
+        Kind::Job
+    } else if start == Some(Start::Oneshot) {
+        Kind::Oneshot
+    } else {
+        Kind::Daemon
+    }
+}
+
+/// Notes the keys that have no meaning for the kind of work this is.
+fn check_kind(table: &Table<'_, '_>, parts: &Parts<'_>) {
+    let (keys, why): (&[&'static str], _) = match parts.kind {
+        Kind::Daemon => (&[], ""),
+        Kind::Oneshot => (&["http", "update"], "a oneshot has ended before anybody could ask it"),
+        Kind::Job => (&["http", "update", "health"], "a scheduled job does not run all the time"),
+        Kind::Static => (
+            &["exec", "schedule", "env", "envFile", "health", "update", "systemd", "hardening"],
+            "a static service has no process",
+        ),
+    };
+    for key in keys {
+        if let Some(at) = table.spot(key) {
+            let remedy = match parts.kind {
+                Kind::Static => format!("remove `{key}`, or `static`"),
+                Kind::Job => format!("remove `{key}`, or `schedule`"),
+                Kind::Oneshot | Kind::Daemon => format!("remove `{key}`, or `type` of [exec]"),
+            };
+            table.report.add(at, format!("`{key}` has no effect: {why}"), remedy);
+        }
+    }
+    if parts.kind == Kind::Static && table.entry("http").is_none() {
+        table.lacks("http", "say where Caddy serves the files: [http] with a `domain`");
+    }
+    let Some(exec) = &parts.exec else { return };
+    if let (Kind::Job, Some(Spotted { value: Start::Notify, at })) = (parts.kind, &exec.start) {
+        let what = "a scheduled job has no moment at which it is ready";
+        table.report.add(*at, what, "remove `type`, or `schedule`");
+    }
+    if let (Kind::Job | Kind::Oneshot, Some(at)) = (parts.kind, exec.reload) {
+        let what = "a process that is meant to end has nothing to reload";
+        table.report.add(at, what, "remove `reload`");
+    }
+}
+
+fn work(table: &Table<'_, '_>, parts: &Parts<'_>) -> Option<Work> {
+    let root = table.table("static", "[static]", |table| match table.entry("root") {
+        Some(root) => command::relative(&root.node, table.report),
+        None => {
+            table.lacks("root", "name the folder inside the closure: root = \"share/www\"");
+            None
+        }
+    });
+    let schedule = table.table("schedule", "[schedule]", schedule);
+    if parts.kind != Kind::Static && table.entry("exec").is_none() {
+        table.lacks("exec", "say what runs: [exec] with a `command`; or [static] for files alone");
+    }
+    let start = parts.exec.as_ref().and_then(|exec| exec.start.as_ref()).map(|start| start.value);
+    let exec = || parts.exec.as_ref()?.exec.clone();
+    Some(match parts.kind {
+        Kind::Static => Work::Static { root: root?? },
+        Kind::Job => Work::Job { exec: exec()?, schedule: schedule?? },
+        Kind::Oneshot => Work::Oneshot { exec: exec()? },
+        Kind::Daemon => Work::Daemon { exec: exec()?, notify: start == Some(Start::Notify) },
+    })
+}
+
+fn schedule(table: &Table<'_, '_>) -> Option<Schedule> {
+    let zone = table.spotted::<Literal>("timezone");
+    if let Some(zone) = zone.as_ref().filter(|zone| !cron::is_timezone(zone.value.as_str())) {
+        let what = format!("{:?} is no time zone", zone.value.as_str());
+        table.report.add(zone.at, what, "write an IANA name: \"Europe/Berlin\" or \"UTC\"");
+        return None;
+    }
+    let zone = zone.as_ref().map(|zone| zone.value.as_str());
+    if table.entry("cron").is_none() {
+        table.lacks("cron", "write when it runs: cron = \"0 3 * * *\" is at three every night");
+    }
+    let line = table.spotted::<Literal>("cron")?;
+    match cron::calendar(line.value.as_str(), zone) {
+        Ok(calendar) => Some(Schedule { cron: line.value, calendar }),
+        Err(bad) => {
+            table.report.add(line.at, bad.what, bad.remedy);
+            None
+        }
+    }
+}
+
+fn read_health<'a>(
+    table: &Table<'_, 'a>,
+    parts: &Parts<'a>,
+    closure: Closure<'_>,
+) -> (Health, Option<Spotted<'a, Claim>>) {
+    let first_port = parts.routes.routes.iter().find_map(|route| route.internal_port);
+    let read = |table: &Table<'_, 'a>| health::read(table, closure, first_port);
+    match table.table("health", "[health]", read) {
+        Some(written) => (written.health, written.claim),
+        None => (health::usual(first_port), None),
+    }
+}
+
+/// A process without a network cannot be reached, by Caddy or by a health check.
+fn check_network(table: &Table<'_, '_>, private: bool, parts: &Parts<'_>, health: &Health) {
+    let asked = matches!(health.check, Check::Http { .. } | Check::Tcp { .. });
+    if private && (asked || !parts.routes.routes.is_empty()) {
+        let what = "`privateNetwork` cuts the service off from Caddy and from the health check";
+        let remedy = "remove `privateNetwork` from [hardening], or [http] and the port of [health]";
+        table.report.add(table.spot_or_self("hardening"), what, remedy);
+    }
+}
+
+fn update(table: &Table<'_, '_>, parts: &Parts<'_>) -> Update {
+    const USUAL: Update = Update { strategy: Strategy::Restart, drain: Duration::from_secs(30) };
+    let read = |table: &Table<'_, '_>| {
+        let strategy = table.entry("strategy").and_then(|entry| {
+            let words = [("restart", Strategy::Restart), ("blue-green", Strategy::BlueGreen)];
+            choice(&entry.node, table.report, &words)
+        });
+        if strategy == Some(Strategy::BlueGreen) && parts.routes.routes.is_empty() {
+            let what = "`blue-green` needs a route to move from the old instance to the new";
+            table.report.add(
+                table.spot_or_self("strategy"),
+                what,
+                "add [http], or write \"restart\"",
+            );
+        }
+        Update {
+            strategy: strategy.unwrap_or(USUAL.strategy),
+            drain: table.value("drain").unwrap_or(USUAL.drain),
+        }
+    };
+    table.table("update", "[update]", read).unwrap_or(USUAL)
+}
+
+/// Variables by which systemd talks to the process; setting them would make it
+/// listen or answer elsewhere (systemd.exec(5), sd_notify(3), sd_listen_fds(3)).
+const RESERVED: [&str; 6] = [
+    "NOTIFY_SOCKET",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+];
+
+fn env(table: &Table<'_, '_>) -> BTreeMap<EnvName, Literal> {
+    let mut env = BTreeMap::new();
+    for entry in table.free("env", "[env]") {
+        let value = Literal::read(&entry.node, table.report);
+        match entry.key.parse::<EnvName>() {
+            Ok(name) if RESERVED.contains(&name.as_str()) => {
+                let what = format!("systemd sets `{name}` itself");
+                table.report.add(entry.at, what, "remove it");
+            }
+            Ok(name) => env.extend(value.map(|value| (name, value))),
+            Err(bad) => {
+                table.report.add(
+                    entry.at,
+                    bad.to_string(),
+                    "use letters, digits and `_`, no digit first",
+                );
+            }
+        }
+    }
+    env
+}
