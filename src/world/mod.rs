@@ -5,6 +5,8 @@
 //! where the world is already as asked, it changes nothing and succeeds, unless
 //! it was told what to expect and found something else.
 
+pub mod caddy;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
