@@ -111,6 +111,20 @@ impl<Source> Manifest<Source> {
     }
 }
 
+impl<Source> Desired<Source> {
+    /// A host on which nothing of ours is left, by the word of a commit that
+    /// brought the first of it.
+    pub fn nothing(host: HostName, source: Source) -> Self {
+        Self {
+            host,
+            services: BTreeMap::new(),
+            profiles: BTreeMap::new(),
+            windows: Vec::new(),
+            source,
+        }
+    }
+}
+
 impl<Source: Clone> Manifest<Source> {
     /// What this host should be: all that names it, one of its tags, or every host.
     pub fn desired(&self, host: &HostName) -> Desired<Source> {

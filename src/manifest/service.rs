@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::names::{
     AbsolutePath, AccountName, ClosureDigest, Domain, EnvName, Literal, ServiceName, StorePath,
     UnitName,
@@ -29,7 +31,8 @@ pub struct Service {
 }
 
 /// What nix realises for a service.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Artifact {
     pub store_path: StorePath,
     pub closure_digest: Option<ClosureDigest>,

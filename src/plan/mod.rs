@@ -1,4 +1,325 @@
 //! Decides what to do, and does nothing else.
+//!
+//! Rolling back is a plan like any other: the last good generation's wishes
+//! against what is observed now. Only a plan made from a signed manifest can be
+//! carried out:
+//!
+//! ```compile_fail,E0308
+//! # use std::collections::BTreeMap;
+//! # use writ::{converge::{converge, Quiet}, manifest::Manifest, plan::{observed::Observed, plan}, world::World};
+//! # async fn preview(world: &impl World, observed: &Observed, files: &BTreeMap<String, Vec<u8>>) {
+//! let draft = Manifest::draft(files).unwrap();
+//! let desired = draft.desired(&"web".parse().unwrap());
+//! converge(plan(&desired, observed), world, &mut Quiet).await;
+//! # }
+//! ```
+
+pub mod assume;
 pub mod observed;
 pub mod routes;
+pub mod step;
 pub mod unit;
+mod waves;
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::manifest::Desired;
+use crate::manifest::service::{Service, Strategy, Work};
+use crate::names::{AbsolutePath, AccountName, ServiceName, UnitName};
+use observed::{Observed, ObservedRoutes, ObservedUnit, UnitState};
+use step::{FileChange, ProfileMove, RouteChange, Step, UnitChange, UnitRemoval, Watch};
+use unit::Impact;
+
+/// The steps from what is to what should be, in the order they run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[must_use = "a plan that is neither shown nor converged changed nothing"]
+pub struct Plan<Source> {
+    #[serde(skip)]
+    pub source: Source,
+    pub steps: Vec<Step>,
+    /// What has to be true of the host before a new generation may begin.
+    pub waiting: Vec<Waiting>,
+}
+
+/// Something that only time or a person can bring about on the host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(tag = "for", rename_all = "kebab-case")]
+pub enum Waiting {
+    Account { service: ServiceName, account: AccountName },
+    EnvFile { service: ServiceName, path: AbsolutePath },
+    Caddy { because: String },
+    ForeignRoute { because: String },
+}
+
+/// Returns the steps that take `observed` to `desired`: none once they agree.
+///
+/// Everything new is fetched before anything that runs is stopped. Services
+/// start in waves, each after the services it depends on are healthy.
+pub fn plan<Source: Clone>(desired: &Desired<Source>, observed: &Observed) -> Plan<Source> {
+    let changes: Vec<Change<'_>> =
+        desired.services.values().map(|service| Change::of(service, observed)).collect();
+    let mut waiting = lacking(desired, observed);
+    let mut steps = Vec::new();
+    steps.extend(fetch(desired, observed));
+    steps.extend(stop(desired, observed));
+    steps.extend(switch(desired, observed));
+    let mut waves = waves::waves(changes);
+    let last = waves.pop();
+    for wave in waves {
+        steps.extend(apply(&wave));
+        steps.extend(watch(&wave));
+    }
+    steps.extend(last.iter().flat_map(|wave| apply(wave)));
+    // The routes follow as soon as everything new listens, and before the last
+    // watch, so that a service whose port changed is not cut off for its length.
+    match route(desired, observed) {
+        Ok(change) => steps.extend(change),
+        Err(reasons) => waiting.extend(reasons),
+    }
+    steps.extend(last.iter().flat_map(|wave| watch(wave)));
+    steps.extend(retire(desired, observed));
+    Plan { source: desired.source.clone(), steps, waiting }
+}
+
+/// The plan of a generation that was begun earlier and interrupted: what is left,
+/// and at the end every service is watched, since one that runs may never have
+/// been seen healthy.
+pub fn resumed<Source: Clone>(desired: &Desired<Source>, observed: &Observed) -> Plan<Source> {
+    let mut plan = plan(desired, observed);
+    let watched: BTreeSet<ServiceName> = plan
+        .steps
+        .iter()
+        .flat_map(|step| match step {
+            Step::Watch { watches } => watches.as_slice(),
+            _ => &[],
+        })
+        .map(|watch| watch.service.clone())
+        .collect();
+    let watches: Vec<_> = desired
+        .services
+        .values()
+        .filter(|service| !watched.contains(&service.name))
+        .filter_map(watch_of)
+        .collect();
+    if !watches.is_empty() {
+        plan.steps.push(Step::Watch { watches });
+    }
+    plan
+}
+
+/// What a manifest asks for that this version of the program cannot carry out.
+/// Such a generation is refused whole; nothing of it is applied.
+pub fn unsupported<Source>(desired: &Desired<Source>) -> Vec<String> {
+    let blue_green = desired
+        .services
+        .values()
+        .filter(|service| service.update.strategy == Strategy::BlueGreen)
+        .map(|service| {
+            format!("service {}: update.strategy = \"blue-green\"; use \"restart\"", service.name)
+        });
+    let profiles = desired.profiles.keys().map(|name| {
+        format!("profile {name}: profiles are not activated by this version; remove this host from its `hosts`")
+    });
+    let windows = desired.windows.first().map(|window| {
+        format!("host {}: deploy windows ({window}); generations begin at any time", desired.host)
+    });
+    blue_green.chain(profiles).chain(windows).collect()
+}
+
+/// What has to happen to one service, as its unit files tell.
+struct Change<'a> {
+    service: &'a Service,
+    kind: ChangeKind,
+    files: Vec<FileChange>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum ChangeKind {
+    None,
+    Write,
+    Reload,
+    Restart,
+    Start,
+}
+
+impl<'a> Change<'a> {
+    fn of(service: &'a Service, observed: &Observed) -> Self {
+        let mut kind = ChangeKind::None;
+        let mut files = Vec::new();
+        for unit in unit::unit_files(service) {
+            let old = observed.units.get(&unit.name).and_then(|unit| unit.file.clone());
+            kind = kind.max(match old.as_deref().map(|old| unit::impact(old, &unit.text)) {
+                None | Some(Impact::Restart) => ChangeKind::Restart,
+                Some(Impact::Reload) => ChangeKind::Reload,
+                Some(Impact::Write) => ChangeKind::Write,
+                Some(Impact::Same) => ChangeKind::None,
+            });
+            if old.as_deref() != Some(&unit.text) {
+                files.push(FileChange { unit: unit.name, expect: old, text: unit.text });
+            }
+        }
+        if let Some(unit) = unit::started(service)
+            && !runs(observed.units.get(&unit))
+        {
+            kind = ChangeKind::Start;
+        }
+        Self { service, kind, files }
+    }
+
+    /// Whether a process begins anew, so that its health has to be watched.
+    fn begins(&self) -> bool {
+        self.kind >= ChangeKind::Reload
+    }
+
+    fn unit_change(&self) -> Option<UnitChange> {
+        let unit = unit::started(self.service)?;
+        Some(UnitChange { unit, files: self.files.clone() })
+    }
+}
+
+/// A unit in its restart pause counts as running: systemd is at work on it, and
+/// interfering each round would only defeat its rate limit.
+fn runs(unit: Option<&ObservedUnit>) -> bool {
+    match unit.map(|unit| unit.state) {
+        Some(UnitState::Active | UnitState::Activating | UnitState::Reloading) => true,
+        Some(UnitState::Inactive | UnitState::Deactivating | UnitState::Failed) | None => false,
+    }
+}
+
+fn fetch<Source>(desired: &Desired<Source>, observed: &Observed) -> Option<Step> {
+    let closures: BTreeSet<_> = desired
+        .services
+        .values()
+        .map(|service| &service.artifact)
+        .filter(|artifact| !observed.store.rooted.contains(&artifact.store_path))
+        .cloned()
+        .collect();
+    (!closures.is_empty()).then(|| Step::Fetch { closures: closures.into_iter().collect() })
+}
+
+/// Units of ours that no desired service has.
+fn stop<Source>(desired: &Desired<Source>, observed: &Observed) -> Option<Step> {
+    let wanted: BTreeSet<UnitName> = desired
+        .services
+        .values()
+        .flat_map(|service| unit::unit_files(service).into_iter().map(|unit| unit.name))
+        .collect();
+    let units: Vec<_> = observed
+        .units
+        .iter()
+        .filter(|(name, _)| !wanted.contains(name))
+        .map(|(name, unit)| UnitRemoval { unit: name.clone(), expect: unit.file.clone() })
+        .collect();
+    (!units.is_empty()).then_some(Step::Stop { units })
+}
+
+fn switch<Source>(desired: &Desired<Source>, observed: &Observed) -> Option<Step> {
+    let profiles: Vec<_> = desired
+        .services
+        .values()
+        .map(|service| ProfileMove {
+            service: service.name.clone(),
+            from: observed.store.current.get(&service.name).cloned(),
+            to: service.artifact.store_path.clone(),
+        })
+        .filter(|step| step.from.as_ref() != Some(&step.to))
+        .collect();
+    (!profiles.is_empty()).then_some(Step::Switch { profiles })
+}
+
+/// The steps that bring the unit changes of one wave about.
+fn apply(wave: &[Change<'_>]) -> Vec<Step> {
+    let of = |kind: ChangeKind| -> Vec<UnitChange> {
+        wave.iter().filter(|change| change.kind == kind).filter_map(Change::unit_change).collect()
+    };
+    [
+        Step::Write { units: of(ChangeKind::Write) },
+        Step::Reload { units: of(ChangeKind::Reload) },
+        Step::Restart { units: of(ChangeKind::Restart) },
+        Step::Start { units: of(ChangeKind::Start) },
+    ]
+    .into_iter()
+    .filter(|step| !step.units().is_empty())
+    .collect()
+}
+
+fn watch(wave: &[Change<'_>]) -> Option<Step> {
+    let watches: Vec<_> =
+        wave.iter().filter(|change| change.begins()).filter_map(|c| watch_of(c.service)).collect();
+    (!watches.is_empty()).then_some(Step::Watch { watches })
+}
+
+fn watch_of(service: &Service) -> Option<Watch> {
+    Some(Watch {
+        service: service.name.clone(),
+        unit: unit::started(service)?,
+        health: service.health.clone(),
+        // A timer that is armed and a command that has ended well stay so.
+        settle: matches!(service.work, Work::Daemon { .. }),
+    })
+}
+
+fn route<Source>(
+    desired: &Desired<Source>,
+    observed: &Observed,
+) -> Result<Option<Step>, Vec<Waiting>> {
+    match &observed.routes {
+        ObservedRoutes::Up { etag, config } => {
+            let merged = routes::merge(config, desired.services.values()).map_err(|conflicts| {
+                conflicts
+                    .into_iter()
+                    .map(|conflict| Waiting::ForeignRoute { because: conflict.to_string() })
+                    .collect::<Vec<_>>()
+            })?;
+            let lines = merged.lines;
+            Ok(merged
+                .config
+                .map(|config| Step::Route(RouteChange { etag: etag.clone(), config, lines })))
+        }
+        ObservedRoutes::Down { because } => {
+            let wanted = desired.services.values().any(|service| !service.http.is_empty());
+            if wanted { Err(vec![Waiting::Caddy { because: because.clone() }]) } else { Ok(None) }
+        }
+    }
+}
+
+fn retire<Source>(desired: &Desired<Source>, observed: &Observed) -> Option<Step> {
+    let profiles: Vec<_> = observed
+        .store
+        .current
+        .iter()
+        .filter(|(service, _)| !desired.services.contains_key(service))
+        .map(|(service, from)| (service.clone(), from.clone()))
+        .collect();
+    (!profiles.is_empty()).then_some(Step::Retire { profiles })
+}
+
+/// What the desired services take for granted and the host does not have.
+fn lacking<Source>(desired: &Desired<Source>, observed: &Observed) -> Vec<Waiting> {
+    let mut waiting = Vec::new();
+    for service in desired.services.values() {
+        for account in accounts(service).filter(|a| observed.unknown_accounts.contains(a)) {
+            waiting.push(Waiting::Account { service: service.name.clone(), account });
+        }
+        for path in service.env_file.iter().filter(|path| observed.missing_files.contains(path)) {
+            waiting.push(Waiting::EnvFile { service: service.name.clone(), path: path.clone() });
+        }
+    }
+    waiting
+}
+
+/// The accounts that have to exist before the service starts; a dynamic user's
+/// name is made by systemd.
+pub fn accounts(service: &Service) -> impl Iterator<Item = AccountName> {
+    let exec = match &service.work {
+        Work::Daemon { exec, .. } | Work::Oneshot { exec } | Work::Job { exec, .. } => Some(exec),
+        Work::Static { .. } => None,
+    };
+    exec.filter(|_| !service.hardening.dynamic_user)
+        .into_iter()
+        .flat_map(|exec| [exec.user.clone(), exec.group.clone()])
+        .flatten()
+}

@@ -1,6 +1,7 @@
 //! What a round found on the host, and what a commit is taken to look like once applied.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -49,6 +50,19 @@ pub enum UnitState {
     Reloading,
     Deactivating,
     Failed,
+}
+
+impl fmt::Display for UnitState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inactive => "inactive",
+            Self::Activating => "activating",
+            Self::Active => "active",
+            Self::Reloading => "reloading",
+            Self::Deactivating => "deactivating",
+            Self::Failed => "failed",
+        })
+    }
 }
 
 /// Caddy's configuration at one moment.

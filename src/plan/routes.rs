@@ -56,6 +56,11 @@ pub fn merge<'a>(
     Ok(Merged { config: (wanted != *current).then_some(wanted), lines })
 }
 
+/// Our routes in a configuration, for people.
+pub fn listed(current: &Value) -> Vec<RouteText> {
+    text::listed(current)
+}
+
 /// Our routes by `@id`, as Caddy has them.
 pub fn owned(current: &Value) -> BTreeMap<String, Value> {
     place::servers(current)

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::literal::plain;
 use super::place::{self, INTERNAL_POLICY};
 
 /// One route of ours: where it answers and what answers there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteText {
     /// Its `@id` in Caddy's configuration.
@@ -23,7 +23,7 @@ pub struct RouteText {
 }
 
 /// Where the certificate of a route comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Certificate {
     /// Caddy's automatic HTTPS, or what its own configuration says.
@@ -75,6 +75,11 @@ impl fmt::Display for RouteLine {
             Self::Moved { to } => write!(f, "put route {to} back in its place"),
         }
     }
+}
+
+/// Every route of ours in a configuration.
+pub(super) fn listed(config: &Value) -> Vec<RouteText> {
+    placed(config).into_values().map(|route| route.text).collect()
 }
 
 /// What becomes of our routes between two configurations, by `@id`.

@@ -1,0 +1,34 @@
+//! A host that has just applied a commit, for plans made where no host can be asked.
+
+use serde_json::Value;
+
+use super::observed::{Observed, ObservedRoutes, ObservedStore, ObservedUnit, UnitState};
+use super::{routes, unit};
+use crate::manifest::Desired;
+
+/// What a host looks like that runs `desired`, every service healthy and nothing
+/// of anybody else's in Caddy.
+pub fn assumed<Source>(desired: &Desired<Source>) -> Observed {
+    let services = || desired.services.values();
+    let current: std::collections::BTreeMap<_, _> =
+        services().map(|s| (s.name.clone(), s.artifact.store_path.clone())).collect();
+    let rooted = current.values().cloned().collect();
+    let units = services()
+        .flat_map(|service| {
+            let started = unit::started(service);
+            unit::unit_files(service).into_iter().map(move |file| {
+                let runs = started.as_ref() == Some(&file.name);
+                let state = if runs { UnitState::Active } else { UnitState::Inactive };
+                (file.name, ObservedUnit { file: Some(file.text), state })
+            })
+        })
+        .collect();
+    let merged = routes::merge(&Value::Null, services()).ok().and_then(|merged| merged.config);
+    let config = merged.unwrap_or(Value::Null);
+    Observed {
+        store: ObservedStore { current, rooted },
+        units,
+        routes: ObservedRoutes::Up { etag: String::new(), config },
+        ..Observed::default()
+    }
+}

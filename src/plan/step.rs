@@ -1,0 +1,248 @@
+//! One change small enough to be seen to have happened or not, and how it reads to a person.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::routes::RouteLine;
+use super::{Plan, Waiting};
+use crate::manifest::service::{Artifact, Check, Health};
+use crate::names::{ServiceName, StorePath, UnitName};
+
+/// A step; what it acts on may run side by side inside of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "step", rename_all = "kebab-case")]
+pub enum Step {
+    /// Closures that no profile keeps alive yet, all or none.
+    Fetch { closures: Vec<Artifact> },
+    /// Units that left the manifest.
+    Stop { units: Vec<UnitRemoval> },
+    /// Profiles that point at another closure.
+    Switch { profiles: Vec<ProfileMove> },
+    /// New unit text that concerns nothing that runs.
+    Write { units: Vec<UnitChange> },
+    /// New unit text that the running process takes in.
+    Reload { units: Vec<UnitChange> },
+    /// Stop, write and start, one unit after the other in this order, units side
+    /// by side.
+    Restart { units: Vec<UnitChange> },
+    /// Write and start units that do not run.
+    Start { units: Vec<UnitChange> },
+    /// One conditional change of Caddy's configuration.
+    Route(RouteChange),
+    /// Healthy without a break for as long as each service asks.
+    Watch { watches: Vec<Watch> },
+    /// Profiles of services that left the manifest.
+    Retire { profiles: Vec<(ServiceName, StorePath)> },
+}
+
+/// A unit to stop and forget.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UnitRemoval {
+    pub unit: UnitName,
+    /// The file's text; `None` where only systemd still knows the unit.
+    #[serde(skip)]
+    pub expect: Option<String>,
+}
+
+/// A profile from one store path to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProfileMove {
+    pub service: ServiceName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<StorePath>,
+    pub to: StorePath,
+}
+
+/// What happens to one service's unit, with the files that change for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UnitChange {
+    pub unit: UnitName,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileChange>,
+}
+
+/// New text of a unit file, and the text it replaces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FileChange {
+    pub unit: UnitName,
+    #[serde(skip)]
+    pub expect: Option<String>,
+    pub text: String,
+}
+
+/// Caddy's whole new configuration, if it is still the one that `etag` names.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RouteChange {
+    #[serde(skip)]
+    pub etag: String,
+    #[serde(skip)]
+    pub config: Value,
+    pub lines: Vec<RouteLine>,
+}
+
+/// A service whose health decides over the generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Watch {
+    pub service: ServiceName,
+    pub unit: UnitName,
+    #[serde(skip)]
+    pub health: Health,
+    /// Whether health has to hold for `healthy_for`, or once is enough.
+    #[serde(skip)]
+    pub settle: bool,
+}
+
+impl Step {
+    /// The unit changes of a step that has some.
+    pub fn units(&self) -> &[UnitChange] {
+        match self {
+            Self::Write { units }
+            | Self::Reload { units }
+            | Self::Restart { units }
+            | Self::Start { units } => units,
+            Self::Fetch { .. }
+            | Self::Stop { .. }
+            | Self::Switch { .. }
+            | Self::Route(_)
+            | Self::Watch { .. }
+            | Self::Retire { .. } => &[],
+        }
+    }
+
+    /// One word for what the step does.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Fetch { .. } => "fetch",
+            Self::Stop { .. } => "stop",
+            Self::Switch { .. } => "switch",
+            Self::Write { .. } => "write",
+            Self::Reload { .. } => "reload",
+            Self::Restart { .. } => "restart",
+            Self::Start { .. } => "start",
+            Self::Route(_) => "route",
+            Self::Watch { .. } => "watch",
+            Self::Retire { .. } => "retire",
+        }
+    }
+
+    /// What the step acts on, a line each.
+    fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Fetch { closures } => closures.iter().map(closure_line).collect(),
+            Self::Stop { units } => units.iter().map(|u| unit_line(&u.unit)).collect(),
+            Self::Switch { profiles } => profiles.iter().map(profile_line).collect(),
+            Self::Write { units }
+            | Self::Reload { units }
+            | Self::Restart { units }
+            | Self::Start { units } => units.iter().map(|u| unit_line(&u.unit)).collect(),
+            Self::Route(change) => change.lines.iter().map(ToString::to_string).collect(),
+            Self::Watch { watches } => watches.iter().map(watch_line).collect(),
+            Self::Retire { profiles } => {
+                profiles.iter().map(|(service, _)| service.to_string()).collect()
+            }
+        }
+    }
+}
+
+fn closure_line(artifact: &Artifact) -> String {
+    match artifact.closure_size {
+        Some(bytes) => format!("{} ({})", artifact.store_path, human_bytes(bytes)),
+        None => artifact.store_path.to_string(),
+    }
+}
+
+/// Bytes as a person reads them, in powers of 1024.
+pub fn human_bytes(bytes: u64) -> String {
+    let mut amount = bytes as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if amount < 1024.0 {
+            let digits = if unit == "B" { 0 } else { 1 };
+            return format!("{amount:.digits$} {unit}");
+        }
+        amount /= 1024.0;
+    }
+    format!("{amount:.1} TiB")
+}
+
+/// A service's unit by the service's name, a timer as what it is.
+fn unit_line(unit: &UnitName) -> String {
+    match unit.service() {
+        Some(service) if unit.as_str().ends_with(".timer") => format!("{service} (timer)"),
+        Some(service) => service.to_string(),
+        None => unit.to_string(),
+    }
+}
+
+fn profile_line(step: &ProfileMove) -> String {
+    match &step.from {
+        Some(from) if from.label() != step.to.label() => {
+            format!("{}  {} → {}", step.service, from.label(), step.to.label())
+        }
+        Some(from) => format!(
+            "{}  {} ({} → {})",
+            step.service,
+            step.to.label(),
+            &from.hash()[..8],
+            &step.to.hash()[..8]
+        ),
+        None => format!("{}  {}", step.service, step.to.label()),
+    }
+}
+
+fn watch_line(watch: &Watch) -> String {
+    let check = match &watch.health.check {
+        Check::Active => "unit active".to_owned(),
+        Check::Http { port, path } => format!("GET http://127.0.0.1:{port}{path}"),
+        Check::Tcp { port } => format!("port {port} accepts"),
+        Check::Command { command, .. } => format!("{command} succeeds"),
+    };
+    if watch.settle {
+        format!("{}  {check} for {:?}", watch.service, watch.health.healthy_for)
+    } else {
+        format!("{}  {check}", watch.service)
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<8}{}", self.verb(), self.lines().join(", "))
+    }
+}
+
+impl<Source> fmt::Display for Plan<Source> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for waiting in &self.waiting {
+            writeln!(f, "{:<8}{waiting}", "waits")?;
+        }
+        if self.steps.is_empty() && self.waiting.is_empty() {
+            return writeln!(f, "nothing to do");
+        }
+        for step in &self.steps {
+            for (i, line) in step.lines().iter().enumerate() {
+                writeln!(f, "{:<8}{line}", if i == 0 { step.verb() } else { "" })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Account { service, account } => write!(
+                f,
+                "service {service}: the user or group `{account}` does not exist on this host; create it, or drop exec.user for a dynamic one"
+            ),
+            Self::EnvFile { service, path } => {
+                write!(
+                    f,
+                    "service {service}: its envFile {path} is not a readable file on this host; put it there"
+                )
+            }
+            Self::Caddy { because } => write!(f, "Caddy does not answer: {because}; start it"),
+            Self::ForeignRoute { because } => f.write_str(because),
+        }
+    }
+}
