@@ -1,0 +1,136 @@
+//! Carries a plan out, one step at a time, and says how far it got.
+//!
+//! There are no choices left to make here: a step is a few calls on the world.
+
+mod watch;
+
+use std::future::Future;
+
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+
+use crate::fault::Fault;
+use crate::plan::Plan;
+use crate::plan::step::{Step, UnitChange, UnitRemoval};
+use crate::trust::VerifiedCommit;
+use crate::world::{Routes as _, Store as _, Units as _, World};
+
+/// How many units of one step are worked on at the same time. systemd takes jobs
+/// faster in bursts, and one D-Bus connection has a limited number of pending
+/// replies.
+const SIDE_BY_SIDE: usize = 16;
+
+/// How carrying out a plan ended.
+#[derive(Debug)]
+#[must_use = "a stopped plan has to be planned again or rolled back"]
+pub enum Outcome {
+    Converged,
+    Stopped { at: Box<Step>, because: Fault },
+}
+
+/// Who is told before each step, and may veto it (the ledger, on a full disk).
+pub trait Journal: Send {
+    /// # Errors
+    /// The step must not be taken, since it could not be recorded.
+    fn begins(&mut self, number: usize, step: &Step) -> Result<(), Fault>;
+}
+
+/// A journal nobody reads.
+pub struct Quiet;
+
+impl Journal for Quiet {
+    fn begins(&mut self, _: usize, _: &Step) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+/// Runs the steps in order and stops at the first that fails.
+///
+/// Running it again after a stop, or after the future was dropped, is always
+/// safe: the caller observes and plans afresh, so a step that did happen is not
+/// planned twice.
+pub async fn converge(
+    plan: Plan<VerifiedCommit>,
+    world: &impl World,
+    journal: &mut impl Journal,
+) -> Outcome {
+    for (number, step) in plan.steps.into_iter().enumerate() {
+        let taken = match journal.begins(number, &step) {
+            Ok(()) => take(&step, world).await,
+            Err(fault) => Err(fault),
+        };
+        if let Err(because) = taken {
+            return Outcome::Stopped { at: Box::new(step), because };
+        }
+    }
+    Outcome::Converged
+}
+
+async fn take(step: &Step, world: &impl World) -> Result<(), Fault> {
+    match step {
+        Step::Fetch { closures } => world.store().fetch(closures).await,
+        Step::Stop { units } => each(units, |unit| remove(unit, world)).await,
+        Step::Switch { profiles } => {
+            for step in profiles {
+                world.store().switch(&step.service, step.from.as_ref(), &step.to).await?;
+            }
+            Ok(())
+        }
+        Step::Write { units } => each(units, |change| write(change, world)).await,
+        Step::Reload { units } => each(units, |change| reload(change, world)).await,
+        Step::Restart { units } => each(units, |change| restart(change, world)).await,
+        Step::Start { units } => each(units, |change| start(change, world)).await,
+        Step::Route(change) => world.routes().apply(&change.etag, &change.config).await,
+        Step::Watch { watches } => watch::watch(watches, world).await,
+        Step::Retire { profiles } => {
+            for (service, from) in profiles {
+                world.store().retire(service, from).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Does one thing to each item, side by side, and stops at the first fault.
+async fn each<'a, T, F>(items: &'a [T], work: impl Fn(&'a T) -> F) -> Result<(), Fault>
+where
+    F: Future<Output = Result<(), Fault>>,
+{
+    stream::iter(items)
+        .map(|item| Ok(work(item)))
+        .try_buffer_unordered(SIDE_BY_SIDE)
+        .try_collect()
+        .await
+}
+
+async fn remove(removal: &UnitRemoval, world: &impl World) -> Result<(), Fault> {
+    world.units().stop(&removal.unit).await?;
+    match &removal.expect {
+        Some(text) => world.units().remove(&removal.unit, text).await,
+        None => Ok(()),
+    }
+}
+
+async fn write(change: &UnitChange, world: &impl World) -> Result<(), Fault> {
+    for file in &change.files {
+        world.units().write(&file.unit, file.expect.as_deref(), &file.text).await?;
+    }
+    Ok(())
+}
+
+async fn reload(change: &UnitChange, world: &impl World) -> Result<(), Fault> {
+    write(change, world).await?;
+    world.units().reload(&change.unit).await
+}
+
+/// Stops before it writes: systemd reads a file afresh once its unit has been
+/// unloaded, so that no daemon-reload is needed (2.2 s on a host with 1,000 units).
+async fn restart(change: &UnitChange, world: &impl World) -> Result<(), Fault> {
+    world.units().stop(&change.unit).await?;
+    start(change, world).await
+}
+
+async fn start(change: &UnitChange, world: &impl World) -> Result<(), Fault> {
+    write(change, world).await?;
+    let files: Vec<_> = change.files.iter().map(|file| file.unit.clone()).collect();
+    world.units().start(&change.unit, &files).await
+}
