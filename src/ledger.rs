@@ -1,0 +1,466 @@
+//! What this host remembers, in a directory that a person can read: the anchor, and a folder per generation.
+//!
+//! ```text
+//! anchor.json               the last accepted commit
+//! head.json                 a newer head that was refused, and why
+//! generations/<n>/commit.json, plan.json, verdict.json, units/
+//! current, last-good        links to generations/<n>
+//! repo.git                  a copy of the branch, which may be deleted at any time
+//! ```
+//!
+//! Ids are stored, never evidence: a commit read back from here is verified again.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::fault::Fault;
+use crate::names::{CommitId, Fingerprint, Principal};
+use crate::trust::{Anchor, Refusal, VerifiedCommit};
+use crate::verdict::Verdict;
+
+const VERSION: u64 = 1;
+
+/// The ledger's directory.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    dir: PathBuf,
+}
+
+/// Who committed what, for people to read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CommitRecord {
+    pub commit: CommitId,
+    pub signer: Principal,
+    pub key: Fingerprint,
+    pub author: String,
+    pub committed: i64,
+    pub subject: String,
+    pub accepted: String,
+}
+
+/// One generation of this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Generation {
+    pub number: u64,
+    pub record: CommitRecord,
+    pub verdict: Option<Verdict>,
+}
+
+/// A newer head of the branch that this host does not obey.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RefusedHead {
+    pub at: String,
+    pub refusal: Refusal,
+}
+
+/// State that cannot be used; the agent changes nothing until a person has looked.
+#[derive(Debug, Error)]
+pub enum LedgerError {
+    #[error("could not {doing} {path}")]
+    Io { doing: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("the state file {path} is damaged ({why})")]
+    Damaged { path: PathBuf, why: String },
+    #[error("the state file {path} may be changed by others (mode {mode:o}, owner {owner})")]
+    Writable { path: PathBuf, mode: u32, owner: u32 },
+    #[error("{path} is missing although generations are recorded beside it")]
+    AnchorLost { path: PathBuf },
+}
+
+impl LedgerError {
+    /// How a person mends it.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Io { path, .. } => {
+                format!("look at the disk and the permissions of {}", path.display())
+            }
+            Self::Damaged { path, .. } if path.ends_with("anchor.json") => ANCHOR_REMEDY.to_owned(),
+            Self::Damaged { path, .. } => format!(
+                "restore {} from a backup, or move its generation's folder away; the anchor keeps the host from going back",
+                path.display()
+            ),
+            Self::Writable { path, .. } => {
+                format!(
+                    "find out who wrote to it, then: chown root {0}; chmod 0600 {0}",
+                    path.display()
+                )
+            }
+            Self::AnchorLost { .. } => ANCHOR_REMEDY.to_owned(),
+        }
+    }
+}
+
+const ANCHOR_REMEDY: &str = "the host does not know any more which commit it accepted last, so it follows none; as root, with a commit you have checked: writ trust reset --to COMMIT";
+
+impl From<LedgerError> for Fault {
+    fn from(error: LedgerError) -> Self {
+        let remedy = error.remedy();
+        let because = match std::error::Error::source(&error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        };
+        Self::wait("use the ledger", because).remedy(remedy)
+    }
+}
+
+impl Ledger {
+    /// Opens the ledger in `dir`, making what is not there yet.
+    pub fn open(dir: &Path) -> Result<Self, LedgerError> {
+        let generations = dir.join("generations");
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(&generations)
+            .map_err(|source| io("create", &generations, source))?;
+        Ok(Self { dir: dir.to_owned() })
+    }
+
+    /// Opens a ledger to read it, without making anything.
+    pub fn look(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
+    /// Where the copy of the repository lies.
+    pub fn repository(&self) -> PathBuf {
+        self.dir.join("repo.git")
+    }
+
+    /// Where packs wait to be imported.
+    pub fn incoming(&self) -> PathBuf {
+        self.dir.join("incoming.pack")
+    }
+
+    /// The last accepted commit; `None` before the first.
+    ///
+    /// # Errors
+    /// The anchor is damaged, writable for others, or missing although there are
+    /// generations: never taken for a first boot.
+    pub fn anchor(&self) -> Result<Option<Anchor>, LedgerError> {
+        let path = self.dir.join("anchor.json");
+        match self.read(&path)? {
+            Some(anchor) => Ok(Some(anchor)),
+            None if self.numbers()?.is_empty() => Ok(None),
+            None => Err(LedgerError::AnchorLost { path }),
+        }
+    }
+
+    /// Moves the anchor to a commit, which makes it this host's newest generation,
+    /// and returns the generation's number. Accepting the newest again changes
+    /// nothing.
+    pub fn accept(&self, commit: &VerifiedCommit, now: &str) -> Result<u64, LedgerError> {
+        if self.anchor_or_none()?.as_ref() != Some(commit.anchor()) {
+            self.write("anchor.json", 0o600, commit.anchor())?;
+        }
+        if let Some(newest) = self.newest()?
+            && newest.record.commit == *commit.id()
+        {
+            return Ok(newest.number);
+        }
+        let number = self.numbers()?.last().map_or(1, |last| last + 1);
+        let folder = self.folder(number);
+        fs::create_dir_all(&folder).map_err(|source| io("create", &folder, source))?;
+        let record = CommitRecord {
+            commit: commit.id().clone(),
+            signer: commit.principal().clone(),
+            key: commit.key().clone(),
+            author: commit.author().to_owned(),
+            committed: commit.committed(),
+            subject: commit.message().lines().next().unwrap_or_default().to_owned(),
+            accepted: now.to_owned(),
+        };
+        self.write(&format!("generations/{number}/commit.json"), 0o644, &record)?;
+        sync_dir(&self.dir.join("generations"))?;
+        Ok(number)
+    }
+
+    /// Puts the anchor somewhere else by root's own decision.
+    pub fn reset(&self, commit: &VerifiedCommit, now: &str) -> Result<u64, LedgerError> {
+        self.write("anchor.json", 0o600, commit.anchor())?;
+        self.forget_head()?;
+        self.accept(commit, now)
+    }
+
+    /// The newest generation.
+    pub fn newest(&self) -> Result<Option<Generation>, LedgerError> {
+        self.numbers()?.last().map(|&number| self.generation(number)).transpose()
+    }
+
+    /// A generation by its number.
+    pub fn generation(&self, number: u64) -> Result<Generation, LedgerError> {
+        let path = self.folder(number).join("commit.json");
+        let record = self.read(&path)?.ok_or_else(|| LedgerError::Damaged {
+            path: path.clone(),
+            why: "it is missing".to_owned(),
+        })?;
+        let verdict = self.read(&self.folder(number).join("verdict.json"))?;
+        Ok(Generation { number, record, verdict })
+    }
+
+    /// Every generation's number, rising. A folder whose commit was never written
+    /// (a crash in between) is none.
+    pub fn numbers(&self) -> Result<Vec<u64>, LedgerError> {
+        let path = self.dir.join("generations");
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(io("read", &path, source)),
+        };
+        let mut numbers: Vec<u64> = entries
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .filter(|number| self.folder(*number).join("commit.json").exists())
+            .collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// Records a plan before its first step.
+    pub fn plan(&self, number: u64, plan: &impl Serialize) -> Result<(), LedgerError> {
+        self.write_plain(&format!("generations/{number}/plan.json"), plan)
+    }
+
+    /// Records how a generation went; a confirmed one is the current and last good one.
+    pub fn verdict(&self, number: u64, verdict: &Verdict) -> Result<(), LedgerError> {
+        self.write(&format!("generations/{number}/verdict.json"), 0o644, verdict)?;
+        if let Verdict::Confirmed { .. } = verdict {
+            self.point("last-good", number)?;
+            self.point("current", number)?;
+        }
+        Ok(())
+    }
+
+    /// Says which generation the host runs.
+    pub fn set_current(&self, number: Option<u64>) -> Result<(), LedgerError> {
+        match number {
+            Some(number) => self.point("current", number),
+            None => self.forget("current"),
+        }
+    }
+
+    /// The generation that was confirmed last.
+    pub fn last_good(&self) -> Result<Option<u64>, LedgerError> {
+        self.pointed("last-good")
+    }
+
+    /// The generation that the host runs.
+    pub fn current(&self) -> Result<Option<u64>, LedgerError> {
+        self.pointed("current")
+    }
+
+    /// Remembers a head that is not obeyed.
+    pub fn refuse_head(&self, refused: &RefusedHead) -> Result<(), LedgerError> {
+        if self.refused_head()?.is_some_and(|known| known.refusal == refused.refusal) {
+            return Ok(());
+        }
+        self.write("head.json", 0o644, refused)
+    }
+
+    /// The head that is not obeyed, where there is one.
+    pub fn refused_head(&self) -> Result<Option<RefusedHead>, LedgerError> {
+        self.read(&self.dir.join("head.json"))
+    }
+
+    /// Forgets a refused head once the branch is good again.
+    pub fn forget_head(&self) -> Result<(), LedgerError> {
+        self.forget("head.json")
+    }
+
+    fn anchor_or_none(&self) -> Result<Option<Anchor>, LedgerError> {
+        self.read(&self.dir.join("anchor.json"))
+    }
+
+    fn folder(&self, number: u64) -> PathBuf {
+        self.dir.join("generations").join(number.to_string())
+    }
+
+    fn read<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, LedgerError> {
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(io("read", path, source)),
+        };
+        let metadata = fs::metadata(path).map_err(|source| io("read", path, source))?;
+        let own = rustix::process::geteuid().as_raw();
+        if metadata.mode() & 0o022 != 0 || ![0, own].contains(&metadata.uid()) {
+            let (mode, owner) = (metadata.mode() & 0o7777, metadata.uid());
+            return Err(LedgerError::Writable { path: path.to_owned(), mode, owner });
+        }
+        decode(&bytes).map(Some).map_err(|why| LedgerError::Damaged { path: path.to_owned(), why })
+    }
+
+    fn write(&self, name: &str, mode: u32, value: &impl Serialize) -> Result<(), LedgerError> {
+        let path = self.dir.join(name);
+        let text = encode(value)
+            .map_err(|why| LedgerError::Damaged { path: path.clone(), why: why.to_string() })?;
+        replace(&path, mode, text.as_bytes())
+    }
+
+    fn write_plain(&self, name: &str, value: &impl Serialize) -> Result<(), LedgerError> {
+        self.write(name, 0o644, value)
+    }
+
+    fn point(&self, name: &str, number: u64) -> Result<(), LedgerError> {
+        if self.pointed(name)? == Some(number) {
+            return Ok(());
+        }
+        let path = self.dir.join(name);
+        let fresh = self.dir.join(format!(".{name}.new"));
+        let _ = fs::remove_file(&fresh);
+        symlink(format!("generations/{number}"), &fresh)
+            .and_then(|()| fs::rename(&fresh, &path))
+            .map_err(|source| io("write", &path, source))?;
+        sync_dir(&self.dir)
+    }
+
+    fn pointed(&self, name: &str) -> Result<Option<u64>, LedgerError> {
+        let path = self.dir.join(name);
+        let target = match fs::read_link(&path) {
+            Ok(target) => target,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(io("read", &path, source)),
+        };
+        let number = target.file_name().and_then(|name| name.to_str()?.parse().ok());
+        number.map(Some).ok_or_else(|| LedgerError::Damaged {
+            path,
+            why: format!("it points at {}", target.display()),
+        })
+    }
+
+    fn forget(&self, name: &str) -> Result<(), LedgerError> {
+        let path = self.dir.join(name);
+        match fs::remove_file(&path) {
+            Ok(()) => sync_dir(&self.dir),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(io("remove", &path, source)),
+        }
+    }
+}
+
+/// `{"version": 1, …the value's own fields}`, for a person to read.
+fn encode(value: &impl Serialize) -> Result<String, serde_json::Error> {
+    let mut object = serde_json::Map::new();
+    object.insert("version".to_owned(), VERSION.into());
+    if let Value::Object(fields) = serde_json::to_value(value)? {
+        object.extend(fields);
+    }
+    Ok(serde_json::to_string_pretty(&object)? + "\n")
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    let mut object: serde_json::Map<String, Value> =
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    match object.remove("version") {
+        Some(version) if version == VERSION => {}
+        Some(version) => {
+            return Err(format!("its version is {version}, this program reads {VERSION}"));
+        }
+        None => return Err("it has no version".to_owned()),
+    }
+    serde_json::from_value(Value::Object(object)).map_err(|error| error.to_string())
+}
+
+/// Written beside, fsynced, renamed, and the directory fsynced too: after a power
+/// cut there is the old file or the new one.
+fn replace(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), LedgerError> {
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    let fresh = PathBuf::from(fresh);
+    let written = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode)
+        .open(&fresh)
+        .and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        })
+        .and_then(|()| fs::rename(&fresh, path));
+    written.map_err(|source| {
+        let _ = fs::remove_file(&fresh);
+        io("write", path, source)
+    })?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+fn sync_dir(dir: &Path) -> Result<(), LedgerError> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|source| io("sync", dir, source))
+}
+
+fn io(doing: &'static str, path: &Path, source: std::io::Error) -> LedgerError {
+    LedgerError::Io { doing, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger() -> (tempfile::TempDir, Ledger) {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(dir.path()).unwrap();
+        (dir, ledger)
+    }
+
+    fn anchor() -> Anchor {
+        Anchor { commit: "a".repeat(40).parse().unwrap(), payload: "b".repeat(64) }
+    }
+
+    #[test]
+    fn a_new_ledger_has_no_anchor() {
+        let (_dir, ledger) = ledger();
+        assert_eq!(ledger.anchor().unwrap(), None);
+    }
+
+    #[test]
+    fn a_damaged_anchor_is_never_a_first_boot() {
+        let (dir, ledger) = ledger();
+        for damage in
+            ["", "{", "{\"version\":2}", "{\"version\":1,\"commit\":\"x\",\"payload\":\"\"}"]
+        {
+            fs::write(dir.path().join("anchor.json"), damage).unwrap();
+            let error = ledger.anchor().unwrap_err();
+            assert!(matches!(error, LedgerError::Damaged { .. }), "{damage}: {error}");
+            assert!(error.remedy().contains("writ trust reset"));
+        }
+    }
+
+    #[test]
+    fn an_anchor_that_others_may_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (dir, ledger) = ledger();
+        ledger.write("anchor.json", 0o600, &anchor()).unwrap();
+        assert_eq!(ledger.anchor().unwrap(), Some(anchor()));
+        let path = dir.path().join("anchor.json");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(matches!(ledger.anchor(), Err(LedgerError::Writable { .. })));
+    }
+
+    #[test]
+    fn a_lost_anchor_is_not_a_first_boot_where_generations_are() {
+        let (dir, ledger) = ledger();
+        let folder = dir.path().join("generations/1");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("commit.json"), "{}").unwrap();
+        assert!(matches!(ledger.anchor(), Err(LedgerError::AnchorLost { .. })));
+    }
+
+    #[test]
+    fn a_confirmed_generation_is_the_last_good_one() {
+        let (dir, ledger) = ledger();
+        fs::create_dir_all(dir.path().join("generations/3")).unwrap();
+        let verdict = Verdict::Confirmed { at: "2026-01-01T00:00:00Z".to_owned() };
+        ledger.verdict(3, &verdict).unwrap();
+        assert_eq!(ledger.last_good().unwrap(), Some(3));
+        assert_eq!(ledger.current().unwrap(), Some(3));
+        let text = fs::read_to_string(dir.path().join("generations/3/verdict.json")).unwrap();
+        assert_eq!(decode::<Verdict>(text.as_bytes()).unwrap(), verdict);
+    }
+}
