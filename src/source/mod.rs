@@ -1,3 +1,6 @@
 //! Where commits come from, and where their objects lie on this host.
 
+pub mod checkout;
+pub mod fetch;
+pub mod git;
 pub mod repo;

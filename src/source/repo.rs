@@ -7,14 +7,17 @@ use std::sync::atomic::AtomicBool;
 
 use gix::odb::pack::bundle::write;
 use gix::{ObjectId, hash, objs, open};
+use serde::Deserialize;
 
 use crate::fault::Fault;
 use crate::names::CommitId;
 use crate::trust::{Kind, Objects, Unreadable};
 
 /// How a repository names its objects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ObjectFormat {
+    #[default]
     Sha1,
     Sha256,
 }
@@ -62,6 +65,19 @@ const FORBIDDEN: [(&str, &str); 6] = [
 ];
 
 impl Repository {
+    /// Opens the repository at `path`, or makes it where there is none: it is only a
+    /// copy of what can be fetched again.
+    ///
+    /// # Errors
+    /// As [`Repository::open`] and [`Repository::create`].
+    pub fn open_or_create(path: &Path, format: ObjectFormat) -> Result<Self, Fault> {
+        if path.try_exists().map_err(|error| Fault::wait(doing("open", path), error))? {
+            Self::open(path)
+        } else {
+            Self::create(path, format)
+        }
+    }
+
     /// Makes an empty bare repository at `path`, which must not exist or be empty;
     /// its parent folder must exist.
     ///
@@ -167,6 +183,17 @@ impl Repository {
                 Err(failed(error.to_string()))
             }
         }
+    }
+
+    /// Imports a pack that lies in a file, and deletes the file, whatever comes of it.
+    ///
+    /// # Errors
+    /// As [`Repository::import_pack`].
+    pub fn import_pack_file(&self, path: &Path) -> Result<ImportedPack, Fault> {
+        let file = File::open(path).map_err(|error| Fault::wait(doing("read", path), error))?;
+        let imported = self.import_pack(&mut io::BufReader::new(file));
+        fs::remove_file(path).map_err(|error| Fault::wait(doing("delete", path), error))?;
+        imported
     }
 
     fn pack_folder(&self) -> PathBuf {
@@ -275,7 +302,7 @@ fn settle(files: &[PathBuf], keep: &Path, folder: &Path) -> io::Result<()> {
 }
 
 fn doing(verb: &str, path: &Path) -> String {
-    format!("{verb} the repository in {}", path.display())
+    format!("{verb} {}, this host's copy of the repository", path.display())
 }
 
 /// An error with its causes, as gix nests them.

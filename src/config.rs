@@ -1,0 +1,241 @@
+//! The host's own config, `/etc/writ/agent.toml`: what is pinned here never comes from git.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+use thiserror::Error;
+
+use crate::names::{BranchName, CommitId, Fingerprint, HostName};
+use crate::source::repo::ObjectFormat;
+use crate::trust::Pins;
+
+/// Where the config lies unless the command line says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/writ/agent.toml";
+
+/// One host's config, checked.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Config {
+    /// This host's name in the manifest.
+    pub host: HostName,
+    pub repository: Repository,
+    #[serde(default)]
+    pub poll: Poll,
+    #[serde(default)]
+    pub nix: Nix,
+    #[serde(default)]
+    pub caddy: Caddy,
+    /// The ledger and the repository's copy.
+    #[serde(default = "default_state")]
+    pub state_directory: PathBuf,
+    /// Where the control socket is made.
+    #[serde(default = "default_runtime")]
+    pub runtime_directory: PathBuf,
+}
+
+/// Which history this host obeys.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Repository {
+    /// With the branch, the `channel` that every policy has to name.
+    pub id: String,
+    #[serde(deserialize_with = "url")]
+    pub url: String,
+    pub branch: BranchName,
+    #[serde(default)]
+    pub object_format: ObjectFormat,
+    pub introduction: CommitId,
+    pub introducer: Fingerprint,
+    pub minimum: Option<CommitId>,
+}
+
+/// When the branch is looked at.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Poll {
+    #[serde(deserialize_with = "duration")]
+    pub interval: Duration,
+    /// The longest a fetch may take.
+    #[serde(deserialize_with = "duration")]
+    pub deadline: Duration,
+    /// Paths whose change is a reason to look at once.
+    pub watch: Vec<PathBuf>,
+}
+
+/// Where closures come from.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Nix {
+    pub substituters: Vec<String>,
+    pub trusted_public_keys: Vec<String>,
+}
+
+/// How Caddy is reached.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Caddy {
+    /// `http://localhost:2019`, or `unix:///run/caddy/admin.sock`.
+    pub admin: String,
+}
+
+/// Why a config cannot be used.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    #[error("could not read the config {path}")]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error(
+        "the config {path} may be changed by others than its owner (mode {mode:o}, owner {owner}); whoever can write it owns the host: chown root {path}; chmod 0644 {path}"
+    )]
+    Writable { path: PathBuf, mode: u32, owner: u32 },
+    #[error("the config {path} is not valid: {why}")]
+    Invalid { path: PathBuf, why: String },
+}
+
+impl Config {
+    /// Reads and checks a config.
+    ///
+    /// # Errors
+    /// The file cannot be read, belongs to somebody else than root or the reader,
+    /// is writable for others, or is not valid (with line and column).
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+        let metadata = fs::metadata(path).map_err(unreadable)?;
+        let own = rustix::process::geteuid().as_raw();
+        if metadata.mode() & 0o022 != 0 || ![0, own].contains(&metadata.uid()) {
+            let (mode, owner) = (metadata.mode() & 0o7777, metadata.uid());
+            return Err(ConfigError::Writable { path: path.to_owned(), mode, owner });
+        }
+        let text = fs::read_to_string(path).map_err(unreadable)?;
+        Self::parse(&text).map_err(|why| ConfigError::Invalid { path: path.to_owned(), why })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        let digits = match config.repository.object_format {
+            ObjectFormat::Sha1 => 40,
+            ObjectFormat::Sha256 => 64,
+        };
+        let pinned = [Some(&config.repository.introduction), config.repository.minimum.as_ref()];
+        for id in pinned.into_iter().flatten() {
+            if id.as_str().len() != digits {
+                return Err(format!(
+                    "commit id {id} does not have the {digits} digits of repository.objectFormat"
+                ));
+            }
+        }
+        for url in &config.nix.substituters {
+            crate::world::nix::check_substituter(url)
+                .map_err(|why| format!("nix.substituters: {why}"))?;
+        }
+        config
+            .caddy
+            .admin
+            .parse::<crate::world::caddy::Admin>()
+            .map_err(|why| format!("caddy.admin: {why}"))?;
+        Ok(config)
+    }
+
+    /// What trust pins of this config.
+    pub fn pins(&self) -> Pins {
+        let repository = &self.repository;
+        Pins {
+            channel: format!("{}:{}", repository.id, repository.branch),
+            introduction: repository.introduction.clone(),
+            introducer: repository.introducer.clone(),
+            minimum: repository.minimum.clone(),
+        }
+    }
+}
+
+impl Default for Poll {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(30),
+            deadline: Duration::from_secs(120),
+            watch: Vec::new(),
+        }
+    }
+}
+
+impl Default for Caddy {
+    fn default() -> Self {
+        Self { admin: "http://localhost:2019".to_owned() }
+    }
+}
+
+fn default_state() -> PathBuf {
+    "/var/lib/writ".into()
+}
+
+fn default_runtime() -> PathBuf {
+    "/run/writ".into()
+}
+
+/// Only roads whose behaviour is known: `ext::` and option injection end here.
+fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let url = String::deserialize(deserializer)?;
+    let known = ["https://", "http://", "file:///"].iter().any(|scheme| url.starts_with(scheme));
+    if !known || url.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(serde::de::Error::custom(
+            "repository.url has to begin with https://, http:// or file:/// and hold no blanks",
+        ));
+    }
+    Ok(url)
+}
+
+/// `30s`, `5m`, `2h`, `500ms`.
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let signed: jiff::SignedDuration = text.parse().map_err(serde::de::Error::custom)?;
+    let duration = Duration::try_from(signed).map_err(serde::de::Error::custom)?;
+    if duration.is_zero() {
+        return Err(serde::de::Error::custom("a duration has to be longer than nothing"));
+    }
+    Ok(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(extra: &str) -> String {
+        format!(
+            "host = \"biz\"\n{extra}\n[repository]\nid = \"acme\"\nurl = \"file:///srv/git/deploy.git\"\nbranch = \"main\"\nintroduction = \"{}\"\nintroducer = \"SHA256:{}\"\n",
+            "a".repeat(40),
+            "b".repeat(43)
+        )
+    }
+
+    #[test]
+    fn a_small_config_is_enough() {
+        let config = Config::parse(&sample("")).unwrap();
+        assert_eq!(config.pins().channel, "acme:main");
+        assert_eq!(config.poll.interval, Duration::from_secs(30));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let why = Config::parse(&sample("hosts = 3")).unwrap_err();
+        assert!(why.contains("line 2") && why.contains("hosts"), "{why}");
+    }
+
+    #[test]
+    fn a_road_that_runs_programs_is_refused() {
+        let text = sample("").replace("file:///srv/git/deploy.git", "ext::sh -c id");
+        assert!(Config::parse(&text).unwrap_err().contains("repository.url"));
+    }
+
+    #[test]
+    fn a_config_that_others_may_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), sample("")).unwrap();
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(matches!(Config::load(file.path()), Err(ConfigError::Writable { .. })));
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(Config::load(file.path()).is_ok());
+    }
+}

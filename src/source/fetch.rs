@@ -1,0 +1,226 @@
+//! The killable child that talks to a git server: it asks for one branch and leaves a pack for its parent.
+//!
+//! gix cannot be interrupted in a handshake or on a stalled read, so this runs as
+//! a process of its own, which the agent kills at the deadline. It believes
+//! nothing and imports nothing: the parent does, by the code that reads bundles.
+
+use std::fs::OpenOptions;
+use std::io::{self, BufRead, Read as _, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use gix::progress::Discard;
+use gix::protocol::fetch::negotiate::{Action, Round, one_round};
+use gix::protocol::fetch::{Arguments, Context, Negotiate, Options, Response, Shallow, Tags};
+use gix::protocol::handshake::Ref;
+use gix::protocol::ls_refs::RefPrefixes;
+use gix::protocol::transport::client::blocking_io::connect::connect;
+use gix::protocol::transport::client::blocking_io::http;
+use gix::protocol::transport::{Protocol, Service};
+use gix::protocol::{Handshake, LsRefsCommand, SendFlushOnDrop};
+use serde::{Deserialize, Serialize};
+
+use crate::names::{BranchName, CommitId};
+
+/// What the parent asks for, as one JSON document on standard input.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Request {
+    pub url: String,
+    pub branch: BranchName,
+    /// Tips whose history the parent has or does not want: with one of these at
+    /// the branch, no pack is asked for.
+    pub known: Vec<CommitId>,
+    /// Commits that the parent has whole, so that only what follows is sent.
+    pub have: Vec<CommitId>,
+    /// Where the pack is written; replaced where it exists.
+    pub pack: PathBuf,
+    /// Bytes at most.
+    pub pack_limit: u64,
+}
+
+/// What the child found, as one JSON document on standard output.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Answer {
+    /// The branch stands at a commit that the parent named as known.
+    Unchanged { tip: CommitId },
+    /// The pack was written.
+    Pack { tip: CommitId },
+    /// What the server or the network said instead.
+    Failed { because: String },
+}
+
+/// Reads a request, answers it. The pack is complete when the answer says so.
+///
+/// # Errors
+/// Standard input is no request, or the answer cannot be written.
+pub fn run() -> io::Result<()> {
+    let request: Request = serde_json::from_reader(io::stdin().lock())?;
+    let answer = answer(&request).unwrap_or_else(|because| Answer::Failed { because });
+    let mut out = io::stdout().lock();
+    serde_json::to_writer(&mut out, &answer)?;
+    out.flush()
+}
+
+fn answer(request: &Request) -> Result<Answer, String> {
+    let url = gix::url::parse(request.url.as_str()).map_err(explain)?;
+    let options = gix::protocol::transport::client::blocking_io::connect::Options {
+        version: Protocol::V2,
+        ..Default::default()
+    };
+    let mut transport = connect(url, options).map_err(explain)?;
+    transport.configure(&http_options()).map_err(explain)?;
+    let mut transport = SendFlushOnDrop::new(transport, false);
+    let no_credentials = |_| Ok(None);
+    let mut handshake = gix::protocol::handshake(
+        &mut transport.inner,
+        Service::UploadPack,
+        no_credentials,
+        Vec::new(),
+        &mut Discard,
+    )
+    .map_err(explain)?;
+    let full_name = format!("refs/heads/{}", request.branch);
+    let refs = list(&mut handshake, &mut transport.inner, &full_name)?;
+    let tip = find(&refs, &full_name)
+        .ok_or_else(|| format!("the repository has no branch `{}`", request.branch))?;
+    let id: CommitId = tip.to_string().parse().map_err(explain)?;
+    if request.known.contains(&id) {
+        return Ok(Answer::Unchanged { tip: id });
+    }
+    download(request, tip, &mut handshake, &mut transport.inner)?;
+    Ok(Answer::Pack { tip: id })
+}
+
+/// No redirects: they would let whoever answers choose another server, and the
+/// config names the one that is meant.
+fn http_options() -> http::Options {
+    http::Options {
+        follow_redirects: http::options::FollowRedirects::None,
+        connect_timeout: Some(Duration::from_secs(20)),
+        ..Default::default()
+    }
+}
+
+fn list<T>(handshake: &mut Handshake, transport: &mut T, name: &str) -> Result<Vec<Ref>, String>
+where
+    T: gix::protocol::transport::client::blocking_io::Transport,
+{
+    if let Some(refs) = handshake.refs.take() {
+        return Ok(refs);
+    }
+    let mut prefixes = RefPrefixes::new();
+    prefixes.extend([name.into()]);
+    LsRefsCommand::new(Some(prefixes), &handshake.capabilities, user_agent())
+        .invoke_blocking(transport, &mut Discard, false)
+        .map_err(explain)
+}
+
+fn find(refs: &[Ref], name: &str) -> Option<gix::ObjectId> {
+    refs.iter().find_map(|candidate| match candidate {
+        Ref::Direct { full_ref_name, object } if *full_ref_name == name => Some(*object),
+        Ref::Direct { .. } | Ref::Peeled { .. } | Ref::Symbolic { .. } | Ref::Unborn { .. } => None,
+    })
+}
+
+fn download<T>(
+    request: &Request,
+    tip: gix::ObjectId,
+    handshake: &mut Handshake,
+    transport: &mut T,
+) -> Result<(), String>
+where
+    T: gix::protocol::transport::client::blocking_io::Transport,
+{
+    let have = request.have.iter().map(|id| gix::ObjectId::from_hex(id.as_str().as_bytes()));
+    let mut once = Once { want: tip, have: have.collect::<Result<_, _>>().map_err(explain)? };
+    let (pack, limit) = (request.pack.clone(), request.pack_limit);
+    gix::protocol::fetch(
+        &mut once,
+        move |read, _, _| {
+            save(read, &pack, limit).map_err(gix::Error::from_error)?;
+            Ok(true)
+        },
+        Discard,
+        &AtomicBool::new(false),
+        Context { handshake, transport, user_agent: user_agent(), trace_packetlines: false },
+        Options {
+            // Never there and never written: shallow histories are refused.
+            shallow_file: request.pack.with_extension("shallow"),
+            shallow: &Shallow::NoChange,
+            tags: Tags::None,
+            reject_shallow_remote: true,
+        },
+    )
+    .map_err(explain)?
+    .map(|_| ())
+    .ok_or_else(|| "the server sent no pack".to_owned())
+}
+
+fn save(read: &mut dyn BufRead, path: &PathBuf, limit: u64) -> io::Result<()> {
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let bytes = io::copy(&mut read.take(limit + 1), &mut file)?;
+    if bytes > limit {
+        return Err(io::Error::other(format!("the pack is larger than {limit} bytes")));
+    }
+    Ok(())
+}
+
+fn user_agent() -> gix::protocol::command::Feature {
+    let agent = gix::protocol::agent(concat!("writ-", env!("CARGO_PKG_VERSION")));
+    ("agent", Some(agent.into()))
+}
+
+/// One message with all its causes; gix says the most telling thing last.
+fn explain(error: impl std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// A negotiation of one round: one wish, all that is there already, done.
+struct Once {
+    want: gix::ObjectId,
+    have: Vec<gix::ObjectId>,
+}
+
+impl Negotiate for Once {
+    fn mark_complete_and_common_ref(&mut self) -> gix::Result<Action> {
+        Ok(Action::MustNegotiate { remote_ref_target_known: vec![false] })
+    }
+
+    fn add_wants(&mut self, arguments: &mut Arguments, _: &[bool]) -> bool {
+        arguments.want(self.want);
+        true
+    }
+
+    fn one_round(
+        &mut self,
+        _: &mut one_round::State,
+        arguments: &mut Arguments,
+        _: Option<&Response>,
+    ) -> gix::Result<(Round, bool)> {
+        for id in &self.have {
+            arguments.have(id);
+        }
+        let round = Round {
+            haves_sent: self.have.len(),
+            in_vain: 0,
+            haves_to_send: self.have.len(),
+            previous_response_had_at_least_one_in_common: false,
+        };
+        Ok((round, true))
+    }
+}

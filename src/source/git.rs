@@ -1,0 +1,99 @@
+//! A branch on a git server, fetched by a child process with one deadline over everything.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::fetch::{Answer, Request};
+use crate::fault::Fault;
+use crate::names::{BranchName, CommitId};
+
+/// The largest pack that is taken, in bytes (rule O5).
+pub const PACK_LIMIT: u64 = 256 * 1024 * 1024;
+
+/// One branch of one repository.
+#[derive(Clone, Debug)]
+pub struct GitSource {
+    pub url: String,
+    pub branch: BranchName,
+    /// The longest a fetch may take.
+    pub deadline: Duration,
+    /// This program, which is its own child: `/proc/self/exe` but in tests.
+    pub program: PathBuf,
+}
+
+/// What the host has already.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// Tips for which nothing needs to be sent: accepted, or refused before.
+    pub tips: Vec<CommitId>,
+    /// Commits whose whole history is here.
+    pub have: Vec<CommitId>,
+}
+
+impl GitSource {
+    /// Asks where the branch stands, and has its objects written to `pack` unless
+    /// that tip is known.
+    ///
+    /// # Errors
+    /// The server cannot be reached, has no such branch, or took longer than the
+    /// deadline; all of them pass, or are mended on the server.
+    pub async fn fetch(&self, known: &Known, pack: PathBuf) -> Result<Answer, Fault> {
+        let request = Request {
+            url: self.url.clone(),
+            branch: self.branch.clone(),
+            known: known.tips.clone(),
+            have: known.have.clone(),
+            pack,
+            pack_limit: PACK_LIMIT,
+        };
+        match timeout(self.deadline, self.ask(&request)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.fault(format!("no answer within {:?}", self.deadline))),
+        }
+    }
+
+    /// Dropping the future kills the child.
+    async fn ask(&self, request: &Request) -> Result<Answer, Fault> {
+        let mut child = Command::new(&self.program)
+            .arg("fetch-branch")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| self.fault(format!("starting {}: {error}", self.program.display())))?;
+        let body = serde_json::to_vec(request).map_err(|error| self.fault(error.to_string()))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A child that died early is told by its output, not by this pipe.
+            let _ = stdin.write_all(&body).await;
+        }
+        let output =
+            child.wait_with_output().await.map_err(|error| self.fault(error.to_string()))?;
+        match serde_json::from_slice(&output.stdout) {
+            Ok(Answer::Failed { because }) => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                Err(self.fault([because.as_str(), said.trim()].join(" ").trim().to_owned()))
+            }
+            Ok(answer) => Ok(answer),
+            Err(_) => Err(self.fault(format!(
+                "the fetch ended with {}: {}",
+                output.status,
+                String::from_utf8_lossy(&output.stderr).trim()
+            ))),
+        }
+    }
+
+    fn fault(&self, because: String) -> Fault {
+        let hint = if because.contains("dubious ownership") || self.url.starts_with("file:") {
+            "see that the repository exists, and that root may read it: git config --system --add safe.directory PATH"
+        } else {
+            "see that the URL in the agent's config is right and the server can be reached"
+        };
+        Fault::wait(format!("fetch {} of {}", self.branch, self.url), because).remedy(hint)
+    }
+}
