@@ -1,0 +1,130 @@
+//! The control socket: a line of JSON in, a line of JSON out, peers checked per verb.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::socket::{Peer, in_group};
+use super::status::{self, Status};
+use super::{Report, Shared};
+use crate::ledger::Ledger;
+use crate::names::HostName;
+use crate::world::World;
+
+/// A request is one short line.
+const REQUEST_LIMIT: u64 = 4096;
+const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Before accepting again after a failure (too many open files).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// What can be asked of the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// For root and members of the group `writ`.
+    Status,
+    /// A round now; answered with the status after it. For root.
+    Sync,
+}
+
+/// What the agent answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    Status(Box<Status>),
+    Refused { because: String },
+}
+
+/// Somebody who waits for a round.
+#[derive(Debug)]
+pub struct SyncRequest {
+    pub answer: oneshot::Sender<Report>,
+}
+
+/// The agent's side of the socket.
+pub struct Control<W> {
+    pub host: HostName,
+    pub ledger: Ledger,
+    pub world: Arc<W>,
+    pub shared: Arc<Shared>,
+    pub asked: mpsc::Sender<SyncRequest>,
+}
+
+impl<W: World + Send + Sync + 'static> Control<W> {
+    /// Answers for ever, each peer by itself.
+    pub async fn serve(self, listener: UnixListener) {
+        let control = Arc::new(self);
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let control = Arc::clone(&control);
+                    tokio::spawn(async move {
+                        if let Err(error) = control.answer(stream).await {
+                            tracing::debug!(%error, "a control connection ended early");
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "accepting on the control socket");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn answer(&self, stream: UnixStream) -> std::io::Result<()> {
+        let credentials = stream.peer_cred()?;
+        let peer = Peer { uid: credentials.uid(), gid: credentials.gid() };
+        let (read, mut write) = stream.into_split();
+        let mut line = String::new();
+        let mut read = BufReader::new(read.take(REQUEST_LIMIT));
+        timeout(REQUEST_DEADLINE, read.read_line(&mut line)).await??;
+        let reply = match serde_json::from_str(&line) {
+            Ok(request) if may(peer, request) => self.reply(request).await,
+            Ok(request) => Reply::Refused { because: denial(request) },
+            Err(error) => Reply::Refused { because: format!("not a request: {error}") },
+        };
+        let mut text = serde_json::to_vec(&reply)?;
+        text.push(b'\n');
+        timeout(REQUEST_DEADLINE, write.write_all(&text)).await?
+    }
+
+    async fn reply(&self, request: Request) -> Reply {
+        if request == Request::Sync {
+            let (answer, report) = oneshot::channel();
+            if self.asked.send(SyncRequest { answer }).await.is_err() || report.await.is_err() {
+                return Reply::Refused { because: "the agent is stopping".to_owned() };
+            }
+        }
+        let snapshot = Some(self.shared.snapshot());
+        match status::gather(&self.host, &self.ledger, &*self.world, snapshot).await {
+            Ok(status) => Reply::Status(Box::new(status)),
+            Err(fault) => Reply::Refused { because: fault.to_string() },
+        }
+    }
+}
+
+/// Default deny: root may do everything, members of the group may look.
+fn may(peer: Peer, request: Request) -> bool {
+    // The agent's own user counts as root, so that it can run unprivileged in tests.
+    let root = peer.uid == 0 || peer.uid == rustix::process::geteuid().as_raw();
+    match request {
+        Request::Status => root || in_group(peer),
+        Request::Sync => root,
+    }
+}
+
+fn denial(request: Request) -> String {
+    match request {
+        Request::Status => {
+            "only root and members of the group `writ` may see the status".to_owned()
+        }
+        Request::Sync => "only root may ask for a round".to_owned(),
+    }
+}

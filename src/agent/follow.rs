@@ -1,0 +1,149 @@
+//! The first half of a round: where the branch stands, and whether this host obeys that.
+
+use super::{Agent, now};
+use crate::fault::Fault;
+use crate::ledger::RefusedHead;
+use crate::names::CommitId;
+use crate::source::fetch::Answer;
+use crate::source::git::Known;
+use crate::source::repo::Repository;
+use crate::trust::{self, Anchor, Reason, Refusal, VerifiedCommit};
+use crate::world::World;
+
+/// What following the branch came to.
+pub(super) enum Followed {
+    /// The newest commit this host obeys.
+    Head(VerifiedCommit),
+    /// Nothing was ever accepted.
+    Nothing,
+}
+
+impl<W: World> Agent<W> {
+    /// Fetches, verifies, and moves the anchor. A branch that cannot be seen or is
+    /// not obeyed leaves the host with the commit it accepted last.
+    ///
+    /// # Errors
+    /// The ledger or the repository cannot be used: nothing may be changed.
+    pub(super) async fn follow(&mut self) -> Result<Followed, Fault> {
+        let anchor = self.ledger.anchor()?;
+        let repository = self.repository()?;
+        match self.fetch(&repository, anchor.as_ref()).await {
+            Ok(()) => self.shared.update(|snapshot| {
+                snapshot.fetched = Some(now().to_string());
+                snapshot.source_fault = None;
+            }),
+            Err(fault) => {
+                if self.shared.snapshot().source_fault.as_ref() != Some(&fault) {
+                    tracing::warn!("{fault}");
+                }
+                self.shared.update(|snapshot| snapshot.source_fault = Some(fault));
+            }
+        }
+        self.accepted(&repository)
+    }
+
+    fn repository(&self) -> Result<Repository, Fault> {
+        let format = self.config.repository.object_format;
+        Repository::open_or_create(&self.ledger.repository(), format)
+    }
+
+    async fn fetch(
+        &mut self,
+        repository: &Repository,
+        anchor: Option<&Anchor>,
+    ) -> Result<(), Fault> {
+        let held = anchor.filter(|anchor| repository.contains(&anchor.commit));
+        let refused = self.memory.refused.iter().filter(|refusal| settled(refusal.reason));
+        let known = Known {
+            tips: held
+                .map(|anchor| &anchor.commit)
+                .into_iter()
+                .chain(refused.map(|r| &r.commit))
+                .cloned()
+                .collect(),
+            have: held.map(|anchor| anchor.commit.clone()).into_iter().collect(),
+        };
+        let pack = self.ledger.incoming();
+        match self.source.fetch(&known, pack.clone()).await? {
+            Answer::Unchanged { tip } => {
+                if anchor.is_some_and(|anchor| anchor.commit == tip) {
+                    self.obey_again()?;
+                }
+                Ok(())
+            }
+            Answer::Pack { tip } => {
+                let imported = repository.import_pack_file(&pack)?;
+                if let Some(refusal) = self.judge(repository, anchor, &tip)? {
+                    imported.discard()?;
+                    self.disobey(refusal)?;
+                }
+                Ok(())
+            }
+            Answer::Failed { because } => Err(Fault::wait("fetch the branch", because)),
+        }
+    }
+
+    /// Verifies a new head and moves the anchor to it, or says why not.
+    fn judge(
+        &mut self,
+        repository: &Repository,
+        anchor: Option<&Anchor>,
+        tip: &CommitId,
+    ) -> Result<Option<Refusal>, Fault> {
+        let at = now();
+        match trust::verify(repository, &self.config.pins(), anchor, tip, at.as_second()) {
+            Ok(commit) => {
+                let number = self.ledger.accept(&commit, &at.to_string())?;
+                tracing::info!(generation = number, "accepted {commit}");
+                self.obey_again()?;
+                self.remember_head(commit);
+                Ok(None)
+            }
+            Err(refusal) => Ok(Some(refusal)),
+        }
+    }
+
+    fn obey_again(&mut self) -> Result<(), Fault> {
+        if self.memory.refused.take().is_some() || self.ledger.refused_head()?.is_some() {
+            self.ledger.forget_head()?;
+            tracing::info!("the branch is good again");
+        }
+        Ok(())
+    }
+
+    fn disobey(&mut self, refusal: Refusal) -> Result<(), Fault> {
+        if self.memory.refused.as_ref() != Some(&refusal) {
+            tracing::error!(rule = refusal.rule, reason = ?refusal.reason, "{refusal}; {}", refusal.remedy);
+        }
+        let refused = RefusedHead { at: now().to_string(), refusal };
+        self.ledger.refuse_head(&refused)?;
+        self.memory.refused = Some(refused.refusal);
+        Ok(())
+    }
+
+    /// The commit that the anchor names, verified in this run of the agent.
+    fn accepted(&mut self, repository: &Repository) -> Result<Followed, Fault> {
+        let Some(anchor) = self.ledger.anchor()? else { return Ok(Followed::Nothing) };
+        if let Some(head) = &self.memory.head
+            && *head.commit.anchor() == anchor
+        {
+            return Ok(Followed::Head(head.commit.clone()));
+        }
+        let at = now();
+        let commit =
+            trust::recall(repository, &self.config.pins(), &anchor, &anchor.commit, at.as_second())
+                .map_err(|refusal| {
+                    Fault::wait("verify the commit that was accepted last", &refusal)
+                        .remedy(refusal.remedy)
+                })?;
+        self.ledger.accept(&commit, &at.to_string())?;
+        self.remember_head(commit.clone());
+        Ok(Followed::Head(commit))
+    }
+}
+
+/// Whether a refusal stands until the branch moves. One for the clock may be
+/// over by the next look.
+fn settled(reason: Reason) -> bool {
+    !matches!(reason, Reason::Clock | Reason::Stale | Reason::MissingObject)
+}

@@ -1,0 +1,183 @@
+//! The host's agent: a round at start, then one whenever there is a reason to.
+
+pub mod control;
+pub mod socket;
+pub mod status;
+
+mod follow;
+mod notify;
+mod ready;
+mod round;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::rand::GetRandomFlags;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::sleep;
+
+use crate::config::Config;
+use crate::fault::Fault;
+use crate::ledger::Ledger;
+use crate::manifest::Desired;
+use crate::names::CommitId;
+use crate::next::{Next, jittered};
+use crate::source::git::GitSource;
+use crate::trust::{Refusal, VerifiedCommit};
+use crate::verdict::Verdict;
+use crate::world::World;
+use control::SyncRequest;
+
+/// One host's agent over some world.
+pub struct Agent<W> {
+    config: Config,
+    ledger: Ledger,
+    source: GitSource,
+    world: Arc<W>,
+    shared: Arc<Shared>,
+    memory: Memory,
+}
+
+/// What the agent shows while it works.
+#[derive(Debug, Default)]
+pub struct Shared {
+    snapshot: Mutex<Snapshot>,
+}
+
+/// What only the running agent knows; the rest of the status is in the ledger and
+/// on the host.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// When the branch was last seen, RFC 3339.
+    pub fetched: Option<String>,
+    /// What keeps the agent from seeing the branch.
+    pub source_fault: Option<Fault>,
+    /// What keeps a confirmed generation from being whole.
+    pub fault: Option<Fault>,
+    pub waiting: Vec<String>,
+    /// The step being taken: `restart web`.
+    pub step: Option<String>,
+    pub rounds: u64,
+}
+
+/// What was worked out once and stays true while the agent runs; all of it can be
+/// forgotten at any time.
+#[derive(Default)]
+struct Memory {
+    head: Option<Wish>,
+    good: Option<Wish>,
+    refused: Option<Refusal>,
+    failures: u32,
+}
+
+/// A verified commit and what it means for this host.
+#[derive(Clone)]
+struct Wish {
+    commit: VerifiedCommit,
+    desired: Result<Arc<Desired<VerifiedCommit>>, String>,
+}
+
+/// How a round ended.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub next: Next,
+    /// The branch's head, where it is a newer one that is not obeyed.
+    pub refused: Option<Refusal>,
+    pub generation: Option<u64>,
+    pub commit: Option<CommitId>,
+    pub verdict: Option<Verdict>,
+    /// What is wrong beside the verdict: the source, drift that could not be healed.
+    pub faults: Vec<Fault>,
+}
+
+impl<W: World> Agent<W> {
+    /// An agent that has done nothing yet.
+    pub fn new(config: Config, ledger: Ledger, source: GitSource, world: Arc<W>) -> Self {
+        let shared = Arc::new(Shared::default());
+        Self { config, ledger, source, world, shared, memory: Memory::default() }
+    }
+
+    /// What the agent shows while it works.
+    pub fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    /// Rounds until SIGTERM or SIGINT: after the interval, when a watched path
+    /// changes, and when somebody asks.
+    ///
+    /// A round in progress is dropped by the signal, which is safe: the next start
+    /// observes afresh.
+    ///
+    /// # Errors
+    /// Signals cannot be received.
+    pub async fn run(mut self, mut asked: mpsc::Receiver<SyncRequest>) -> std::io::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let moved = Arc::new(Notify::new());
+        let _watcher = notify::watch(&self.config.poll.watch, Arc::clone(&moved));
+        ready::tell("READY=1");
+        tokio::select! {
+            () = self.rounds(&mut asked, &moved) => {}
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        ready::tell("STOPPING=1");
+        tracing::info!("the agent stops; services keep running");
+        Ok(())
+    }
+
+    async fn rounds(&mut self, asked: &mut mpsc::Receiver<SyncRequest>, moved: &Notify) {
+        let mut waiting: Vec<SyncRequest> = Vec::new();
+        loop {
+            let report = self.round().await;
+            for request in waiting.drain(..) {
+                // Whoever asked may have gone.
+                let _ = request.answer.send(report.clone());
+            }
+            let pause = self.pause(&report.next);
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = moved.notified() => {}
+                Some(request) = asked.recv() => waiting.push(request),
+            }
+            while let Ok(request) = asked.try_recv() {
+                waiting.push(request);
+            }
+        }
+    }
+
+    fn pause(&self, next: &Next) -> Duration {
+        let interval = jittered(self.config.poll.interval, dice());
+        match next {
+            Next::Again(pause) => jittered(*pause, dice()).min(interval),
+            Next::Settled | Next::RollBack | Next::WaitForCommit => interval,
+        }
+    }
+}
+
+impl Shared {
+    /// The snapshot as it is now.
+    pub fn snapshot(&self) -> Snapshot {
+        self.snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Snapshot)) {
+        change(&mut self.snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+}
+
+/// Two random bytes, to spread hosts; nothing depends on their quality.
+fn dice() -> u16 {
+    let mut bytes = [0; 2];
+    match rustix::rand::getrandom(&mut bytes, GetRandomFlags::NONBLOCK) {
+        Ok(_) | Err(_) => u16::from_ne_bytes(bytes),
+    }
+}
+
+/// Now, as the ledger writes times.
+fn now() -> jiff::Timestamp {
+    // To the second: nobody reads nanoseconds.
+    let now = jiff::Timestamp::now();
+    jiff::Timestamp::from_second(now.as_second()).unwrap_or(now)
+}

@@ -1,0 +1,407 @@
+//! A round: follow the branch, observe, plan, converge, and record the verdict.
+
+use std::sync::Arc;
+
+use super::follow::Followed;
+use super::{Agent, Report, Shared, Wish, now};
+use crate::converge::{Journal, Outcome, converge};
+use crate::fault::Fault;
+use crate::ledger::Generation;
+use crate::manifest::{Desired, Manifest};
+use crate::names::CommitId;
+use crate::next::{End, History, Next, after};
+use crate::observe::observe;
+use crate::plan::step::Step;
+use crate::plan::{Plan, plan, resumed, unsupported};
+use crate::source::repo::Repository;
+use crate::trust::{self, VerifiedCommit};
+use crate::verdict::Verdict;
+use crate::world::{Store as _, World};
+
+impl<W: World> Agent<W> {
+    /// One round, from the branch to the verdict. It can be run again at any time,
+    /// and where there is nothing to do it writes nothing.
+    pub async fn round(&mut self) -> Report {
+        let next = match self.follow_and_settle().await {
+            Ok(next) => {
+                self.memory.failures = match next {
+                    Next::Again(_) => self.memory.failures + 1,
+                    Next::Settled | Next::RollBack | Next::WaitForCommit => 0,
+                };
+                next
+            }
+            Err(fault) => self.stumble(fault),
+        };
+        self.shared.update(|snapshot| {
+            snapshot.step = None;
+            snapshot.rounds += 1;
+        });
+        self.report(next)
+    }
+
+    async fn follow_and_settle(&mut self) -> Result<Next, Fault> {
+        match self.follow().await? {
+            Followed::Nothing => Ok(Next::Again(crate::next::pause(self.memory.failures))),
+            Followed::Head(commit) => self.settle(&commit).await,
+        }
+    }
+
+    /// A fault outside of any generation: nothing was changed, and the next round
+    /// tries again.
+    fn stumble(&mut self, fault: Fault) -> Next {
+        if self.shared.snapshot().fault.as_ref() != Some(&fault) {
+            tracing::error!("{fault}");
+        }
+        self.shared.update(|snapshot| snapshot.fault = Some(fault));
+        self.memory.failures += 1;
+        Next::Again(crate::next::pause(self.memory.failures))
+    }
+
+    /// Brings the host to the head's generation, or keeps it on the last good one
+    /// where the head's has been tried.
+    async fn settle(&mut self, head: &VerifiedCommit) -> Result<Next, Fault> {
+        let Some(generation) = self.ledger.newest()? else { return Ok(Next::Settled) };
+        let tried = generation.verdict.as_ref().is_some_and(Verdict::is_final);
+        if !tried {
+            return self.attempt(&generation, head).await;
+        }
+        match self.good_wish(&generation, head)? {
+            Some(wish) => self.heal(&wish).await,
+            None => Ok(Next::WaitForCommit),
+        }
+    }
+
+    /// Tries a generation that has no verdict yet.
+    async fn attempt(
+        &mut self,
+        generation: &Generation,
+        head: &VerifiedCommit,
+    ) -> Result<Next, Fault> {
+        let wish = self.remember_head(head.clone());
+        let desired = match wish.desired {
+            Ok(desired) => desired,
+            Err(problems) => return self.refuse(generation, "manifest", "invalid", vec![problems]),
+        };
+        let lacking = unsupported(&desired);
+        if !lacking.is_empty() {
+            return self.refuse(generation, "manifest", "unsupported", lacking);
+        }
+        let observed = observe(&*self.world, &desired).await?;
+        // A generation that was begun before may have its processes running and
+        // not have been watched to the end.
+        let begun = matches!(generation.verdict, Some(Verdict::Applying { .. }));
+        let plan = if begun { resumed(&desired, &observed) } else { plan(&desired, &observed) };
+        if !plan.waiting.is_empty() {
+            let reasons = plan.waiting.iter().map(ToString::to_string).collect();
+            return self.wait(generation, reasons);
+        }
+        self.carry_out(generation, plan).await
+    }
+
+    async fn carry_out(
+        &mut self,
+        generation: &Generation,
+        plan: Plan<VerifiedCommit>,
+    ) -> Result<Next, Fault> {
+        if plan.steps.is_empty() {
+            return self.confirm(generation).await;
+        }
+        self.ledger.plan(generation.number, &plan)?;
+        self.begin(generation)?;
+        let mut journal = Shown { shared: Arc::clone(&self.shared), total: plan.steps.len() };
+        match converge(plan, &*self.world, &mut journal).await {
+            Outcome::Converged => self.confirm(generation).await,
+            Outcome::Stopped { at, because } => self.stopped(generation, &at, because).await,
+        }
+    }
+
+    fn begin(&self, generation: &Generation) -> Result<(), Fault> {
+        if !matches!(generation.verdict, Some(Verdict::Applying { .. })) {
+            let since = now().to_string();
+            self.ledger.verdict(generation.number, &Verdict::Applying { since })?;
+        }
+        self.ledger.set_current(Some(generation.number))?;
+        Ok(())
+    }
+
+    async fn confirm(&mut self, generation: &Generation) -> Result<Next, Fault> {
+        let verdict = Verdict::Confirmed { at: now().to_string() };
+        self.ledger.verdict(generation.number, &verdict)?;
+        self.world.store().release().await?;
+        tracing::info!(
+            generation = generation.number,
+            commit = generation.record.commit.short(),
+            "confirmed"
+        );
+        self.calm(Vec::new());
+        Ok(Next::Settled)
+    }
+
+    async fn stopped(
+        &mut self,
+        generation: &Generation,
+        at: &Step,
+        because: Fault,
+    ) -> Result<Next, Fault> {
+        let history = History { failures: self.memory.failures, on_last_good: false };
+        let next = after(End::Stopped(because.retry), history);
+        match &next {
+            Next::RollBack => self.roll_back(generation, at, because).await,
+            Next::Again(_) | Next::Settled | Next::WaitForCommit => {
+                if let Step::Fetch { .. } = at {
+                    self.not_begun(generation)?;
+                }
+                self.record_waiting(generation, vec![told(&because)])?;
+                Ok(next)
+            }
+        }
+    }
+
+    /// A generation whose closures are not here yet has changed nothing: it waits,
+    /// and the host still runs what it ran.
+    fn not_begun(&self, generation: &Generation) -> Result<(), Fault> {
+        let verdict = Verdict::Waiting { since: now().to_string(), reasons: Vec::new() };
+        let verdict = match &generation.verdict {
+            Some(waiting @ Verdict::Waiting { .. }) => waiting.clone(),
+            Some(_) | None => verdict,
+        };
+        self.ledger.verdict(generation.number, &verdict)?;
+        self.ledger.set_current(self.ledger.last_good()?)?;
+        Ok(())
+    }
+
+    /// Back to what was confirmed last, as a plan like any other.
+    async fn roll_back(
+        &mut self,
+        generation: &Generation,
+        at: &Step,
+        fault: Fault,
+    ) -> Result<Next, Fault> {
+        tracing::error!(generation = generation.number, step = at.verb(), "{fault}; rolling back");
+        let (step, to) = (at.to_string(), self.last_good_before(generation)?);
+        let back = self.go_back(generation, to.as_ref()).await?;
+        let at = now().to_string();
+        let verdict = match back {
+            Ok(()) => {
+                Verdict::RolledBack { at, to: to.map(|good| good.record.commit), step, fault }
+            }
+            Err(rollback) => Verdict::Failed { at, step, fault, rollback },
+        };
+        tracing::error!(generation = generation.number, "{}", verdict.word());
+        self.ledger.verdict(generation.number, &verdict)?;
+        self.calm(Vec::new());
+        Ok(match verdict {
+            Verdict::Failed { .. } => Next::Again(crate::next::pause(self.memory.failures)),
+            _ => Next::WaitForCommit,
+        })
+    }
+
+    async fn go_back(
+        &mut self,
+        generation: &Generation,
+        to: Option<&Generation>,
+    ) -> Result<Result<(), Fault>, Fault> {
+        let desired = match to {
+            Some(good) => match self.recall(&good.record.commit)?.desired {
+                Ok(desired) => desired,
+                Err(problems) => {
+                    let doing = format!("read generation {} again", good.number);
+                    return Ok(Err(Fault::refuse(doing, problems)));
+                }
+            },
+            // Nothing was ever confirmed here: take away what this one brought.
+            None => {
+                let wish = self.recall(&generation.record.commit)?;
+                Arc::new(Desired::nothing(self.config.host.clone(), wish.commit))
+            }
+        };
+        let observed = observe(&*self.world, &desired).await?;
+        let plan = plan(&desired, &observed);
+        let mut journal = Shown { shared: Arc::clone(&self.shared), total: plan.steps.len() };
+        let outcome = converge(plan, &*self.world, &mut journal).await;
+        self.ledger.set_current(to.map(|good| good.number))?;
+        Ok(match outcome {
+            Outcome::Converged => Ok(()),
+            Outcome::Stopped { because, .. } => Err(because),
+        })
+    }
+
+    /// Keeps a confirmed generation as it is: what was stopped is started, what
+    /// was changed is put back.
+    async fn heal(&mut self, wish: &Wish) -> Result<Next, Fault> {
+        let Ok(desired) = &wish.desired else { return Ok(Next::WaitForCommit) };
+        let observed = observe(&*self.world, desired).await?;
+        let plan = plan(desired, &observed);
+        let waiting: Vec<_> = plan.waiting.iter().map(ToString::to_string).collect();
+        if plan.steps.is_empty() {
+            let next = if waiting.is_empty() {
+                Next::Settled
+            } else {
+                Next::Again(crate::next::pause(self.memory.failures))
+            };
+            self.calm(waiting);
+            return Ok(next);
+        }
+        for step in &plan.steps {
+            tracing::warn!("drift: {step}");
+        }
+        let mut journal = Shown { shared: Arc::clone(&self.shared), total: plan.steps.len() };
+        match converge(plan, &*self.world, &mut journal).await {
+            Outcome::Converged => {
+                self.world.store().release().await?;
+                self.calm(waiting);
+                Ok(Next::Settled)
+            }
+            Outcome::Stopped { because, .. } => {
+                let history = History { failures: self.memory.failures, on_last_good: true };
+                let next = after(End::Stopped(because.retry), history);
+                tracing::error!("{because}; trying again");
+                self.shared.update(|snapshot| snapshot.fault = Some(because));
+                Ok(next)
+            }
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        generation: &Generation,
+        rule: &str,
+        reason: &str,
+        because: Vec<String>,
+    ) -> Result<Next, Fault> {
+        tracing::error!(generation = generation.number, rule, reason, "{}", because.join("\n"));
+        let verdict = Verdict::Refused {
+            at: now().to_string(),
+            rule: rule.to_owned(),
+            reason: reason.to_owned(),
+            because,
+            remedy: "run `writ check` in the deploy repository, mend it, and commit; the host keeps what it runs".to_owned(),
+        };
+        self.ledger.verdict(generation.number, &verdict)?;
+        Ok(after(End::Refused, History::default()))
+    }
+
+    fn wait(&mut self, generation: &Generation, reasons: Vec<String>) -> Result<Next, Fault> {
+        self.record_waiting(generation, reasons)?;
+        Ok(Next::Again(crate::next::pause(self.memory.failures)))
+    }
+
+    /// A generation that was begun stays `applying`, so that it is watched to the
+    /// end once the world is ready.
+    fn record_waiting(&self, generation: &Generation, reasons: Vec<String>) -> Result<(), Fault> {
+        self.calm(reasons.clone());
+        let newest = self.ledger.generation(generation.number)?;
+        let since = match newest.verdict {
+            Some(Verdict::Applying { .. }) => return Ok(()),
+            Some(Verdict::Waiting { reasons: known, .. }) if known == reasons => return Ok(()),
+            Some(Verdict::Waiting { since, .. }) => since,
+            _ => now().to_string(),
+        };
+        tracing::warn!(generation = generation.number, "waiting: {}", reasons.join("; "));
+        self.ledger.verdict(generation.number, &Verdict::Waiting { since, reasons })?;
+        Ok(())
+    }
+
+    fn calm(&self, waiting: Vec<String>) {
+        self.shared.update(|snapshot| {
+            snapshot.fault = None;
+            snapshot.waiting = waiting;
+        });
+    }
+
+    /// The wish that the host should be on once the newest generation has a verdict.
+    fn good_wish(
+        &mut self,
+        newest: &Generation,
+        head: &VerifiedCommit,
+    ) -> Result<Option<Wish>, Fault> {
+        if let Some(Verdict::Confirmed { .. }) = newest.verdict {
+            return Ok(Some(self.remember_head(head.clone())));
+        }
+        match self.last_good_before(newest)? {
+            Some(good) => self.recall(&good.record.commit).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn last_good_before(&self, newest: &Generation) -> Result<Option<Generation>, Fault> {
+        let number = self.ledger.last_good()?.filter(|number| *number != newest.number);
+        Ok(number.map(|number| self.ledger.generation(number)).transpose()?)
+    }
+
+    /// An earlier commit as evidence: its id is in the ledger, its trust is not.
+    fn recall(&mut self, id: &CommitId) -> Result<Wish, Fault> {
+        if let Some(good) = &self.memory.good
+            && good.commit.id() == id
+        {
+            return Ok(good.clone());
+        }
+        let format = self.config.repository.object_format;
+        let repository = Repository::open_or_create(&self.ledger.repository(), format)?;
+        let anchor = self.ledger.anchor()?.ok_or_else(|| {
+            Fault::wait("read the last accepted commit", "nothing was accepted yet")
+        })?;
+        let commit =
+            trust::recall(&repository, &self.config.pins(), &anchor, id, now().as_second())
+                .map_err(|refusal| {
+                    Fault::wait(format!("verify commit {} again", id.short()), &refusal)
+                        .remedy(refusal.remedy)
+                })?;
+        let wish = self.wish(commit);
+        self.memory.good = Some(wish.clone());
+        Ok(wish)
+    }
+
+    /// Keeps the head in memory, so that a quiet round verifies and parses nothing.
+    pub(super) fn remember_head(&mut self, commit: VerifiedCommit) -> Wish {
+        if let Some(head) = &self.memory.head
+            && head.commit.id() == commit.id()
+        {
+            return head.clone();
+        }
+        let wish = self.wish(commit);
+        self.memory.head = Some(wish.clone());
+        wish
+    }
+
+    fn wish(&self, commit: VerifiedCommit) -> Wish {
+        let desired = Manifest::of(commit.clone())
+            .map(|manifest| Arc::new(manifest.desired(&self.config.host)))
+            .map_err(|problems| problems.to_string());
+        Wish { commit, desired }
+    }
+
+    fn report(&self, next: Next) -> Report {
+        let snapshot = self.shared.snapshot();
+        let newest = self.ledger.newest().ok().flatten();
+        Report {
+            next,
+            refused: self.memory.refused.clone(),
+            generation: newest.as_ref().map(|generation| generation.number),
+            commit: newest.as_ref().map(|generation| generation.record.commit.clone()),
+            verdict: newest.and_then(|generation| generation.verdict),
+            faults: snapshot.source_fault.into_iter().chain(snapshot.fault).collect(),
+        }
+    }
+}
+
+/// Shows each step as it begins.
+struct Shown {
+    shared: Arc<Shared>,
+    total: usize,
+}
+
+impl Journal for Shown {
+    fn begins(&mut self, number: usize, step: &Step) -> Result<(), Fault> {
+        tracing::info!("step {} of {}: {step}", number + 1, self.total);
+        self.shared.update(|snapshot| snapshot.step = Some(step.to_string()));
+        Ok(())
+    }
+}
+
+fn told(fault: &Fault) -> String {
+    match &fault.remedy {
+        Some(remedy) => format!("{fault}; {remedy}"),
+        None => fault.to_string(),
+    }
+}

@@ -1,0 +1,210 @@
+//! What a person asks of a host: which commit, which verdict, every service and route, and why.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Snapshot;
+use crate::fault::Fault;
+use crate::ledger::{Ledger, LedgerError, RefusedHead};
+use crate::names::{CommitId, HostName, ServiceName, StorePath, UnitName};
+use crate::plan::observed::{ObservedRoutes, ObservedUnit, Pulse, UnitState};
+use crate::plan::routes::{self, RouteText};
+use crate::verdict::Verdict;
+use crate::world::{Routes as _, Store as _, Units as _, World};
+
+/// A host's status at one moment; the JSON of `writ status --json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    pub host: HostName,
+    /// Whether an agent is running; without one nothing follows the branch.
+    pub agent: bool,
+    /// The newest accepted commit, the head of the branch where nothing is refused.
+    pub commit: Option<CommitId>,
+    pub subject: Option<String>,
+    pub signer: Option<String>,
+    pub generation: Option<u64>,
+    pub verdict: Option<Verdict>,
+    /// The generation that runs, where that is not the newest.
+    pub running: Option<Running>,
+    /// A newer head that this host does not obey.
+    pub refused: Option<RefusedHead>,
+    /// When the branch was last seen.
+    pub fetched: Option<String>,
+    pub step: Option<String>,
+    pub waiting: Vec<String>,
+    pub faults: Vec<Fault>,
+    pub services: BTreeMap<ServiceName, ServiceStatus>,
+    pub routes: Vec<RouteText>,
+    /// Why the routes cannot be told.
+    pub caddy: Option<String>,
+}
+
+/// A confirmed generation that is not the newest.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Running {
+    pub generation: u64,
+    pub commit: CommitId,
+}
+
+/// One service of the host.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceStatus {
+    /// `active`, `failed`, …; `static` for one without a process, `scheduled` for
+    /// an armed timer.
+    pub state: String,
+    pub store_path: StorePath,
+    pub pid: Option<u32>,
+    pub failure: Option<String>,
+}
+
+/// Gathers a status from the ledger and the host itself.
+///
+/// # Errors
+/// The ledger cannot be read, or systemd or the profiles cannot.
+pub async fn gather(
+    host: &HostName,
+    ledger: &Ledger,
+    world: &impl World,
+    agent: Option<Snapshot>,
+) -> Result<Status, Fault> {
+    let newest = ledger.newest()?;
+    let running = running(ledger)?;
+    let snapshot = agent.clone().unwrap_or_default();
+    let faults = snapshot.source_fault.into_iter().chain(snapshot.fault).collect();
+    let record = newest.as_ref().map(|generation| &generation.record);
+    let (routes, caddy) = match world.routes().observe().await {
+        ObservedRoutes::Up { config, .. } => (routes::listed(&config), None),
+        ObservedRoutes::Down { because } => (Vec::new(), Some(because)),
+    };
+    Ok(Status {
+        host: host.clone(),
+        agent: agent.is_some(),
+        commit: record.map(|record| record.commit.clone()),
+        subject: record.map(|record| record.subject.clone()),
+        signer: record.map(|record| record.signer.to_string()),
+        generation: newest.as_ref().map(|generation| generation.number),
+        running: running
+            .filter(|running| newest.as_ref().is_none_or(|n| n.number != running.generation)),
+        verdict: newest.as_ref().and_then(|generation| generation.verdict.clone()),
+        refused: ledger.refused_head()?,
+        fetched: snapshot.fetched,
+        step: snapshot.step,
+        waiting: snapshot.waiting,
+        faults,
+        services: services(world).await?,
+        routes,
+        caddy,
+    })
+}
+
+fn running(ledger: &Ledger) -> Result<Option<Running>, LedgerError> {
+    let Some(number) = ledger.current()? else { return Ok(None) };
+    let generation = ledger.generation(number)?;
+    Ok(Some(Running { generation: number, commit: generation.record.commit }))
+}
+
+async fn services(world: &impl World) -> Result<BTreeMap<ServiceName, ServiceStatus>, Fault> {
+    let profiles = world.store().observe().await?.current;
+    let units = world.units().observe().await?;
+    let names: Vec<UnitName> = units.keys().cloned().collect();
+    let pulses = world.units().pulse(&names).await?;
+    Ok(profiles
+        .into_iter()
+        .map(|(name, path)| {
+            let status = service(&name, path, &units, &pulses);
+            (name, status)
+        })
+        .collect())
+}
+
+fn service(
+    name: &ServiceName,
+    store_path: StorePath,
+    units: &BTreeMap<UnitName, ObservedUnit>,
+    pulses: &BTreeMap<UnitName, Pulse>,
+) -> ServiceStatus {
+    let unit = units.get(&name.unit());
+    let pulse = pulses.get(&name.unit()).cloned().unwrap_or_default();
+    let armed = units.get(&name.timer()).is_some_and(|timer| timer.state == UnitState::Active);
+    let state = match unit {
+        None => "static".to_owned(),
+        Some(unit) if armed && unit.state == UnitState::Inactive => "scheduled".to_owned(),
+        Some(unit) => unit.state.to_string(),
+    };
+    ServiceStatus { state, store_path, pid: pulse.main_pid, failure: pulse.failure }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.host)?;
+        if !self.agent {
+            write!(f, "  (no agent is running: nothing follows the branch)")?;
+        }
+        writeln!(f)?;
+        match (&self.commit, self.generation) {
+            (Some(commit), Some(generation)) => {
+                let (subject, signer) = (self.subject.as_deref(), self.signer.as_deref());
+                writeln!(f, "generation {generation}, commit {}", commit.short())?;
+                writeln!(f, "  {}", subject.unwrap_or_default())?;
+                writeln!(f, "  signed by {}", signer.unwrap_or_default())?;
+            }
+            _ => writeln!(f, "nothing was accepted yet")?,
+        }
+        if let Some(verdict) = &self.verdict {
+            writeln!(f, "{verdict}")?;
+        }
+        if let Some(running) = &self.running {
+            writeln!(
+                f,
+                "runs generation {}, commit {}",
+                running.generation,
+                running.commit.short()
+            )?;
+        }
+        if let Some(RefusedHead { at, refusal }) = &self.refused {
+            writeln!(f, "the branch's head is refused since {at}:\n  {refusal}")?;
+            writeln!(f, "  hint     {}", refusal.remedy)?;
+        }
+        if let Some(step) = &self.step {
+            writeln!(f, "now        {step}")?;
+        }
+        for reason in &self.waiting {
+            writeln!(f, "waits for  {reason}")?;
+        }
+        for fault in &self.faults {
+            writeln!(f, "fault      {fault}")?;
+            for remedy in &fault.remedy {
+                writeln!(f, "  hint     {remedy}")?;
+            }
+        }
+        self.tables(f)
+    }
+}
+
+impl Status {
+    fn tables(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.services.is_empty() {
+            writeln!(f, "services")?;
+        }
+        for (name, service) in &self.services {
+            write!(f, "  {name:<20} {:<10} {}", service.state, service.store_path.label())?;
+            if let Some(pid) = service.pid {
+                write!(f, "  pid {pid}")?;
+            }
+            if let Some(failure) = &service.failure {
+                write!(f, "  ({failure})")?;
+            }
+            writeln!(f)?;
+        }
+        if !self.routes.is_empty() {
+            writeln!(f, "routes")?;
+        }
+        self.routes.iter().try_for_each(|route| writeln!(f, "  {route}"))?;
+        self.caddy.iter().try_for_each(|because| writeln!(f, "Caddy does not answer: {because}"))
+    }
+}
