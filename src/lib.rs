@@ -13,10 +13,18 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+pub mod agent;
+pub mod cli;
+pub mod config;
+pub mod converge;
 pub mod fault;
+pub mod ledger;
 pub mod manifest;
 pub mod names;
+pub mod next;
+pub mod observe;
 pub mod plan;
 pub mod source;
 pub mod trust;
+pub mod verdict;
 pub mod world;

@@ -1,2 +1,64 @@
 //! Parses the command line, runs one command, and turns how it went into an exit code.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+use writ::cli::{Blame, Cli, Command, Failure};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log();
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let text = failure.to_string();
+            if !text.is_empty() {
+                complain(&text);
+            }
+            ExitCode::from(failure.blame as u8)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Agent(args) => block_on(writ::cli::agent::run(args)),
+        Command::Status(args) => block_on(writ::cli::status::run(args)),
+        Command::Sync(args) => block_on(writ::cli::sync::run(args)),
+        Command::Check(args) => writ::cli::check::run(&args),
+        Command::Plan(args) => writ::cli::plan::run(&args),
+        Command::Trust(args) => writ::cli::trust::run(&args),
+        Command::FetchBranch => {
+            writ::source::fetch::run().map_err(|error| Failure::new(Blame::World, &error))
+        }
+    }
+}
+
+/// One thread: an agent waits most of its life, and a small one waits cheaply.
+fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Blame::World, &error))?
+        .block_on(work)
+}
+
+/// The log goes to standard error, as journald wants it; what the user asked for
+/// goes to standard output.
+fn log() {
+    let filter =
+        EnvFilter::try_from_env("WRIT_LOG").unwrap_or_else(|_| EnvFilter::new("warn,writ=info"));
+    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false);
+    if journal { builder.without_time().init() } else { builder.init() }
+}
+
+#[expect(clippy::print_stderr, reason = "this is where a person is told why a command failed")]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}

@@ -1,0 +1,99 @@
+//! `writ agent`: follows the branch and converges this host.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args as ClapArgs;
+use tokio::sync::mpsc;
+
+use super::{Blame, Failure, show};
+use crate::agent::control::Control;
+use crate::agent::{Agent, Report, socket};
+use crate::config::{Config, DEFAULT_PATH};
+use crate::ledger::Ledger;
+use crate::source::git::GitSource;
+use crate::verdict::Verdict;
+use crate::world::real::RealWorld;
+
+/// Follow the branch and converge this host to it.
+///
+/// Looks at the branch when it starts, after each interval, when a watched path
+/// changes, and when `writ sync` asks. SIGTERM stops the agent and nothing else.
+///
+/// Example: writ agent --config /etc/writ/agent.toml
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// The host's config.
+    #[arg(long, default_value = DEFAULT_PATH)]
+    config: PathBuf,
+    /// One round, then exit by its verdict: 0 confirmed, 1 refused, rolled back or
+    /// failed, 3 waiting for the world.
+    #[arg(long)]
+    once: bool,
+}
+
+pub async fn run(args: Args) -> Result<(), Failure> {
+    let config =
+        Config::load(&args.config).map_err(|error| Failure::new(Blame::Refused, &error))?;
+    let ledger = Ledger::open(&config.state_directory).map_err(|error| {
+        let remedy = error.remedy();
+        Failure::new(Blame::World, &error).hint(remedy)
+    })?;
+    let source = GitSource {
+        url: config.repository.url.clone(),
+        branch: config.repository.branch.clone(),
+        deadline: config.poll.deadline,
+        program: "/proc/self/exe".into(),
+    };
+    let world = Arc::new(RealWorld::new(&config)?);
+    // Two agents on one host would undo each other's work.
+    let listener = socket::listen(&config.runtime_directory).map_err(|error| {
+        Failure::new(Blame::World, &error)
+            .hint("stop the other agent, or ask it: writ sync, writ status")
+    })?;
+    let mut agent = Agent::new(config.clone(), ledger.clone(), source, Arc::clone(&world));
+    let (asked, requests) = mpsc::channel(64);
+    let control =
+        Control { host: config.host.clone(), ledger, world, shared: agent.shared(), asked };
+    let serving = tokio::spawn(control.serve(listener));
+    let outcome = if args.once {
+        let report = agent.round().await;
+        show(told(&report));
+        judge(&report)
+    } else {
+        agent.run(requests).await.map_err(|error| Failure::new(Blame::World, &error))
+    };
+    serving.abort();
+    outcome
+}
+
+fn told(report: &Report) -> String {
+    let mut lines = Vec::new();
+    if let (Some(generation), Some(commit)) = (report.generation, &report.commit) {
+        lines.push(format!("generation {generation}, commit {}", commit.short()));
+    }
+    lines.extend(report.verdict.as_ref().map(ToString::to_string));
+    if let Some(refusal) = &report.refused {
+        lines.push(format!("{refusal}\n  hint     {}", refusal.remedy));
+    }
+    for fault in &report.faults {
+        lines.push(fault.to_string());
+        lines.extend(fault.remedy.iter().map(|remedy| format!("  hint     {remedy}")));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// The exit code of a round.
+pub fn judge(report: &Report) -> Result<(), Failure> {
+    if report.refused.is_some() {
+        return Err(Failure::told(Blame::Refused));
+    }
+    match &report.verdict {
+        Some(Verdict::Refused { .. } | Verdict::RolledBack { .. } | Verdict::Failed { .. }) => {
+            Err(Failure::told(Blame::Refused))
+        }
+        Some(Verdict::Confirmed { .. }) if report.faults.is_empty() => Ok(()),
+        Some(Verdict::Confirmed { .. } | Verdict::Waiting { .. } | Verdict::Applying { .. })
+        | None => Err(Failure::told(Blame::World)),
+    }
+}

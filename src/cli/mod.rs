@@ -1,0 +1,119 @@
+//! The command line: one file a command, each with its arguments and what it does.
+
+pub mod agent;
+pub mod check;
+pub mod plan;
+pub mod status;
+pub mod sync;
+pub mod trust;
+
+use std::error::Error;
+use std::fmt;
+
+use clap::{Parser, Subcommand};
+
+use crate::fault::{Fault, Retry};
+
+/// Deploys Nix-built services to hosts from a signed git branch.
+///
+/// Exit codes: 0 fine, 1 refused or failed, 2 usage, 3 the world is unreachable.
+#[derive(Debug, Parser)]
+#[command(name = "writ", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Agent(agent::Args),
+    Status(status::Args),
+    Sync(sync::Args),
+    Check(check::Args),
+    Plan(plan::Args),
+    Trust(trust::Args),
+    /// The agent's own child: fetches a branch for its parent.
+    #[command(hide = true)]
+    FetchBranch,
+}
+
+/// Whose fault it was that a command did not do what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// Refused or failed.
+    Refused = 1,
+    /// The command line.
+    Usage = 2,
+    /// The world is unreachable or not ready.
+    World = 3,
+}
+
+/// A command that did not do what it was asked, in words for a person.
+#[derive(Debug)]
+pub struct Failure {
+    pub message: String,
+    pub hint: Option<String>,
+    pub blame: Blame,
+}
+
+impl Failure {
+    pub fn new(blame: Blame, error: &dyn Error) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            message.push_str(": ");
+            message.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        Self { message, hint: None, blame }
+    }
+
+    /// A failure that is told by what was already printed.
+    pub fn told(blame: Blame) -> Self {
+        Self { message: String::new(), hint: None, blame }
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        let blame = match fault.retry {
+            Retry::Soon => Blame::World,
+            Retry::NextCommit => Blame::Refused,
+        };
+        Self { message: fault.to_string(), hint: fault.remedy, blame }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.message.is_empty() {
+            write!(f, "error: {}", self.message)?;
+        }
+        match &self.hint {
+            Some(hint) if self.message.is_empty() => write!(f, "hint: {hint}"),
+            Some(hint) => write!(f, "\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Writes what the user asked for. A reader that went away (`| head`) is no failure.
+pub fn show(text: impl fmt::Display) {
+    use std::io::Write as _;
+    let _ = write!(std::io::stdout().lock(), "{text}");
+}
+
+/// Pretty JSON with a newline at the end.
+pub fn show_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::new(Blame::Refused, &error))?;
+    show(text + "\n");
+    Ok(())
+}

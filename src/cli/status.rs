@@ -1,0 +1,59 @@
+//! `writ status`: what this host runs, and why.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+
+use super::{Blame, Failure, show, show_json};
+use crate::agent::control::{Reply, Request};
+use crate::agent::socket;
+use crate::agent::status::{Status, gather};
+use crate::config::{Config, DEFAULT_PATH};
+use crate::ledger::Ledger;
+use crate::world::real::RealWorld;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// What this host runs: commit, generation, verdict, services, routes, and why.
+///
+/// Asks the running agent; without one, root is told from the ledger and the host
+/// itself.
+///
+/// Example: writ status --json
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// The host's config.
+    #[arg(long, default_value = DEFAULT_PATH)]
+    config: PathBuf,
+    /// For programs.
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(args: Args) -> Result<(), Failure> {
+    let config =
+        Config::load(&args.config).map_err(|error| Failure::new(Blame::Refused, &error))?;
+    let path = socket::path(&config.runtime_directory);
+    let status = match socket::ask(&path, Request::Status, DEADLINE).await {
+        Ok(Reply::Status(status)) => *status,
+        Ok(Reply::Refused { because }) => {
+            return Err(Failure { message: because, hint: None, blame: Blame::Refused });
+        }
+        Err(error) if socket::nobody_listens(&error) => alone(&config).await?,
+        Err(error) => {
+            return Err(Failure::new(Blame::World, &error).hint(format!(
+                "the agent's socket is {}; root and members of the group `writ` may use it",
+                path.display()
+            )));
+        }
+    };
+    if args.json { show_json(&status) } else { Ok(show(status)) }
+}
+
+/// Without an agent, from the ledger and the host.
+async fn alone(config: &Config) -> Result<Status, Failure> {
+    let world = RealWorld::new(config)?;
+    let ledger = Ledger::look(&config.state_directory);
+    Ok(gather(&config.host, &ledger, &world, None).await?)
+}

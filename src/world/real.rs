@@ -1,0 +1,73 @@
+//! The real machine: nix, systemd, Caddy, and this host's accounts and files.
+
+use crate::config::Config;
+use crate::fault::Fault;
+use crate::world::World;
+use crate::world::caddy::CaddyRoutes;
+use crate::world::facts::HostFacts;
+use crate::world::nix::{NixConfig, NixStore};
+use crate::world::probes::HostProbes;
+use crate::world::systemd::Systemd;
+
+/// This host.
+pub struct RealWorld {
+    store: NixStore,
+    units: Systemd,
+    routes: CaddyRoutes,
+    probes: HostProbes,
+    facts: HostFacts,
+}
+
+impl RealWorld {
+    /// The machine, reached as the host's config says. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// The config names what cannot be used.
+    pub fn new(config: &Config) -> Result<Self, Fault> {
+        let admin = config
+            .caddy
+            .admin
+            .parse()
+            .map_err(|error| Fault::refuse("read caddy.admin of the agent's config", error))?;
+        let nix = NixConfig {
+            substituters: config.nix.substituters.clone(),
+            trusted_public_keys: config.nix.trusted_public_keys.clone(),
+            state: "/nix/var/nix".into(),
+        };
+        Ok(Self {
+            store: NixStore::new(nix),
+            units: Systemd::new(),
+            routes: CaddyRoutes::new(&admin)?,
+            probes: HostProbes::new().map_err(|error| Fault::wait("make an HTTP client", error))?,
+            facts: HostFacts,
+        })
+    }
+}
+
+impl World for RealWorld {
+    type Store = NixStore;
+    type Units = Systemd;
+    type Routes = CaddyRoutes;
+    type Probes = HostProbes;
+    type Facts = HostFacts;
+
+    fn store(&self) -> &NixStore {
+        &self.store
+    }
+
+    fn units(&self) -> &Systemd {
+        &self.units
+    }
+
+    fn routes(&self) -> &CaddyRoutes {
+        &self.routes
+    }
+
+    fn probes(&self) -> &HostProbes {
+        &self.probes
+    }
+
+    fn facts(&self) -> &HostFacts {
+        &self.facts
+    }
+}
