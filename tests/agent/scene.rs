@@ -1,0 +1,179 @@
+//! A host whose machine is simulated and whose git, signatures, ledger and agent are real.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use writ::agent::{Agent, Report};
+use writ::config::Config;
+use writ::ledger::Ledger;
+use writ::names::{CommitId, StorePath, UnitName};
+use writ::source::git::GitSource;
+use writ::verdict::Verdict;
+
+use crate::forge::{CHANNEL, Forge};
+use crate::world::SimWorld;
+
+pub(crate) const HOST: &str = "biz";
+
+/// The deploy repository and one host that follows it.
+pub(crate) struct Scene {
+    pub forge: Forge,
+    pub world: Arc<SimWorld>,
+    pub root: CommitId,
+    pub head: CommitId,
+    home: TempDir,
+}
+
+/// Stops the clock of nothing: each scene has a world, a ledger and keys of its own.
+impl Scene {
+    /// A repository with its introduction on `main`, and a host that has never run.
+    pub(crate) fn new() -> Self {
+        let forge = Forge::new();
+        let root = forge
+            .commit("alice")
+            .file(".writ/allowed_signers", forge.signers(&["alice"]))
+            .file(
+                ".writ/policy.toml",
+                format!("channel = \"{CHANNEL}\"\n[principals.alice]\nroles = [\"admin\"]\ngrants = [\"**\"]\n"),
+            )
+            .file(&format!("manifests/hosts/{HOST}.toml"), "tags = [\"web\"]\n")
+            .make();
+        let scene = Self {
+            forge,
+            world: Arc::default(),
+            head: root.clone(),
+            root: root.clone(),
+            home: tempfile::tempdir().unwrap(),
+        };
+        scene.point_main_at(&root);
+        scene
+    }
+
+    /// What the forge shows as the branch's head, authorised or not.
+    pub(crate) fn point_main_at(&self, commit: &CommitId) {
+        self.forge.git(["update-ref", "refs/heads/main", commit.as_str()], b"");
+    }
+
+    /// A commit by alice on top of the last one, pushed.
+    pub(crate) fn push(&mut self, files: &[(&str, Option<String>)]) -> CommitId {
+        let mut draft = self.forge.commit("alice").on(&self.head);
+        for (path, text) in files {
+            draft = match text {
+                Some(text) => draft.file(path, text),
+                None => draft.delete(path),
+            };
+        }
+        self.head = draft.make();
+        self.point_main_at(&self.head);
+        self.head.clone()
+    }
+
+    /// Pushes one version of a service, its closure in the cache.
+    pub(crate) fn push_service(&mut self, name: &str, version: &str) -> CommitId {
+        let text = self.service(name, version, "");
+        self.push(&[(&format!("manifests/services/{name}.toml"), Some(text))])
+    }
+
+    /// The manifest of a service with a port of its own; its closure is in the cache.
+    pub(crate) fn service(&self, name: &str, version: &str, more: &str) -> String {
+        let path = closure(name, version);
+        self.world.touch(|machine| {
+            machine.cached.insert(path.clone());
+        });
+        let port = 8000 + name.bytes().map(u32::from).sum::<u32>() % 1000;
+        format!(
+            "hosts = [\"{HOST}\"]\n{more}\n[artifact]\nstorePath = \"{path}\"\n[exec]\ncommand = \"run\"\n[http]\ndomain = \"{name}.example.org\"\ninternalPort = {port}\nhttps = \"off\"\n[health]\npath = \"/\"\nhealthyFor = \"50ms\"\ninterval = \"10ms\"\ndeadline = \"2s\"\n"
+        )
+    }
+
+    /// An agent as it starts: nothing in memory, everything in the ledger.
+    pub(crate) fn agent(&self) -> Agent<SimWorld> {
+        let config = self.config();
+        let ledger = self.ledger();
+        let source = GitSource {
+            url: config.repository.url.clone(),
+            branch: config.repository.branch.clone(),
+            deadline: Duration::from_secs(30),
+            program: env!("CARGO_BIN_EXE_writ").into(),
+        };
+        Agent::new(config, ledger, source, Arc::clone(&self.world))
+    }
+
+    pub(crate) async fn round(&self) -> Report {
+        self.agent().round().await
+    }
+
+    pub(crate) fn ledger(&self) -> Ledger {
+        Ledger::open(&self.state()).unwrap()
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.home.path().join("state")
+    }
+
+    fn config(&self) -> Config {
+        let path = self.home.path().join("agent.toml");
+        let text = format!(
+            "host = \"{HOST}\"\nstateDirectory = \"{}\"\n[repository]\nid = \"acme-infra\"\nurl = \"file://{}\"\nbranch = \"main\"\nintroduction = \"{}\"\nintroducer = \"{}\"\n",
+            self.state().display(),
+            self.forge.git_dir().display(),
+            self.root,
+            self.forge.fingerprint("alice"),
+        );
+        std::fs::write(&path, text).unwrap();
+        Config::load(&path).unwrap()
+    }
+
+    /// The text that `name`'s unit runs from, where it runs.
+    pub(crate) fn runs(&self, name: &str) -> Option<String> {
+        let unit: UnitName = format!("writ-{name}.service").parse().unwrap();
+        self.world.state().running().remove(&unit)
+    }
+
+    /// Everything of the machine agrees on exactly these services and versions.
+    pub(crate) fn assert_runs(&self, services: &[(&str, &str)]) {
+        let machine = self.world.state();
+        let wanted: Vec<_> = services.iter().map(|(name, v)| (*name, closure(name, v))).collect();
+        let running = machine.running();
+        let names = |iter: Vec<String>| -> Vec<String> { iter };
+        assert_eq!(
+            names(running.keys().map(ToString::to_string).collect()),
+            names(wanted.iter().map(|(name, _)| format!("writ-{name}.service")).collect()),
+            "the units that run"
+        );
+        for ((name, path), text) in wanted.iter().zip(running.values()) {
+            assert!(text.contains(path.as_str()), "{name} runs from {path}:\n{text}");
+        }
+        assert_eq!(
+            machine.files.keys().map(ToString::to_string).collect::<Vec<_>>(),
+            running.keys().map(ToString::to_string).collect::<Vec<_>>(),
+            "the unit files"
+        );
+        let current = machine.current();
+        assert_eq!(
+            current.iter().map(|(n, p)| (n.as_str(), p.clone())).collect::<Vec<_>>(),
+            wanted,
+            "the profiles"
+        );
+        let routes: Vec<String> =
+            writ::plan::routes::listed(&machine.config).into_iter().flat_map(|r| r.urls).collect();
+        let urls: Vec<String> =
+            wanted.iter().map(|(name, _)| format!("http://{name}.example.org/")).collect();
+        assert_eq!(routes, urls, "the routes");
+    }
+}
+
+/// The store path of a version of a service: any valid one, the same each time.
+pub(crate) fn closure(name: &str, version: &str) -> StorePath {
+    let seed: String = name.bytes().chain(version.bytes()).map(|b| format!("{b:x}")).collect();
+    let hash: String =
+        seed.replace('e', "f").chars().chain("0".repeat(32).chars()).take(32).collect();
+    format!("/nix/store/{hash}-{name}-{version}").parse().unwrap()
+}
+
+/// The kind of a report's verdict.
+pub(crate) fn word(report: &Report) -> &'static str {
+    report.verdict.as_ref().map_or("none", Verdict::word)
+}

@@ -1,0 +1,446 @@
+//! A strict machine that exists only in memory.
+//!
+//! It refuses what the real one would refuse (starting a unit that was never
+//! written, switching to a path that was never fetched, a route change against
+//! another configuration), and it can be told to fail or to freeze at its n-th
+//! change.
+
+#![allow(dead_code, reason = "each test program uses its own part of the machine")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use serde_json::Value;
+use writ::fault::Fault;
+use writ::manifest::service::{Artifact, Check};
+use writ::names::{AbsolutePath, AccountName, ServiceName, StorePath, UnitName};
+use writ::plan::observed::{ObservedRoutes, ObservedStore, ObservedUnit, Pulse, UnitState};
+use writ::world::{Facts, Probes, Routes, Store, Units, World};
+
+#[derive(Default)]
+pub struct SimWorld {
+    machine: Mutex<Machine>,
+}
+
+/// Everything there is on the machine.
+#[derive(Clone, Default)]
+pub struct Machine {
+    /// What the binary caches hold.
+    pub cached: BTreeSet<StorePath>,
+    /// Paths of which [`Store::fetch`] holds a root.
+    pub fetched: BTreeSet<StorePath>,
+    /// Each profile's versions, oldest first, and which is current.
+    pub profiles: BTreeMap<ServiceName, (Vec<StorePath>, usize)>,
+    pub files: BTreeMap<UnitName, String>,
+    pub loaded: BTreeMap<UnitName, Loaded>,
+    pub config: Value,
+    pub config_version: u64,
+    pub caddy_down: bool,
+    pub accounts_missing: BTreeSet<AccountName>,
+    pub files_missing: BTreeSet<AbsolutePath>,
+    /// Programs that end with status 1 as soon as they are started.
+    pub crashing: BTreeSet<StorePath>,
+    /// Programs that run and never answer their check.
+    pub sick: BTreeSet<StorePath>,
+    pub downloads: usize,
+    pub changes: usize,
+    trouble: Option<Trouble>,
+    invocations: u64,
+}
+
+/// A unit that systemd has in memory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Loaded {
+    /// The text it was loaded from, which a later write does not change.
+    pub text: String,
+    pub state: UnitState,
+    pub invocation: String,
+}
+
+/// What happens at the n-th change from now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// The change does not happen, and its caller is told to try later.
+    Fails,
+    /// The change does not happen, and its caller never returns: the program was
+    /// killed just before.
+    FreezesBefore,
+    /// The change happens, and its caller never returns.
+    FreezesAfter,
+}
+
+#[derive(Clone, Copy)]
+struct Trouble {
+    left: usize,
+    how: How,
+}
+
+impl SimWorld {
+    /// The machine as it is.
+    pub fn state(&self) -> Machine {
+        self.lock().clone()
+    }
+
+    /// A hand on the machine, past every verb: a cache filled, a unit stopped by
+    /// somebody, an account made.
+    pub fn touch(&self, change: impl FnOnce(&mut Machine)) {
+        change(&mut self.lock());
+    }
+
+    /// Lets `left` more changes pass, and has trouble at the next.
+    pub fn trouble_at(&self, left: usize, how: How) {
+        self.lock().trouble = Some(Trouble { left, how });
+    }
+
+    /// Whether the trouble that was asked for has not come yet.
+    pub fn trouble_is_ahead(&self) -> bool {
+        self.lock().trouble.is_some()
+    }
+
+    pub fn heal(&self) {
+        self.lock().trouble = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Machine> {
+        self.machine.lock().expect("no test panics while holding it")
+    }
+
+    async fn change(
+        &self,
+        doing: &str,
+        apply: impl FnOnce(&mut Machine) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let trouble = self.lock().next_trouble();
+        match trouble {
+            None => self.lock().counted(apply),
+            Some(How::Fails) => Err(Fault::wait(doing, "the machine was told to fail here")),
+            Some(How::FreezesBefore) => std::future::pending().await,
+            Some(How::FreezesAfter) => {
+                let _ = self.lock().counted(apply);
+                std::future::pending().await
+            }
+        }
+    }
+}
+
+impl Machine {
+    fn next_trouble(&mut self) -> Option<How> {
+        let trouble = self.trouble.as_mut()?;
+        if trouble.left > 0 {
+            trouble.left -= 1;
+            return None;
+        }
+        let how = trouble.how;
+        self.trouble = None;
+        Some(how)
+    }
+
+    fn counted(&mut self, apply: impl FnOnce(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
+        apply(self)?;
+        self.changes += 1;
+        Ok(())
+    }
+
+    fn rooted(&self) -> BTreeSet<StorePath> {
+        self.profiles.values().flat_map(|(versions, _)| versions.iter().cloned()).collect()
+    }
+
+    pub fn current(&self) -> BTreeMap<ServiceName, StorePath> {
+        let current = |(name, (versions, at)): (&ServiceName, &(Vec<StorePath>, usize))| {
+            (name.clone(), versions[*at].clone())
+        };
+        self.profiles.iter().map(current).collect()
+    }
+
+    /// The units that run, each with the text it runs from.
+    pub fn running(&self) -> BTreeMap<UnitName, String> {
+        let active = |(name, unit): (&UnitName, &Loaded)| {
+            (unit.state == UnitState::Active).then(|| (name.clone(), unit.text.clone()))
+        };
+        self.loaded.iter().filter_map(active).collect()
+    }
+
+    fn invocation(&mut self) -> String {
+        self.invocations += 1;
+        format!("{:032x}", self.invocations)
+    }
+
+    fn is_program_in(set: &BTreeSet<StorePath>, text: &str) -> bool {
+        set.iter().any(|path| text.contains(path.as_str()))
+    }
+}
+
+impl World for SimWorld {
+    type Store = Self;
+    type Units = Self;
+    type Routes = Self;
+    type Probes = Self;
+    type Facts = Self;
+
+    fn store(&self) -> &Self {
+        self
+    }
+
+    fn units(&self) -> &Self {
+        self
+    }
+
+    fn routes(&self) -> &Self {
+        self
+    }
+
+    fn probes(&self) -> &Self {
+        self
+    }
+
+    fn facts(&self) -> &Self {
+        self
+    }
+}
+
+impl Store for SimWorld {
+    async fn observe(&self) -> Result<ObservedStore, Fault> {
+        let machine = self.lock();
+        Ok(ObservedStore { current: machine.current(), rooted: machine.rooted() })
+    }
+
+    async fn fetch(&self, closures: &[Artifact]) -> Result<(), Fault> {
+        let doing = "fetch closures";
+        self.change(doing, |machine| {
+            let absent = closures.iter().find(|c| !machine.cached.contains(&c.store_path));
+            if let Some(absent) = absent {
+                let because = format!("no cache has {}", absent.store_path);
+                return Err(Fault::wait(doing, because));
+            }
+            machine.downloads += closures.len();
+            machine.fetched.extend(closures.iter().map(|c| c.store_path.clone()));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn switch(
+        &self,
+        service: &ServiceName,
+        from: Option<&StorePath>,
+        to: &StorePath,
+    ) -> Result<(), Fault> {
+        let doing = format!("switch {service}");
+        self.change(&doing, |machine| {
+            if machine.current().get(service) == Some(to) {
+                return Ok(());
+            }
+            if machine.current().get(service) != from {
+                return Err(Fault::wait(&doing, "it moved meanwhile"));
+            }
+            if !machine.fetched.contains(to) && !machine.rooted().contains(to) {
+                return Err(Fault::refuse(&doing, format!("{to} was never fetched")));
+            }
+            let (versions, at) = machine.profiles.entry(service.clone()).or_default();
+            *at = versions.iter().position(|path| path == to).unwrap_or_else(|| {
+                versions.push(to.clone());
+                versions.len() - 1
+            });
+            Ok(())
+        })
+        .await
+    }
+
+    async fn retire(&self, service: &ServiceName, from: &StorePath) -> Result<(), Fault> {
+        let doing = format!("retire {service}");
+        self.change(&doing, |machine| match machine.current().get(service) {
+            None => Ok(()),
+            Some(current) if current == from => {
+                machine.profiles.remove(service);
+                Ok(())
+            }
+            Some(_) => Err(Fault::wait(&doing, "it moved meanwhile")),
+        })
+        .await
+    }
+
+    async fn release(&self) -> Result<(), Fault> {
+        let mut machine = self.lock();
+        machine.fetched.clear();
+        for (versions, at) in machine.profiles.values_mut() {
+            let current = versions[*at].clone();
+            let keep = versions.len().saturating_sub(5);
+            let mut index = 0;
+            versions.retain(|path| {
+                index += 1;
+                index > keep || *path == current
+            });
+            *at = versions.iter().position(|path| *path == current).unwrap_or(0);
+        }
+        Ok(())
+    }
+}
+
+impl Units for SimWorld {
+    async fn observe(&self) -> Result<BTreeMap<UnitName, ObservedUnit>, Fault> {
+        let machine = self.lock();
+        let names: BTreeSet<_> = machine.files.keys().chain(machine.loaded.keys()).collect();
+        let unit = |name: &UnitName| ObservedUnit {
+            file: machine.files.get(name).cloned(),
+            state: machine.loaded.get(name).map(|unit| unit.state).unwrap_or_default(),
+        };
+        Ok(names.into_iter().map(|name| (name.clone(), unit(name))).collect())
+    }
+
+    async fn write(&self, unit: &UnitName, expect: Option<&str>, text: &str) -> Result<(), Fault> {
+        let doing = format!("write {unit}");
+        self.change(&doing, |machine| {
+            let found = machine.files.get(unit).map(String::as_str);
+            if found != expect && found != Some(text) {
+                return Err(Fault::wait(&doing, "somebody else changed it"));
+            }
+            machine.files.insert(unit.clone(), text.to_owned());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn remove(&self, unit: &UnitName, expect: &str) -> Result<(), Fault> {
+        let doing = format!("remove {unit}");
+        self.change(&doing, |machine| match machine.files.get(unit).map(String::as_str) {
+            None => Ok(()),
+            Some(found) if found == expect => {
+                machine.files.remove(unit);
+                Ok(())
+            }
+            Some(_) => Err(Fault::wait(&doing, "somebody else changed it")),
+        })
+        .await
+    }
+
+    async fn start(&self, unit: &UnitName, _files: &[UnitName]) -> Result<(), Fault> {
+        let doing = format!("start {unit}");
+        self.change(&doing, |machine| {
+            let text = machine
+                .files
+                .get(unit)
+                .cloned()
+                .ok_or_else(|| Fault::refuse(&doing, format!("Unit {unit} not found")))?;
+            if machine.loaded.get(unit).is_some_and(|unit| unit.state == UnitState::Active) {
+                return Ok(());
+            }
+            let crashes = Machine::is_program_in(&machine.crashing, &text);
+            let state = if crashes { UnitState::Failed } else { UnitState::Active };
+            let invocation = machine.invocation();
+            machine.loaded.insert(unit.clone(), Loaded { text, state, invocation });
+            Ok(())
+        })
+        .await
+    }
+
+    async fn stop(&self, unit: &UnitName) -> Result<(), Fault> {
+        self.change(&format!("stop {unit}"), |machine| {
+            machine.loaded.remove(unit);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn reload(&self, unit: &UnitName) -> Result<(), Fault> {
+        let doing = format!("reload {unit}");
+        self.change(&doing, |machine| {
+            let text = machine.files.get(unit).cloned();
+            match (machine.loaded.get_mut(unit), text) {
+                (Some(loaded), Some(text)) if loaded.state == UnitState::Active => {
+                    loaded.text = text;
+                    Ok(())
+                }
+                _ => Err(Fault::refuse(&doing, "it does not run")),
+            }
+        })
+        .await
+    }
+
+    async fn pulse(&self, units: &[UnitName]) -> Result<BTreeMap<UnitName, Pulse>, Fault> {
+        let machine = self.lock();
+        let pulse = |name: &UnitName| match machine.loaded.get(name) {
+            Some(unit) => Pulse {
+                state: unit.state,
+                invocation: unit.invocation.clone(),
+                failure: (unit.state == UnitState::Failed)
+                    .then(|| "exit-code, status 1".to_owned()),
+                main_pid: (unit.state == UnitState::Active).then_some(1),
+            },
+            None => Pulse::default(),
+        };
+        Ok(units.iter().map(|name| (name.clone(), pulse(name))).collect())
+    }
+
+    async fn journal(&self, unit: &UnitName, _lines: usize) -> Vec<String> {
+        vec![format!("{unit}: something happened")]
+    }
+}
+
+impl Routes for SimWorld {
+    async fn observe(&self) -> ObservedRoutes {
+        let machine = self.lock();
+        if machine.caddy_down {
+            return ObservedRoutes::Down { because: "connection refused".to_owned() };
+        }
+        let etag = format!("\"/config/ {}\"", machine.config_version);
+        ObservedRoutes::Up { etag, config: machine.config.clone() }
+    }
+
+    async fn apply(&self, etag: &str, config: &Value) -> Result<(), Fault> {
+        let doing = "change Caddy's routes";
+        self.change(doing, |machine| {
+            if machine.caddy_down {
+                return Err(Fault::wait(doing, "connection refused"));
+            }
+            if etag != format!("\"/config/ {}\"", machine.config_version) {
+                return Err(Fault::wait(doing, "somebody else changed the configuration"));
+            }
+            machine.config = config.clone();
+            machine.config_version += 1;
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Probes for SimWorld {
+    async fn ask(
+        &self,
+        service: &ServiceName,
+        check: &Check,
+        _timeout: Duration,
+    ) -> Result<(), String> {
+        let machine = self.lock();
+        let unit = machine.loaded.get(&service.unit());
+        match check {
+            Check::Active => Ok(()),
+            Check::Http { .. } | Check::Tcp { .. } | Check::Command { .. } => match unit {
+                Some(unit) if Machine::is_program_in(&machine.sick, &unit.text) => {
+                    Err("500 Internal Server Error: sick".to_owned())
+                }
+                Some(_) => Ok(()),
+                None => Err("connection refused".to_owned()),
+            },
+        }
+    }
+}
+
+impl Facts for SimWorld {
+    async fn unknown_accounts(
+        &self,
+        users: &BTreeSet<AccountName>,
+        groups: &BTreeSet<AccountName>,
+    ) -> Result<BTreeSet<AccountName>, Fault> {
+        let missing = &self.lock().accounts_missing;
+        Ok(users.union(groups).filter(|name| missing.contains(name)).cloned().collect())
+    }
+
+    async fn missing_files(
+        &self,
+        files: &BTreeSet<AbsolutePath>,
+    ) -> Result<BTreeSet<AbsolutePath>, Fault> {
+        let missing = &self.lock().files_missing;
+        Ok(files.intersection(missing).cloned().collect())
+    }
+}
