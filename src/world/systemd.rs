@@ -1,0 +1,400 @@
+//! Runs services as systemd units, over D-Bus, without a daemon-reload where it can be avoided.
+//!
+//! systemd reads a unit's file when it loads the unit, and unloads a unit that
+//! is inactive and that no loaded unit names. So a unit that was stopped, or
+//! never started, runs what is on disk; only where systemd itself says that a
+//! loaded unit is older than its file are all files read again.
+
+mod bus;
+mod files;
+mod journal;
+mod outcome;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::sync::Mutex;
+use tokio::try_join;
+
+use crate::fault::Fault;
+use crate::names::UnitName;
+use crate::plan::observed::{ObservedUnit, Pulse, UnitState};
+use crate::world::Units;
+use bus::{Bus, BusError, ListedUnit, UNIT};
+use files::{UnitFiles, is_ours};
+use outcome::{Ending, meaning_of_job};
+
+const FOLDER: &str = "/run/systemd/system";
+/// How long a job may wait for others beyond its unit's own time limit.
+const SLACK: Duration = Duration::from_secs(120);
+/// Stands in for a unit without any time limit.
+const LONGEST_JOB: Duration = Duration::from_secs(3600);
+/// Units asked about at the same time; the bus bounds the replies in flight.
+const ASKED_AT_ONCE: usize = 16;
+/// Journal lines that go with a unit that could not be started.
+const EVIDENCE_LINES: usize = 20;
+
+/// The systemd of this host.
+#[derive(Debug)]
+pub struct Systemd {
+    files: UnitFiles,
+    bus: Mutex<Option<Arc<Bus>>>,
+    /// Held while systemd reads its files again, so that one pass serves all who
+    /// need one.
+    rereading: Mutex<()>,
+}
+
+impl Default for Systemd {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Systemd {
+    /// Connects once it is asked for something.
+    pub fn new() -> Self {
+        Self {
+            files: UnitFiles::in_folder(FOLDER),
+            bus: Mutex::new(None),
+            rereading: Mutex::new(()),
+        }
+    }
+
+    /// The connection, made anew where it was lost.
+    async fn bus(&self) -> Result<Arc<Bus>, BusError> {
+        let mut slot = self.bus.lock().await;
+        match slot.as_ref() {
+            Some(bus) if !bus.is_lost() => Ok(Arc::clone(bus)),
+            Some(_) | None => {
+                let bus = Arc::new(Bus::connect().await?);
+                *slot = Some(Arc::clone(&bus));
+                Ok(bus)
+            }
+        }
+    }
+
+    async fn try_observe(&self) -> Result<Vec<(UnitName, UnitState)>, BusError> {
+        let bus = self.bus().await?;
+        let (any_state, patterns) = (Vec::<&str>::new(), vec!["writ-*.service", "writ-*.timer"]);
+        let listed: Vec<ListedUnit> =
+            bus.call("ListUnitsByPatterns", &(any_state, patterns)).await?;
+        let named = listed.into_iter().filter_map(|row| {
+            let unit: UnitName = row.name.parse().ok()?;
+            is_ours(&unit).then(|| (unit, state(&row.active_state)))
+        });
+        Ok(named.collect())
+    }
+
+    /// Whether a unit that runs without a file of ours once had one.
+    async fn lost_its_file(&self, unit: &UnitName) -> Result<bool, BusError> {
+        let path: String = self.bus().await?.property(unit, UNIT, "FragmentPath").await?;
+        Ok(path.is_empty() || self.files.path(unit).as_os_str() == path.as_str())
+    }
+
+    /// Makes systemd read its files again where it holds one of `units` in an
+    /// older form than the one on disk.
+    async fn make_current(&self, bus: &Bus, units: &[UnitName]) -> Result<(), BusError> {
+        if !any_outdated(bus, units).await? {
+            return Ok(());
+        }
+        let _turn = self.rereading.lock().await;
+        // Another may have done it meanwhile.
+        if any_outdated(bus, units).await? {
+            tracing::debug!(?units, "daemon-reload: systemd holds these in an older form");
+            bus.call::<_, ()>("Reload", &()).await?;
+        }
+        Ok(())
+    }
+
+    async fn try_start(&self, unit: &UnitName, files: &[UnitName]) -> Result<Started, BusError> {
+        let bus = self.bus().await?;
+        let mut units = files.to_vec();
+        units.push(unit.clone());
+        self.make_current(&bus, &units).await?;
+        forget_failure(&bus, unit).await?;
+        let within = limit(start_limit(&bus, unit).await?);
+        let Some(result) = bus.job("StartUnit", unit, within).await? else {
+            return Ok(Started::No(format!("it has not started within {within:?}")));
+        };
+        verdict(&bus, unit, &result).await
+    }
+
+    async fn try_stop(&self, unit: &UnitName) -> Result<Option<String>, BusError> {
+        let bus = self.bus().await?;
+        let within = limit(stop_limit(&bus, unit).await?);
+        let result = match bus.job("StopUnit", unit, within).await {
+            Err(error) if error.is_no_such_unit() => return Ok(None),
+            other => other?,
+        };
+        forget_failure(&bus, unit).await?;
+        Ok(match result.as_deref() {
+            Some("done") => None,
+            Some(result) => Some(meaning_of_job(result).to_owned()),
+            None => Some(format!("it has not stopped within {within:?}")),
+        })
+    }
+
+    async fn try_reload(&self, unit: &UnitName) -> Result<Started, BusError> {
+        let bus = self.bus().await?;
+        self.make_current(&bus, std::slice::from_ref(unit)).await?;
+        let within = limit(start_limit(&bus, unit).await?);
+        match bus.job("ReloadUnit", unit, within).await?.as_deref() {
+            Some("done") => Ok(Started::Yes),
+            Some("canceled") => Ok(Started::Cancelled),
+            Some(result) => Ok(Started::No(meaning_of_job(result).to_owned())),
+            None => Ok(Started::No(format!("it has not reloaded within {within:?}"))),
+        }
+    }
+
+    async fn try_pulse(&self, units: &[UnitName]) -> Result<BTreeMap<UnitName, Pulse>, BusError> {
+        let bus = self.bus().await?;
+        let asked: Vec<_> = units.iter().map(|unit| pulse_of(&bus, unit)).collect();
+        let pulses: Vec<Pulse> = stream::iter(asked).buffered(ASKED_AT_ONCE).try_collect().await?;
+        Ok(units.iter().cloned().zip(pulses).collect())
+    }
+
+    /// What became of a job that a unit was to be started or reloaded by.
+    async fn settle(
+        &self,
+        doing: String,
+        unit: &UnitName,
+        done: Result<Started, BusError>,
+    ) -> Result<(), Fault> {
+        let fault = match done {
+            Ok(Started::Yes) => return Ok(()),
+            Ok(Started::Cancelled) => return Err(Fault::wait(doing, meaning_of_job("canceled"))),
+            Ok(Started::No(because)) => Fault::refuse(doing, because)
+                .remedy(format!("`journalctl --unit {unit}` has the whole story")),
+            Err(BusError::Lost(because)) => return Err(lost(doing, &because)),
+            Err(BusError::Refused { name, message }) => refused(doing, unit, &name, message),
+        };
+        Err(fault.evidence(journal::last_lines(unit, EVIDENCE_LINES).await))
+    }
+}
+
+impl Units for Systemd {
+    async fn observe(&self) -> Result<BTreeMap<UnitName, ObservedUnit>, Fault> {
+        let mut units: BTreeMap<UnitName, ObservedUnit> = BTreeMap::new();
+        for (unit, text) in self.files.read_all()? {
+            units.insert(unit, ObservedUnit { file: Some(text), state: UnitState::Inactive });
+        }
+        let doing = "list units";
+        for (unit, state) in self.try_observe().await.map_err(|e| plain_fault(doing, e))? {
+            if let Some(known) = units.get_mut(&unit) {
+                known.state = state;
+            } else if state != UnitState::Inactive
+                && self.lost_its_file(&unit).await.map_err(|e| plain_fault(doing, e))?
+            {
+                units.insert(unit, ObservedUnit { file: None, state });
+            }
+        }
+        Ok(units)
+    }
+
+    async fn write(&self, unit: &UnitName, expect: Option<&str>, text: &str) -> Result<(), Fault> {
+        only_ours("write", unit)?;
+        self.files.write(unit, expect, text)
+    }
+
+    async fn remove(&self, unit: &UnitName, expect: &str) -> Result<(), Fault> {
+        only_ours("remove", unit)?;
+        self.files.remove(unit, expect)
+    }
+
+    async fn start(&self, unit: &UnitName, files: &[UnitName]) -> Result<(), Fault> {
+        only_ours("start", unit)?;
+        let done = self.try_start(unit, files).await;
+        self.settle(format!("start {unit}"), unit, done).await
+    }
+
+    async fn stop(&self, unit: &UnitName) -> Result<(), Fault> {
+        only_ours("stop", unit)?;
+        let doing = format!("stop {unit}");
+        match self.try_stop(unit).await {
+            Ok(None) => Ok(()),
+            Ok(Some(because)) => Err(Fault::wait(doing, because)),
+            Err(error) => Err(plain_fault(doing, error)),
+        }
+    }
+
+    async fn reload(&self, unit: &UnitName) -> Result<(), Fault> {
+        only_ours("reload", unit)?;
+        let done = self.try_reload(unit).await;
+        self.settle(format!("reload {unit}"), unit, done).await
+    }
+
+    async fn pulse(&self, units: &[UnitName]) -> Result<BTreeMap<UnitName, Pulse>, Fault> {
+        self.try_pulse(units).await.map_err(|error| plain_fault("ask how units are doing", error))
+    }
+
+    async fn journal(&self, unit: &UnitName, lines: usize) -> Vec<String> {
+        journal::last_lines(unit, lines).await
+    }
+}
+
+/// Whether a unit took up what it was asked to.
+enum Started {
+    Yes,
+    /// Another job took this one's place.
+    Cancelled,
+    No(String),
+}
+
+/// A job that is done says little of a process that has ended since.
+async fn verdict(bus: &Bus, unit: &UnitName, result: &str) -> Result<Started, BusError> {
+    let (state, sub_state, ending) = try_join!(
+        bus.property::<String>(unit, UNIT, "ActiveState"),
+        bus.property::<String>(unit, UNIT, "SubState"),
+        ending(bus, unit),
+    )?;
+    let failed = state == "failed" || sub_state.starts_with("auto-restart");
+    Ok(match result {
+        "done" if !failed => Started::Yes,
+        "canceled" => Started::Cancelled,
+        result => {
+            let by_job = || match result {
+                "done" => "its process ended at once".to_owned(),
+                other => meaning_of_job(other).to_owned(),
+            };
+            Started::No(ending.explain().unwrap_or_else(by_job))
+        }
+    })
+}
+
+async fn pulse_of(bus: &Bus, unit: &UnitName) -> Result<Pulse, BusError> {
+    let (active_state, invocation, ending, main_pid) = try_join!(
+        bus.property::<String>(unit, UNIT, "ActiveState"),
+        bus.property::<Vec<u8>>(unit, UNIT, "InvocationID"),
+        ending(bus, unit),
+        main_pid(bus, unit),
+    )?;
+    Ok(Pulse {
+        state: state(&active_state),
+        invocation: invocation.iter().map(|byte| format!("{byte:02x}")).collect(),
+        failure: ending.failure(),
+        main_pid,
+    })
+}
+
+async fn main_pid(bus: &Bus, unit: &UnitName) -> Result<Option<u32>, BusError> {
+    match interface(unit) {
+        Some(SERVICE) => {
+            let pid: u32 = bus.property(unit, SERVICE, "MainPID").await?;
+            Ok((pid != 0).then_some(pid))
+        }
+        Some(_) | None => Ok(None),
+    }
+}
+
+async fn ending(bus: &Bus, unit: &UnitName) -> Result<Ending, BusError> {
+    let Some(interface) = interface(unit) else { return Ok(Ending::default()) };
+    if interface != SERVICE {
+        let result = bus.property(unit, interface, "Result").await?;
+        return Ok(Ending { result, ..Ending::default() });
+    }
+    let (result, code, status) = try_join!(
+        bus.property(unit, SERVICE, "Result"),
+        bus.property(unit, SERVICE, "ExecMainCode"),
+        bus.property(unit, SERVICE, "ExecMainStatus"),
+    )?;
+    Ok(Ending { result, code, status })
+}
+
+const SERVICE: &str = "org.freedesktop.systemd1.Service";
+
+/// The interface of a unit's own kind, for the kinds that this program writes.
+fn interface(unit: &UnitName) -> Option<&'static str> {
+    match unit.as_str().rsplit_once('.') {
+        Some((_, "service")) => Some(SERVICE),
+        Some((_, "timer")) => Some("org.freedesktop.systemd1.Timer"),
+        _ => None,
+    }
+}
+
+async fn any_outdated(bus: &Bus, units: &[UnitName]) -> Result<bool, BusError> {
+    let asked: Vec<_> =
+        units.iter().map(|unit| bus.property::<bool>(unit, UNIT, "NeedDaemonReload")).collect();
+    let outdated: Vec<bool> = stream::iter(asked).buffered(ASKED_AT_ONCE).try_collect().await?;
+    Ok(outdated.contains(&true))
+}
+
+/// Forgets a failed state and the count of recent starts.
+async fn forget_failure(bus: &Bus, unit: &UnitName) -> Result<(), BusError> {
+    match bus.call("ResetFailedUnit", &(unit.as_str(),)).await {
+        Err(error) if error.is_no_such_unit() => Ok(()),
+        other => other,
+    }
+}
+
+/// Microseconds; `u64::MAX` is systemd's infinity.
+async fn start_limit(bus: &Bus, unit: &UnitName) -> Result<u64, BusError> {
+    match interface(unit) {
+        Some(SERVICE) => bus.property(unit, SERVICE, "TimeoutStartUSec").await,
+        Some(_) | None => Ok(0),
+    }
+}
+
+/// SIGTERM and then SIGKILL are each given the unit's time limit.
+async fn stop_limit(bus: &Bus, unit: &UnitName) -> Result<u64, BusError> {
+    match interface(unit) {
+        Some(SERVICE) => {
+            let once: u64 = bus.property(unit, SERVICE, "TimeoutStopUSec").await?;
+            Ok(once.saturating_mul(2))
+        }
+        Some(_) | None => Ok(0),
+    }
+}
+
+fn limit(micros: u64) -> Duration {
+    Duration::from_micros(micros).saturating_add(SLACK).min(LONGEST_JOB)
+}
+
+fn state(active_state: &str) -> UnitState {
+    match active_state {
+        "active" => UnitState::Active,
+        "activating" => UnitState::Activating,
+        "reloading" | "refreshing" => UnitState::Reloading,
+        "deactivating" => UnitState::Deactivating,
+        "failed" => UnitState::Failed,
+        _ => UnitState::Inactive,
+    }
+}
+
+fn only_ours(verb: &str, unit: &UnitName) -> Result<(), Fault> {
+    if is_ours(unit) {
+        return Ok(());
+    }
+    Err(Fault::refuse(format!("{verb} {unit}"), "it is not the unit of a service of the manifest"))
+}
+
+fn plain_fault(doing: impl Into<String>, error: BusError) -> Fault {
+    match error {
+        BusError::Lost(because) => lost(doing.into(), &because),
+        BusError::Refused { message, .. } => Fault::wait(doing, message),
+    }
+}
+
+fn lost(doing: String, because: &str) -> Fault {
+    Fault::wait(doing, format!("systemd cannot be reached over the system bus: {because}"))
+        .remedy("`systemctl status dbus` says how the bus is; the agent connects again by itself")
+}
+
+/// systemd's own refusal to start or reload a unit.
+fn refused(doing: String, unit: &UnitName, name: &str, message: String) -> Fault {
+    let refuse = |remedy: String| Fault::refuse(doing.clone(), message.clone()).remedy(remedy);
+    match name.rsplit('.').next().unwrap_or(name) {
+        "NoSuchUnit" => refuse(
+            "the service's `systemd.requires` may name only units that this host has".to_owned(),
+        ),
+        "BadUnitSetting" | "LoadFailed" => {
+            refuse(format!("`systemd-analyze verify {FOLDER}/{unit}` names the setting"))
+        }
+        "UnitMasked" => refuse("`systemctl unmask` the unit, or require another".to_owned()),
+        "TransactionIsDestructive" | "ShuttingDown" => {
+            Fault::wait(doing, message).remedy("the host is shutting down")
+        }
+        _ => Fault::refuse(doing, message),
+    }
+}
