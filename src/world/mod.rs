@@ -6,6 +6,7 @@
 //! it was told what to expect and found something else.
 
 pub mod caddy;
+pub mod facts;
 pub mod systemd;
 
 use std::collections::{BTreeMap, BTreeSet};

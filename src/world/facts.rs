@@ -1,0 +1,84 @@
+//! Looks up what a manifest takes for granted: accounts through NSS, files on disk.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use tokio::task::spawn_blocking;
+
+use crate::fault::Fault;
+use crate::names::{AbsolutePath, AccountName};
+use crate::world::Facts;
+
+/// This host's account databases and file system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HostFacts;
+
+impl Facts for HostFacts {
+    /// A lookup may ask a directory service over the network, so it runs beside.
+    async fn unknown_accounts(
+        &self,
+        users: &BTreeSet<AccountName>,
+        groups: &BTreeSet<AccountName>,
+    ) -> Result<BTreeSet<AccountName>, Fault> {
+        let (users, groups) = (users.clone(), groups.clone());
+        let lookup = spawn_blocking(move || {
+            let strangers = users.into_iter().filter(|name| !is_user(name));
+            strangers.chain(groups.into_iter().filter(|name| !is_group(name))).collect()
+        });
+        lookup.await.map_err(|error| Fault::wait("look accounts up", error))
+    }
+
+    async fn missing_files(
+        &self,
+        files: &BTreeSet<AbsolutePath>,
+    ) -> Result<BTreeSet<AbsolutePath>, Fault> {
+        let files = files.clone();
+        let lookup = spawn_blocking(move || {
+            files.into_iter().filter(|path| !is_readable_file(path)).collect()
+        });
+        lookup.await.map_err(|error| Fault::wait("look for files", error))
+    }
+}
+
+fn is_user(name: &AccountName) -> bool {
+    uzers::get_user_by_name(name.as_str()).is_some()
+}
+
+fn is_group(name: &AccountName) -> bool {
+    uzers::get_group_by_name(name.as_str()).is_some()
+}
+
+/// Opening tells what permissions alone do not; a pipe or a device would hang.
+fn is_readable_file(path: &AbsolutePath) -> bool {
+    let is_file = fs::metadata(path.as_str()).is_ok_and(|meta| meta.is_file());
+    is_file && fs::File::open(path.as_str()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accounts<const N: usize>(names: [&str; N]) -> BTreeSet<AccountName> {
+        names.map(|name| name.parse().unwrap()).into()
+    }
+
+    #[tokio::test]
+    async fn an_account_that_the_host_lacks_is_named() {
+        let (users, groups) = (accounts(["root", "nosuchuser"]), accounts(["root", "nosuchgroup"]));
+        let unknown = HostFacts.unknown_accounts(&users, &groups).await.unwrap();
+        assert_eq!(unknown, accounts(["nosuchuser", "nosuchgroup"]));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_not_there_or_not_a_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| -> AbsolutePath {
+            folder.path().join(name).to_str().unwrap().parse().unwrap()
+        };
+        fs::write(path("there").as_str(), "A=1").unwrap();
+        fs::create_dir(path("folder").as_str()).unwrap();
+        let asked = [path("there"), path("folder"), path("gone")].into();
+        let missing = HostFacts.missing_files(&asked).await.unwrap();
+        assert_eq!(missing, [path("folder"), path("gone")].into());
+    }
+}
