@@ -7,6 +7,7 @@
 
 pub mod caddy;
 pub mod facts;
+pub mod probes;
 pub mod systemd;
 
 use std::collections::{BTreeMap, BTreeSet};
