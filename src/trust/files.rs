@@ -22,7 +22,7 @@ pub(super) fn manifests<O: Objects>(
     for entry in reader.tree(root)?.into_iter().filter(|entry| entry.name == FOLDER) {
         match entry.mode {
             Mode::Folder => folders.push((FOLDER.to_owned(), entry.id)),
-            Mode::File | Mode::Executable => {
+            Mode::File | Mode::Executable | Mode::Other => {
                 return Err(Breach::malformed("O2", "manifests is a file, not a folder"));
             }
         }
@@ -35,7 +35,7 @@ pub(super) fn manifests<O: Objects>(
             budget(&path, entries, bytes)?;
             match entry.mode {
                 Mode::Folder => folders.push((path, entry.id)),
-                Mode::File | Mode::Executable => {
+                Mode::File | Mode::Executable | Mode::Other => {
                     let content = reader.file(&entry.id).map_err(|breach| breach.at(&path))?;
                     bytes += content.len();
                     files.insert(path, content);

@@ -143,10 +143,7 @@ mod tests {
     #[test]
     fn many_wildcards_do_not_make_matching_slow() {
         let pattern = format!("{}x", "**/".repeat(200));
-        assert!(!matches(
-            &pattern,
-            &"a/".repeat(200).replace("a/", "a/").trim_end_matches('/').to_owned()
-        ));
+        assert!(!matches(&pattern, &["a"; 200].join("/")));
         assert!(!matches(&"*a".repeat(200), &"a".repeat(190)));
     }
 }

@@ -1,23 +1,127 @@
 //! What a mainline commit changes, and whether its signer may (rules P2 and G4).
 
-use super::Objects;
 use super::breach::Breach;
+use super::changes::{self, Change, Content};
+use super::object::Reader;
+use super::policy::{self, Policy, Rights};
+use super::tree::Mode;
 use super::verify::Judge;
-use crate::names::CommitId;
+use super::{Objects, Reason, approvals};
+use crate::names::{CommitId, Principal};
 
-/// Judges the difference between a new mainline commit and its first parent.
+/// Judges the difference between a new mainline commit and its first parent, by the
+/// policy of that parent.
 pub(super) fn check<O: Objects>(judge: &mut Judge<'_, O>, id: &CommitId) -> Result<(), Breach> {
-    let parent = match judge.range.new.get(id) {
-        Some(node) if !node.twin && *id != judge.pins.introduction => node.parents.first().cloned(),
-        _ => None,
+    let node = judge.range.new[id].clone();
+    // The introduction is pinned; a twin's content was judged under its other id.
+    let (Some(parent), false) = (node.parents.first(), node.twin || *id == judge.pins.introduction)
+    else {
+        return Ok(());
     };
-    let Some(parent) = parent else { return Ok(()) };
-    let policy = judge.policy(&parent)?;
-    if !policy.protect.is_empty() {
-        return Err(Breach::unsupported("G5", "the policy protects paths by a threshold"));
+    let policy = judge.policy(parent)?;
+    let before = judge.tree_of(parent)?;
+    let changes = changes::between(&judge.reader, &before, &node.tree)?;
+    if changes.is_empty() {
+        return Ok(());
     }
-    match judge.rights(&policy, id) {
-        Some(rights) if rights.reach(super::policy::FOLDER) && rights.only().is_none() => Ok(()),
-        _ => Err(Breach::unsupported("G4", "its signer may write some paths only")),
+    let (principal, rights) = judge.signer_under(&policy, id).ok_or_else(|| no_rights(parent))?;
+    for change in &changes {
+        if let Some(why) = denied(&judge.reader, change, rights)? {
+            return Err(path_denied(principal, change, &why));
+        }
+    }
+    approvals::check(judge, id, &policy, &changes)
+}
+
+/// Why `rights` do not cover a change; `None` where they do.
+pub(super) fn denied<O: Objects>(
+    reader: &Reader<'_, O>,
+    change: &Change,
+    rights: &Rights,
+) -> Result<Option<String>, Breach> {
+    if !rights.reach(&change.path) {
+        return Ok(Some(if policy::is_policy(&change.path) {
+            "changing the policy takes the role admin".to_owned()
+        } else {
+            "nothing grants this path".to_owned()
+        }));
+    }
+    match rights.only() {
+        Some(only) if !only_fields(reader, change, only)? => {
+            Ok(Some(format!("only the fields {} of a TOML manifest may change", only.join(", "))))
+        }
+        Some(_) | None => Ok(None),
+    }
+}
+
+/// Whether the change is one of top-level fields in `only`: the file is TOML on both
+/// sides, of the same mode, and equal without those fields.
+fn only_fields<O: Objects>(
+    reader: &Reader<'_, O>,
+    change: &Change,
+    only: &[String],
+) -> Result<bool, Breach> {
+    let (Some(before), Some(after)) = (&change.before, &change.after) else { return Ok(false) };
+    if before.mode != after.mode || !change.path.ends_with(".toml") {
+        return Ok(false);
+    }
+    let rest = |content: &Content| -> Result<Option<toml::Table>, Breach> {
+        if content.mode == Mode::Other {
+            return Ok(None);
+        }
+        let bytes = reader.file(&content.id).map_err(|breach| breach.at(&change.path))?;
+        let table = str::from_utf8(&bytes).ok().and_then(|text| text.parse::<toml::Table>().ok());
+        Ok(table.map(|mut table| {
+            table.retain(|field, _| !only.iter().any(|o| o == field));
+            table
+        }))
+    };
+    let (before, after) = (rest(before)?, rest(after)?);
+    Ok(before.is_some() && before == after)
+}
+
+fn no_rights(parent: &CommitId) -> Breach {
+    Breach::new(
+        "G4",
+        Reason::NotAuthorized,
+        format!("the policy of {} gives its signer no rights", parent.short()),
+        "let an administrator extend .writ/ first, or let somebody else sign this commit",
+    )
+}
+
+fn path_denied(principal: &Principal, change: &Change, why: &str) -> Breach {
+    let rule = if policy::is_policy(&change.path) { "P2" } else { "G4" };
+    Breach::new(
+        rule,
+        Reason::PathDenied,
+        format!("{principal} may not change {}: {why}", change.path),
+        format!(
+            "let somebody sign this change who may, or let an administrator extend the grants of {principal} first"
+        ),
+    )
+}
+
+impl<O: Objects> Judge<'_, O> {
+    /// The tree of a commit, new or accepted.
+    fn tree_of(&self, id: &CommitId) -> Result<CommitId, Breach> {
+        match self.range.new.get(id) {
+            Some(node) => Ok(node.tree.clone()),
+            None => Ok(self.reader.commit(id)?.0.tree),
+        }
+    }
+
+    /// Who signed a new commit, as `policy` knows the key, and that person's rights;
+    /// `None` where it does not let the key sign commits at that commit's time.
+    pub(super) fn signer_under<'p>(
+        &self,
+        policy: &'p Policy,
+        id: &CommitId,
+    ) -> Option<(&'p Principal, &'p Rights)> {
+        let key = &self.seals.get(id)?.key;
+        let signer = policy.signers.iter().find(|signer| signer.fingerprint == *key)?;
+        let time = self.range.new.get(id)?.effective;
+        let counts = signer.may_sign(super::verify::NAMESPACE) && signer.valid_at(time).is_ok();
+        let rights = policy.rights(&signer.principal).filter(|_| counts)?;
+        Some((&signer.principal, rights))
     }
 }

@@ -11,8 +11,10 @@
 //! # }
 //! ```
 
+mod approvals;
 mod base64;
 mod breach;
+mod changes;
 mod commit;
 mod files;
 mod glob;

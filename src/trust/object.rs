@@ -64,6 +64,11 @@ impl<'a, O: Objects> Reader<'a, O> {
         tree::read(&self.object(id, Kind::Tree, limits::TREE, "O5")?, self.format)
     }
 
+    /// A tree that may still hold links and submodules.
+    pub(super) fn any_tree(&self, id: &CommitId) -> Result<Vec<Entry>, Breach> {
+        tree::read_any(&self.object(id, Kind::Tree, limits::TREE, "O5")?, self.format)
+    }
+
     pub(super) fn file(&self, id: &CommitId) -> Result<Vec<u8>, Breach> {
         self.object(id, Kind::Blob, limits::FILE, "O5")
     }

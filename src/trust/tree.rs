@@ -14,17 +14,31 @@ pub(super) struct Entry {
     pub(super) id: CommitId,
 }
 
-/// What a name stands for. Links and submodules are refused: a link would make
-/// one path mean another, a submodule would name what is not in the history.
+/// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     Folder,
     File,
     Executable,
+    /// A link or a submodule: the one makes a path mean another, the other names what
+    /// is not in the history. Refused wherever it would be new.
+    Other,
 }
 
-/// Reads a folder's entries, in git's order.
+/// Reads a folder's entries, in git's order: plain files and folders only.
 pub(super) fn read(bytes: &[u8], format: Format) -> Result<Vec<Entry>, Breach> {
+    let entries = read_any(bytes, format)?;
+    match entries.iter().find(|entry| entry.mode == Mode::Other) {
+        Some(other) => Err(broken(format!(
+            "{:?} is a symbolic link or a submodule; only files and folders are allowed",
+            other.name
+        ))),
+        None => Ok(entries),
+    }
+}
+
+/// The same with links and submodules, for a tree that is about to lose them.
+pub(super) fn read_any(bytes: &[u8], format: Format) -> Result<Vec<Entry>, Breach> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut names = BTreeSet::new();
     let mut rest = bytes;
@@ -63,8 +77,7 @@ fn valid_mode(mode: &[u8], name: &str) -> Result<Mode, Breach> {
         b"40000" => Ok(Mode::Folder),
         b"100644" => Ok(Mode::File),
         b"100755" => Ok(Mode::Executable),
-        b"120000" => Err(broken(format!("{name:?} is a symbolic link; only files are allowed"))),
-        b"160000" => Err(broken(format!("{name:?} is a submodule; only files are allowed"))),
+        b"120000" | b"160000" => Ok(Mode::Other),
         other => {
             Err(broken(format!("{name:?} has the mode {:?}", other.escape_ascii().to_string())))
         }

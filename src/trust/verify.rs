@@ -8,7 +8,7 @@ use super::breach::Breach;
 use super::commit::Commit;
 use super::key::fingerprint;
 use super::object::{Format, Reader};
-use super::policy::{self, Policy, Rights};
+use super::policy::{self, Policy};
 use super::range::{self, Node, Range, payload_digest};
 use super::signers::{Outside, Signer};
 use super::sshsig;
@@ -17,7 +17,7 @@ use super::{Anchor, Objects, Pins, Reason, Refusal, Verified, VerifiedCommit, fi
 use crate::names::{CommitId, Fingerprint, Principal};
 
 /// The namespace in which git signs (git, `gpg-interface.c`).
-const NAMESPACE: &str = "git";
+pub(super) const NAMESPACE: &str = "git";
 /// Seconds that a commit may lie ahead of this host's clock.
 const AHEAD: i64 = 600;
 
@@ -284,13 +284,6 @@ impl<'a, O: Objects> Judge<'a, O> {
         let policy = Rc::new(Policy::read(&self.reader, &entries, &self.pins.channel)?);
         self.by_folder.insert(folder.id.clone(), Rc::clone(&policy));
         Ok(policy)
-    }
-
-    /// The rights that `policy` gives to the signer of a new commit.
-    pub(super) fn rights<'p>(&self, policy: &'p Policy, id: &CommitId) -> Option<&'p Rights> {
-        let key = &self.seals.get(id)?.key;
-        let signer = policy.signers.iter().find(|signer| signer.fingerprint == *key)?;
-        policy.rights(&signer.principal)
     }
 
     /// Makes the evidence. Only what passed [`verify`] or [`recall`] gets here.

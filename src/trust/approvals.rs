@@ -1,0 +1,97 @@
+//! Protected paths need several people (rule G5).
+//!
+//! The form: `c = merge(p, s)` without fast-forward, where p is an ancestor of s and
+//! both commits have the same tree, signed by different people. Counted are the
+//! signers of c and of the commits between p and s that hold the very content the
+//! protected path ends up with: who signed an earlier state has not approved the
+//! last. Who a key belongs to, and what it may approve, is p's policy's word alone,
+//! since the branch could have invited its own approvers.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::breach::Breach;
+use super::changes::{self, Change};
+use super::mainline;
+use super::policy::Policy;
+use super::verify::Judge;
+use super::{Objects, Reason};
+use crate::names::{CommitId, Principal};
+
+/// Checks the thresholds of the paths that the mainline commit `id` changes.
+pub(super) fn check<O: Objects>(
+    judge: &Judge<'_, O>,
+    id: &CommitId,
+    policy: &Policy,
+    changes: &[Change],
+) -> Result<(), Breach> {
+    let protected: Vec<(&Change, u32)> = changes
+        .iter()
+        .map(|change| (change, policy.threshold(&change.path)))
+        .filter(|(_, threshold)| *threshold > 1)
+        .collect();
+    let Some((first, threshold)) = protected.first() else { return Ok(()) };
+    let branch = branch(judge, id, policy)
+        .ok_or_else(|| missing(first, *threshold, "it is not a merge of the approving form"))?;
+    let mut approved: Vec<BTreeSet<&Principal>> = vec![BTreeSet::new(); protected.len()];
+    for commit in branch {
+        let Some((principal, rights)) = judge.signer_under(policy, commit) else { continue };
+        let unlike = differing_paths(judge, commit, id)?;
+        for ((change, _), people) in protected.iter().zip(&mut approved) {
+            let same = !unlike.contains(&change.path);
+            if same && mainline::denied(&judge.reader, change, rights)?.is_none() {
+                people.insert(principal);
+            }
+        }
+    }
+    for ((change, threshold), people) in protected.iter().zip(&approved) {
+        if people.len() < *threshold as usize {
+            let names: Vec<&str> = people.iter().map(|p| p.as_str()).collect();
+            return Err(missing(change, *threshold, &format!("signed by {}", names.join(", "))));
+        }
+    }
+    Ok(())
+}
+
+/// The commits whose signers count: `id` itself and those between its parents; `None`
+/// where it has not the form.
+fn branch<'a, O: Objects>(
+    judge: &'a Judge<'_, O>,
+    id: &'a CommitId,
+    policy: &Policy,
+) -> Option<Vec<&'a CommitId>> {
+    let node = judge.range.new.get(id)?;
+    let [base, tip] = &node.parents[..] else { return None };
+    let above = judge.range.down_from(tip);
+    let on_base = above.values().any(|node| node.parents.contains(base));
+    if !on_base || judge.range.new.get(tip)?.tree != node.tree {
+        return None;
+    }
+    let (merger, _) = judge.signer_under(policy, id)?;
+    let (author, _) = judge.signer_under(policy, tip)?;
+    if merger == author {
+        return None;
+    }
+    let below = judge.range.down_from(base);
+    let between = above.into_keys().filter(|commit| !below.contains_key(commit));
+    Some(std::iter::once(id).chain(between).collect())
+}
+
+/// Where an approving commit's tree is not the one that is merged.
+fn differing_paths<O: Objects>(
+    judge: &Judge<'_, O>,
+    commit: &CommitId,
+    merged: &CommitId,
+) -> Result<HashSet<String>, Breach> {
+    let (from, to) = (&judge.range.new[commit].tree, &judge.range.new[merged].tree);
+    let changes = changes::between(&judge.reader, from, to)?;
+    Ok(changes.into_iter().map(|change| change.path).collect())
+}
+
+fn missing(change: &Change, threshold: u32, found: &str) -> Breach {
+    Breach::new(
+        "G5",
+        Reason::Threshold,
+        format!("{} needs {threshold} people: {found}", change.path),
+        "push the change as a branch from the tip, and let somebody else merge it: git merge --no-ff -S BRANCH",
+    )
+}

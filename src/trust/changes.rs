@@ -1,0 +1,116 @@
+//! The paths in which two trees differ; a rename is a delete and an add (rule G4).
+
+use std::collections::BTreeMap;
+
+use super::breach::Breach;
+use super::object::Reader;
+use super::tree::{Entry, Mode};
+use super::{Objects, Reason, limits};
+use crate::names::CommitId;
+
+/// One path that is another file, or the same with another mode, or there on one
+/// side only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) path: String,
+    pub(super) before: Option<Content>,
+    pub(super) after: Option<Content>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Content {
+    pub(super) mode: Mode,
+    pub(super) id: CommitId,
+}
+
+/// A folder with another content on each side; `None` where it does not exist.
+struct Folder {
+    /// Empty, or ending in `/`.
+    prefix: String,
+    before: Option<CommitId>,
+    after: Option<CommitId>,
+}
+
+/// Compares the root trees `before` and `after`, reading only folders that differ.
+///
+/// What `before` holds has been judged or is the introduction's, so that links
+/// and submodules in it can be taken away; `after` is read strictly.
+pub(super) fn between<O: Objects>(
+    reader: &Reader<'_, O>,
+    before: &CommitId,
+    after: &CommitId,
+) -> Result<Vec<Change>, Breach> {
+    let mut changes = Vec::new();
+    let mut folders = Vec::new();
+    if before != after {
+        let (before, after) = (Some(before.clone()), Some(after.clone()));
+        folders.push(Folder { prefix: String::new(), before, after });
+    }
+    let mut visited = 0;
+    while let Some(folder) = folders.pop() {
+        for (name, (old, new)) in entries(reader, &folder)? {
+            let path = format!("{}{name}", folder.prefix);
+            visited += 1;
+            budget(&path, visited)?;
+            let (old_folder, old_file) = sides(old);
+            let (new_folder, new_file) = sides(new);
+            if old_folder != new_folder {
+                let prefix = format!("{path}/");
+                folders.push(Folder { prefix, before: old_folder, after: new_folder });
+            }
+            if old_file != new_file {
+                changes.push(Change { path, before: old_file, after: new_file });
+            }
+        }
+    }
+    changes.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(changes)
+}
+
+type Pair = (Option<Entry>, Option<Entry>);
+
+/// Both sides of a folder, joined by name.
+fn entries<O: Objects>(
+    reader: &Reader<'_, O>,
+    folder: &Folder,
+) -> Result<BTreeMap<String, Pair>, Breach> {
+    let mut joined: BTreeMap<String, Pair> = BTreeMap::new();
+    if let Some(id) = &folder.before {
+        for entry in reader.any_tree(id)? {
+            let name = entry.name.clone();
+            joined.entry(name).or_default().0 = Some(entry);
+        }
+    }
+    if let Some(id) = &folder.after {
+        let entries = reader.tree(id).map_err(|breach| breach.at(&folder.prefix))?;
+        // Git keeps no empty folders: one would be a change without a path.
+        if entries.is_empty() && !folder.prefix.is_empty() {
+            return Err(Breach::malformed("O2", format!("{} is an empty folder", folder.prefix)));
+        }
+        for entry in entries {
+            let name = entry.name.clone();
+            joined.entry(name).or_default().1 = Some(entry);
+        }
+    }
+    Ok(joined)
+}
+
+/// An entry as a folder or as a file.
+fn sides(entry: Option<Entry>) -> (Option<CommitId>, Option<Content>) {
+    match entry {
+        None => (None, None),
+        Some(Entry { mode: Mode::Folder, id, .. }) => (Some(id), None),
+        Some(Entry { mode, id, .. }) => (None, Some(Content { mode, id })),
+    }
+}
+
+fn budget(path: &str, visited: usize) -> Result<(), Breach> {
+    let because = if path.split('/').count() > limits::DEPTH {
+        format!("{path:?} lies more than {} folders deep", limits::DEPTH)
+    } else if visited > limits::CHANGES {
+        format!("it touches more than {} files and folders", limits::CHANGES)
+    } else {
+        return Ok(());
+    };
+    Err(Breach::new("O5", Reason::TooLarge, because, "split the change into smaller commits"))
+}
