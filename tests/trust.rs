@@ -2,6 +2,12 @@
 
 #[path = "trust/forge.rs"]
 mod forge;
+#[path = "trust/hand.rs"]
+mod hand;
+#[path = "trust/objects.rs"]
+mod objects;
+#[path = "trust/scene.rs"]
+mod scene;
 
 use forge::{CHANNEL, Forge, NOW};
 use writ::trust::{recall, verify};

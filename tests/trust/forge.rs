@@ -195,6 +195,26 @@ impl Forge {
         id(&self.git(["rev-parse", &format!("{commit}^{{tree}}")], b""))
     }
 
+    /// Whether git itself, with the policy of the first parent, finds the signature good.
+    pub(crate) fn git_verifies(&self, commit: &CommitId) -> Result<(), String> {
+        let judge = match self.git(["rev-parse", &format!("{commit}^@")], b"") {
+            parents if parents.is_empty() => commit.as_str().to_owned(),
+            parents => String::from_utf8(parents).unwrap()[..commit.as_str().len()].to_owned(),
+        };
+        let signers = self.git(["show", &format!("{judge}:.writ/allowed_signers")], b"");
+        let file = self.home.path().join("allowed_signers");
+        std::fs::write(&file, signers).unwrap();
+        let out = self
+            .git_command()
+            .args(["-c", "gpg.format=ssh", "-c"])
+            .arg(format!("gpg.ssh.allowedSignersFile={}", file.display()))
+            .args(["verify-commit", commit.as_str()])
+            .output()
+            .unwrap();
+        let words = String::from_utf8_lossy(&out.stderr);
+        if out.status.success() { Ok(()) } else { Err(format!("git differs on {commit}: {words}")) }
+    }
+
     // -- programs --
 
     /// Runs git in the repository, without any configuration but its own.
