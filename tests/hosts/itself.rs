@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 
+use super::lab::acme::Acme;
 use super::lab::fleet::Fleet;
 use super::lab::host::{Host, until};
 use super::lab::workshop::{CACHE, REMOTE, Workshop};
@@ -28,6 +29,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         }),
         Trial::test("a_closure_travels_from_the_workshop_through_the_signed_cache", || {
             closure();
+            Ok(())
+        }),
+        Trial::test("a_repository_can_be_cloned_from_the_forge_over_https", || {
+            forge();
             Ok(())
         }),
         Trial::test("git_itself_vouches_for_a_commit_of_the_workshop", || {
@@ -148,4 +153,17 @@ fn commit() {
     assert!(!verify(&bare).ok);
     let remote = workshop.host.must(&["git", "-C", REMOTE, "rev-parse", "main"]);
     assert_eq!(remote.trim(), bare);
+}
+
+fn forge() {
+    let acme = Acme::found();
+    let forge = acme.forge();
+    let host = Host::boot(&acme.fleet, "biz", &[]);
+    forge.introduce(&host);
+    host.must(&["git", "clone", "--quiet", &forge.git_url(), "/root/copy"]);
+    let copy = host.must(&["git", "-C", "/root/copy", "rev-parse", "HEAD"]);
+    assert_eq!(copy.trim(), acme.introduction);
+    let info = format!("{}/nix-cache-info", forge.cache_url());
+    acme.workshop.server("web", "v1", "");
+    assert!(host.must(&["curl", "--silent", "--fail", &info]).contains("StoreDir: /nix/store"));
 }

@@ -39,8 +39,8 @@ const HELLO: &str = "/usr/local/lib/hello";
 impl Workshop {
     /// Boots the workshop, with an empty repository and an empty cache.
     pub(crate) fn open(fleet: &Arc<Fleet>) -> Self {
-        let program = Program { here: example("hello"), there: HELLO };
-        let host = Host::boot(fleet, "workshop", &[program]);
+        let hello = Program { here: example("hello"), there: HELLO };
+        let host = Host::boot(fleet, "workshop", &[hello, super::forge::program()]);
         host.sh(&format!(
             "git init --quiet --bare --initial-branch=main {REMOTE}
              git init --quiet --initial-branch=main {CLONE}

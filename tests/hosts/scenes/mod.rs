@@ -1,0 +1,71 @@
+//! What operators do and what goes wrong, played on real machines; each scene has machines of its own.
+
+mod bad_input;
+mod bad_world;
+mod manifest;
+mod road;
+mod two_hosts;
+
+use libtest_mimic::Trial;
+
+use super::lab::acme::Acme;
+use super::lab::site::Site;
+
+type Scene = (&'static str, fn());
+
+/// Every scene as a test.
+pub(crate) fn trials() -> Vec<Trial> {
+    let all: [&[Scene]; 5] = [
+        road::SCENES,
+        two_hosts::SCENES,
+        manifest::SCENES,
+        bad_input::SCENES,
+        bad_world::SCENES,
+    ];
+    let trial = |&(name, scene): &Scene| {
+        Trial::test(name, move || {
+            scene();
+            Ok(())
+        })
+    };
+    all.into_iter().flatten().map(trial).collect()
+}
+
+/// A company with one host, which runs version 1 of `web`.
+struct Running {
+    acme: Acme,
+    biz: Site,
+    /// The commit that it runs.
+    v1: String,
+}
+
+impl Running {
+    fn v1() -> Self {
+        let acme = Acme::found();
+        acme.publish("web", "v1", 8001, "");
+        let v1 = acme.release("web: version 1");
+        let biz = acme.site("biz");
+        biz.start();
+        biz.confirmed(&v1);
+        biz.serves("web.acme.example", "v1");
+        Self { acme, biz, v1 }
+    }
+
+    /// Pushes another version and waits until it is confirmed.
+    fn update(&self, version: &str) -> String {
+        self.acme.publish("web", version, 8001, "");
+        let commit = self.acme.release(&format!("web: {version}"));
+        self.biz.confirmed(&commit);
+        self.biz.serves("web.acme.example", version);
+        commit
+    }
+
+    /// What was there goes on as if nothing had been pushed.
+    #[track_caller]
+    fn untouched(&self, pid: u32) {
+        self.biz.serves("web.acme.example", "v1");
+        assert_eq!(self.biz.pid("web"), pid, "the service was restarted");
+        let status = self.biz.status().expect("the agent answers");
+        assert_eq!(status.running(), self.v1, "{status:?}");
+    }
+}

@@ -1,0 +1,80 @@
+//! The workshop's repository and cache over HTTPS, with a certificate of a private authority.
+
+use std::time::Duration;
+
+use super::acme::Acme;
+use super::host::{Host, Program, until};
+use super::site::Site;
+
+/// What hosts need in order to reach the workshop over the network.
+#[derive(Clone, Debug)]
+pub(crate) struct Forge {
+    address: String,
+    authority: String,
+}
+
+const NAME: &str = "forge.acme.example";
+/// Where the workshop has the program that answers git.
+pub(crate) const PROGRAM: &str = "/usr/local/lib/forge";
+const AUTHORITY: &str = "/var/lib/caddy/.local/share/caddy/pki/authorities/local/root.crt";
+
+const CADDYFILE: &str = "\
+{
+	skip_install_trust
+}
+forge.acme.example {
+	tls internal
+	handle_path /cache/* {
+		root * /srv/cache
+		file_server
+	}
+	reverse_proxy 127.0.0.1:8080
+}
+";
+
+impl Acme {
+    /// Serves the repository and the cache to the fleet.
+    pub(crate) fn forge(&self) -> Forge {
+        let host = &self.workshop.host;
+        host.must(&["systemd-run", "--quiet", "--unit=forge", PROGRAM, "8080", "/srv/git"]);
+        host.put("/etc/caddy/Caddyfile", CADDYFILE, 0o644);
+        host.must(&["systemctl", "restart", "caddy"]);
+        let authority = until("Caddy has made its authority", Duration::from_secs(30), || {
+            let read = host.run(&["cat", AUTHORITY]);
+            (read.ok && read.stdout.contains("END CERTIFICATE")).then_some(read.stdout)
+        });
+        Forge { address: host.address(), authority }
+    }
+}
+
+impl Forge {
+    pub(crate) fn git_url(&self) -> String {
+        format!("https://{NAME}/deploy.git")
+    }
+
+    pub(crate) fn cache_url(&self) -> String {
+        format!("https://{NAME}/cache")
+    }
+
+    /// Has a host know the forge's name and trust its authority, and follow the
+    /// repository and use the cache there.
+    pub(crate) fn serve(&self, site: &mut Site) {
+        self.introduce(&site.host);
+        site.reconfigure(|config| {
+            config.url = self.git_url();
+            config.cache = self.cache_url();
+        });
+    }
+
+    /// Has a host know the forge's name and trust its authority.
+    pub(crate) fn introduce(&self, host: &Host) {
+        host.sh(&format!("echo '{} {NAME}' >>/etc/hosts", self.address));
+        host.put("/usr/local/share/ca-certificates/forge.crt", &self.authority, 0o644);
+        host.must(&["update-ca-certificates"]);
+    }
+}
+
+/// The program for a workshop that is to be a forge.
+pub(crate) fn program() -> Program {
+    Program { here: super::workshop::example("forge"), there: PROGRAM }
+}
