@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
+use writ::world::caddy::CaddyRoutes;
 
 use super::lab::fleet::Fleet;
 use super::lab::host::{Host, Program};
@@ -14,14 +15,46 @@ use super::lab::host::{Host, Program};
 pub(crate) const INSIDE: &str = "WRIT_TEST_INSIDE";
 const THERE: &str = "/usr/local/bin/contracts";
 
+#[path = "../contract/routes.rs"]
+mod routes;
+
 /// A contract by name.
 type Contract = (&'static str, fn());
 /// The host that the contracts of one adapter share, one after the other.
 type Shared = Arc<OnceLock<Mutex<Host>>>;
 
+/// Contracts, each held against an adapter of its own.
+macro_rules! contracts {
+    ($adapter:expr, $module:ident: $($name:ident),* $(,)?) => {
+        vec![$((stringify!($name), || held(async { $module::$name(&$adapter).await }))),*]
+    };
+}
+
 /// The contracts by adapter.
 fn adapters() -> Vec<(&'static str, Vec<Contract>)> {
-    vec![]
+    vec![("caddy", caddy())]
+}
+
+fn caddy_adapter() -> CaddyRoutes {
+    let admin = "http://localhost:2019".parse().expect("an admin address");
+    CaddyRoutes::new(&admin).expect("a client")
+}
+
+fn caddy() -> Vec<Contract> {
+    contracts!(caddy_adapter(), routes:
+        a_configuration_is_read_back_as_it_was_written,
+        no_configuration_is_a_configuration_too,
+        a_change_replaces_the_whole_configuration,
+        the_etag_stays_while_nothing_changes_and_differs_after,
+        a_stale_etag_changes_nothing,
+        applying_what_is_there_already_succeeds,
+        a_configuration_that_cannot_be_loaded_leaves_the_old_one,
+    )
+}
+
+fn held(contract: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(contract);
 }
 
 /// Each contract as a test that runs it inside a host.

@@ -6,41 +6,21 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use libtest_mimic::Trial;
-
+use super::Scene;
 use super::lab::acme::Acme;
 use super::lab::fleet::Fleet;
 use super::lab::host::{Host, until};
 use super::lab::workshop::{CACHE, REMOTE, Workshop};
 
-pub(crate) fn trials() -> Vec<Trial> {
-    vec![
-        Trial::test("a_unit_stopped_on_one_host_leaves_its_namesake_on_another_alone", || {
-            namesakes();
-            Ok(())
-        }),
-        Trial::test("a_host_cut_off_cannot_be_reached_until_its_link_is_up", || {
-            link();
-            Ok(())
-        }),
-        Trial::test("a_fleet_ends_with_the_process_that_made_it_however_that_ends", || {
-            killed();
-            Ok(())
-        }),
-        Trial::test("a_closure_travels_from_the_workshop_through_the_signed_cache", || {
-            closure();
-            Ok(())
-        }),
-        Trial::test("a_repository_can_be_cloned_from_the_forge_over_https", || {
-            forge();
-            Ok(())
-        }),
-        Trial::test("git_itself_vouches_for_a_commit_of_the_workshop", || {
-            commit();
-            Ok(())
-        }),
-    ]
-}
+pub(crate) const SCENES: &[Scene] = &[
+    ("a_unit_stopped_on_one_host_leaves_its_namesake_on_another_alone", namesakes),
+    ("a_host_cut_off_cannot_be_reached_until_its_link_is_up", link),
+    ("a_fleet_ends_with_the_process_that_made_it_however_that_ends", killed),
+    ("a_kept_fleet_ends_with_the_process_that_holds_it", kept),
+    ("a_closure_travels_from_the_workshop_through_the_signed_cache", closure),
+    ("a_repository_can_be_cloned_from_the_forge_over_https", forge),
+    ("git_itself_vouches_for_a_commit_of_the_workshop", commit),
+];
 
 /// Set for a process that is to boot a host and be killed.
 pub(crate) const VICTIM: &str = "WRIT_TEST_VICTIM";
@@ -99,6 +79,17 @@ fn killed() {
         let left = Path::new("/proc").join(init).exists() || !traces(fleet).is_empty();
         (!left).then_some(())
     });
+}
+
+fn kept() {
+    let fleet = Arc::new(Fleet::new().expect("hosts can be booted here"));
+    let host = Host::boot(&fleet, "kept", &[]);
+    let holder = fleet.keep().unwrap().to_string();
+    let init = Path::new("/proc").join(host.init().to_string());
+    std::mem::forget((host, fleet)); // as the end of this process would
+    assert!(init.exists());
+    assert!(Command::new("kill").arg(holder).status().unwrap().success());
+    until("the host is gone", Duration::from_secs(20), || (!init.exists()).then_some(()));
 }
 
 /// What this machine still has of a fleet: cgroups, mounts, processes.

@@ -15,19 +15,41 @@ use std::process::ExitCode;
 use lab::fleet::Fleet;
 use libtest_mimic::{Arguments, Trial};
 
+/// What happens on hosts, by a name that says what has to hold.
+type Scene = (&'static str, fn());
+
 fn main() -> ExitCode {
     if std::env::var_os(itself::VICTIM).is_some() {
         itself::be_the_victim();
     }
+    let arguments = Arguments::from_args();
+    if std::env::var_os(contracts::INSIDE).is_some() {
+        return contracts::run(&arguments).exit_code();
+    }
+    let subjects = [("itself", itself::SCENES)].into_iter();
+    let scenes =
+        subjects.flat_map(|(subject, scenes)| scenes.iter().map(move |s| play(subject, s)));
+    let ignored = cannot_boot();
+    let all = contracts::trials().into_iter().chain(scenes);
+    let all: Vec<Trial> = all.map(|trial| trial.with_ignored_flag(ignored)).collect();
+    libtest_mimic::run(&arguments, all).exit_code()
+}
+
+fn play(subject: &str, &(name, scene): &Scene) -> Trial {
+    Trial::test(format!("{subject}::{name}"), move || {
+        scene();
+        Ok(())
+    })
+}
+
+/// Whether this machine lacks what hosts need and may: the tests are then ignored.
+fn cannot_boot() -> bool {
     let required = std::env::var("WRIT_REQUIRE_HOSTS").is_ok_and(|v| v == "1");
-    let skip = match Fleet::new() {
+    match Fleet::new() {
         Err(why) if !required => {
             eprintln!("test hosts cannot be booted here, their tests are ignored: {}", why.0);
             true
         }
         Err(_) | Ok(_) => false,
-    };
-    let trials: Vec<Trial> =
-        itself::trials().into_iter().map(|trial| trial.with_ignored_flag(skip)).collect();
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    }
 }

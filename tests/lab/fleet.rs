@@ -5,6 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const WARDEN: &str = include_str!("warden.sh");
 
@@ -18,7 +19,7 @@ pub(crate) struct Fleet {
     tree: PathBuf,
     warden: Child,
     /// The warden ends the fleet when this closes.
-    leash: Option<ChildStdin>,
+    leash: Mutex<Option<ChildStdin>>,
     ports: AtomicUsize,
 }
 
@@ -29,12 +30,9 @@ pub(crate) struct Unavailable(pub(crate) String);
 impl Fleet {
     /// A fleet without hosts.
     pub(crate) fn new() -> Result<Self, Unavailable> {
-        static FLEETS: AtomicUsize = AtomicUsize::new(0);
         let tree = tree()?;
-        let number = FLEETS.fetch_add(1, Ordering::Relaxed);
-        let name = format!("writ-fleet-{}-{number}", std::process::id());
         let mut warden = Command::new("unshare")
-            .args(["--mount", "--net", "--", "sh", "-euc", WARDEN, "writ-warden", &name])
+            .args(["--mount", "--net", "--", "sh", "-euc", WARDEN, "writ-warden"])
             .arg(&tree)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -53,6 +51,8 @@ impl Fleet {
             let _ = warden.wait();
             return Err(Unavailable(format!("namespaces cannot be made here: {}", why.trim())));
         }
+        let name = format!("writ-fleet-{}", warden.id());
+        let leash = Mutex::new(leash);
         Ok(Self { name, tree, warden, leash, ports: AtomicUsize::new(2) })
     }
 
@@ -73,14 +73,22 @@ impl Fleet {
         &self.tree
     }
 
+    /// Lets the hosts outlive this process; returns the process to end for them to
+    /// end, too.
+    pub(crate) fn keep(&self) -> std::io::Result<u32> {
+        let leash = self.leash().take().map_or_else(Stdio::null, Stdio::from);
+        let mut holder = Command::new("sleep");
+        holder.arg("infinity").stdin(Stdio::null()).stdout(leash).stderr(Stdio::null());
+        holder.process_group(0).spawn().map(|holder| holder.id())
+    }
+
+    fn leash(&self) -> MutexGuard<'_, Option<ChildStdin>> {
+        self.leash.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A number for a host that no other of this fleet has, from 2.
     pub(crate) fn port(&self) -> usize {
         self.ports.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// The directory that every host sees as `/srv`.
-    pub(crate) fn srv(&self) -> PathBuf {
-        self.outside("/mnt/srv")
     }
 
     /// A path of the warden's mounts as this process can open it.
@@ -91,7 +99,7 @@ impl Fleet {
 
 impl Drop for Fleet {
     fn drop(&mut self) {
-        drop(self.leash.take());
+        drop(self.leash().take());
         let _ = self.warden.wait();
     }
 }

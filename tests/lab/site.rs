@@ -111,11 +111,6 @@ impl Site {
         self.host.must(&["systemctl", "restart", "writ-agent"]);
     }
 
-    /// Runs the agent for one round in the foreground.
-    pub(crate) fn once(&self) -> Ran {
-        self.host.run(&["writ", "agent", "--config", "/etc/writ/agent.toml", "--once"])
-    }
-
     /// Asks the agent to look at its repository now.
     pub(crate) fn sync(&self) -> Ran {
         self.host.run(&["writ", "sync"])
@@ -240,11 +235,6 @@ impl Status {
     pub(crate) fn reason(&self) -> &str {
         let head = self.0["refused"]["refusal"]["reason"].as_str();
         head.or(self.0["verdict"]["reason"].as_str()).unwrap_or_default()
-    }
-
-    /// What a service runs from.
-    pub(crate) fn store_path(&self, service: &str) -> &str {
-        self.0["services"][service]["storePath"].as_str().unwrap_or_default()
     }
 }
 

@@ -1,8 +1,8 @@
 # The warden of one fleet: it holds the mounts, the network and the cgroup of the
 # hosts, and ends them all when its standard input closes, however that comes about.
-# Usage: warden.sh FLEET TREE, in mount and network namespaces of its own
-fleet=$1
-tree=$2
+# Usage: warden.sh TREE, in mount and network namespaces of its own
+fleet=writ-fleet-$$
+tree=$1
 
 # A cgroup's processes, then the cgroup itself.
 end() {
@@ -19,9 +19,8 @@ end() {
 ! mountpoint --quiet /sys/fs/cgroup || umount --recursive /sys/fs/cgroup
 mount -t cgroup2 none /sys/fs/cgroup
 cd /sys/fs/cgroup
-for left in writ-fleet-*-*; do
-    owner=${left#writ-fleet-}
-    [ ! -d "$left" ] || [ -d "/proc/${owner%-*}" ] || end "$left"
+for left in writ-fleet-*; do # of wardens that were killed themselves
+    [ ! -d "$left" ] || [ -d "/proc/${left#writ-fleet-}" ] || end "$left"
 done
 mkdir "$fleet"
 
