@@ -410,7 +410,8 @@ mod tests {
     }
 
     fn anchor() -> Anchor {
-        Anchor { commit: "a".repeat(40).parse().unwrap(), payload: "b".repeat(64) }
+        let commit: CommitId = "a".repeat(40).parse().unwrap();
+        Anchor { commit: commit.clone(), payload: "b".repeat(64), time: 0, introduction: commit }
     }
 
     #[test]

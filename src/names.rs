@@ -73,8 +73,8 @@ name!(
 );
 name!(
     /// A service or profile of the manifest.
-    ServiceName, "service name (lowercase letters, digits and `-`, at most 48 characters, a letter first)",
-    is_plain_name
+    ServiceName, "service name (lowercase letters, digits and `-`, at most 48 characters, a letter first; `agent` and `boot` are taken)",
+    |s| is_plain_name(s) && !RESERVED.contains(&s)
 );
 name!(
     /// A path directly below `/nix/store`: 32 characters of nix's base 32, a
@@ -141,6 +141,9 @@ name!(
     /// characters: any UTF-8 without control characters.
     Literal, "value without control characters", |s| !s.chars().any(char::is_control)
 );
+
+/// Names whose units are the agent's own: `writ-agent.service`, `writ-boot.service`.
+const RESERVED: [&str; 2] = ["agent", "boot"];
 
 fn is_lower_hex(text: &str) -> bool {
     text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -302,6 +305,7 @@ mod tests {
     fn names_refuse_what_could_mean_something_else() {
         assert!("Web".parse::<ServiceName>().is_err());
         assert!("-web".parse::<ServiceName>().is_err());
+        assert!("agent".parse::<ServiceName>().is_err());
         assert!("a..b".parse::<BranchName>().is_err());
         assert!("--upload-pack=x".parse::<BranchName>().is_err());
         assert!("/var/../etc".parse::<AbsolutePath>().is_err());

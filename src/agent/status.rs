@@ -178,7 +178,7 @@ impl fmt::Display for Status {
         }
         for fault in &self.faults {
             writeln!(f, "fault      {fault}")?;
-            for remedy in &fault.remedy {
+            if let Some(remedy) = &fault.remedy {
                 writeln!(f, "  hint     {remedy}")?;
             }
         }

@@ -9,11 +9,11 @@ use tokio::sync::mpsc;
 use super::{Blame, Failure, show};
 use crate::agent::control::Control;
 use crate::agent::{Agent, Report, socket};
+use crate::cli::this_host::ThisHost;
 use crate::config::{Config, DEFAULT_PATH};
 use crate::ledger::Ledger;
 use crate::source::git::GitSource;
 use crate::verdict::Verdict;
-use crate::world::real::RealWorld;
 
 /// Follow the branch and converge this host to it.
 ///
@@ -45,7 +45,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         deadline: config.poll.deadline,
         program: "/proc/self/exe".into(),
     };
-    let world = Arc::new(RealWorld::new(&config)?);
+    let world = Arc::new(ThisHost::new(&config)?);
     // Two agents on one host would undo each other's work.
     let listener = socket::listen(&config.runtime_directory).map_err(|error| {
         Failure::new(Blame::World, &error)

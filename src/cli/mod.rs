@@ -5,6 +5,7 @@ pub mod check;
 pub mod plan;
 pub mod status;
 pub mod sync;
+pub mod this_host;
 pub mod trust;
 
 use std::error::Error;

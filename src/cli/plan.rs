@@ -47,7 +47,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure { message, hint: None, blame: Blame::Refused });
     }
     let plan = plan(&desired, &before(args, &root)?);
-    if args.json { show_json(&plan) } else { Ok(show(plan)) }
+    if args.json {
+        return show_json(&plan);
+    }
+    show(plan);
+    Ok(())
 }
 
 /// The host as it is taken to be.

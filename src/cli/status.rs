@@ -9,9 +9,9 @@ use super::{Blame, Failure, show, show_json};
 use crate::agent::control::{Reply, Request};
 use crate::agent::socket;
 use crate::agent::status::{Status, gather};
+use crate::cli::this_host::ThisHost;
 use crate::config::{Config, DEFAULT_PATH};
 use crate::ledger::Ledger;
-use crate::world::real::RealWorld;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -48,12 +48,16 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             )));
         }
     };
-    if args.json { show_json(&status) } else { Ok(show(status)) }
+    if args.json {
+        return show_json(&status);
+    }
+    show(status);
+    Ok(())
 }
 
 /// Without an agent, from the ledger and the host.
 async fn alone(config: &Config) -> Result<Status, Failure> {
-    let world = RealWorld::new(config)?;
+    let world = ThisHost::new(config)?;
     let ledger = Ledger::look(&config.state_directory);
     Ok(gather(&config.host, &ledger, &world, None).await?)
 }

@@ -172,7 +172,7 @@ fn save(read: &mut dyn BufRead, path: &PathBuf, limit: u64) -> io::Result<()> {
 
 fn user_agent() -> gix::protocol::command::Feature {
     let agent = gix::protocol::agent(concat!("writ-", env!("CARGO_PKG_VERSION")));
-    ("agent", Some(agent.into()))
+    ("agent", Some(agent))
 }
 
 /// One message with all its causes; gix says the most telling thing last.

@@ -7,6 +7,7 @@
 
 pub mod caddy;
 pub mod facts;
+pub mod nix;
 pub mod probes;
 pub mod systemd;
 

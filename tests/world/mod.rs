@@ -19,48 +19,50 @@ use writ::plan::observed::{ObservedRoutes, ObservedStore, ObservedUnit, Pulse, U
 use writ::world::{Facts, Probes, Routes, Store, Units, World};
 
 #[derive(Default)]
-pub struct SimWorld {
+pub(crate) struct SimWorld {
     machine: Mutex<Machine>,
 }
 
 /// Everything there is on the machine.
 #[derive(Clone, Default)]
-pub struct Machine {
+pub(crate) struct Machine {
     /// What the binary caches hold.
-    pub cached: BTreeSet<StorePath>,
+    pub(crate) cached: BTreeSet<StorePath>,
     /// Paths of which [`Store::fetch`] holds a root.
-    pub fetched: BTreeSet<StorePath>,
+    pub(crate) fetched: BTreeSet<StorePath>,
     /// Each profile's versions, oldest first, and which is current.
-    pub profiles: BTreeMap<ServiceName, (Vec<StorePath>, usize)>,
-    pub files: BTreeMap<UnitName, String>,
-    pub loaded: BTreeMap<UnitName, Loaded>,
-    pub config: Value,
-    pub config_version: u64,
-    pub caddy_down: bool,
-    pub accounts_missing: BTreeSet<AccountName>,
-    pub files_missing: BTreeSet<AbsolutePath>,
+    pub(crate) profiles: BTreeMap<ServiceName, (Vec<StorePath>, usize)>,
+    pub(crate) files: BTreeMap<UnitName, String>,
+    pub(crate) loaded: BTreeMap<UnitName, Loaded>,
+    pub(crate) config: Value,
+    pub(crate) config_version: u64,
+    pub(crate) caddy_down: bool,
+    pub(crate) accounts_missing: BTreeSet<AccountName>,
+    pub(crate) files_missing: BTreeSet<AbsolutePath>,
     /// Programs that end with status 1 as soon as they are started.
-    pub crashing: BTreeSet<StorePath>,
+    pub(crate) crashing: BTreeSet<StorePath>,
     /// Programs that run and never answer their check.
-    pub sick: BTreeSet<StorePath>,
-    pub downloads: usize,
-    pub changes: usize,
+    pub(crate) sick: BTreeSet<StorePath>,
+    pub(crate) downloads: usize,
+    pub(crate) changes: usize,
     trouble: Option<Trouble>,
-    invocations: u64,
+    journals: BTreeMap<UnitName, Vec<String>>,
+    invocations: u32,
 }
 
 /// A unit that systemd has in memory.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// The text it was loaded from, which a later write does not change.
-    pub text: String,
-    pub state: UnitState,
-    pub invocation: String,
+    pub(crate) text: String,
+    pub(crate) state: UnitState,
+    pub(crate) invocation: String,
+    pub(crate) pid: u32,
 }
 
 /// What happens at the n-th change from now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+pub(crate) enum How {
     /// The change does not happen, and its caller is told to try later.
     Fails,
     /// The change does not happen, and its caller never returns: the program was
@@ -78,27 +80,27 @@ struct Trouble {
 
 impl SimWorld {
     /// The machine as it is.
-    pub fn state(&self) -> Machine {
+    pub(crate) fn state(&self) -> Machine {
         self.lock().clone()
     }
 
     /// A hand on the machine, past every verb: a cache filled, a unit stopped by
     /// somebody, an account made.
-    pub fn touch(&self, change: impl FnOnce(&mut Machine)) {
+    pub(crate) fn touch(&self, change: impl FnOnce(&mut Machine)) {
         change(&mut self.lock());
     }
 
     /// Lets `left` more changes pass, and has trouble at the next.
-    pub fn trouble_at(&self, left: usize, how: How) {
+    pub(crate) fn trouble_at(&self, left: usize, how: How) {
         self.lock().trouble = Some(Trouble { left, how });
     }
 
     /// Whether the trouble that was asked for has not come yet.
-    pub fn trouble_is_ahead(&self) -> bool {
+    pub(crate) fn trouble_is_ahead(&self) -> bool {
         self.lock().trouble.is_some()
     }
 
-    pub fn heal(&self) {
+    pub(crate) fn heal(&self) {
         self.lock().trouble = None;
     }
 
@@ -146,7 +148,7 @@ impl Machine {
         self.profiles.values().flat_map(|(versions, _)| versions.iter().cloned()).collect()
     }
 
-    pub fn current(&self) -> BTreeMap<ServiceName, StorePath> {
+    pub(crate) fn current(&self) -> BTreeMap<ServiceName, StorePath> {
         let current = |(name, (versions, at)): (&ServiceName, &(Vec<StorePath>, usize))| {
             (name.clone(), versions[*at].clone())
         };
@@ -154,16 +156,16 @@ impl Machine {
     }
 
     /// The units that run, each with the text it runs from.
-    pub fn running(&self) -> BTreeMap<UnitName, String> {
+    pub(crate) fn running(&self) -> BTreeMap<UnitName, String> {
         let active = |(name, unit): (&UnitName, &Loaded)| {
             (unit.state == UnitState::Active).then(|| (name.clone(), unit.text.clone()))
         };
         self.loaded.iter().filter_map(active).collect()
     }
 
-    fn invocation(&mut self) -> String {
+    fn invocation(&mut self) -> (String, u32) {
         self.invocations += 1;
-        format!("{:032x}", self.invocations)
+        (format!("{:032x}", self.invocations), self.invocations)
     }
 
     fn is_program_in(set: &BTreeSet<StorePath>, text: &str) -> bool {
@@ -290,6 +292,7 @@ impl Units for SimWorld {
 
     async fn write(&self, unit: &UnitName, expect: Option<&str>, text: &str) -> Result<(), Fault> {
         let doing = format!("write {unit}");
+        ours(unit, &doing)?;
         self.change(&doing, |machine| {
             let found = machine.files.get(unit).map(String::as_str);
             if found != expect && found != Some(text) {
@@ -303,6 +306,7 @@ impl Units for SimWorld {
 
     async fn remove(&self, unit: &UnitName, expect: &str) -> Result<(), Fault> {
         let doing = format!("remove {unit}");
+        ours(unit, &doing)?;
         self.change(&doing, |machine| match machine.files.get(unit).map(String::as_str) {
             None => Ok(()),
             Some(found) if found == expect => {
@@ -316,6 +320,7 @@ impl Units for SimWorld {
 
     async fn start(&self, unit: &UnitName, _files: &[UnitName]) -> Result<(), Fault> {
         let doing = format!("start {unit}");
+        ours(unit, &doing)?;
         self.change(&doing, |machine| {
             let text = machine
                 .files
@@ -325,17 +330,26 @@ impl Units for SimWorld {
             if machine.loaded.get(unit).is_some_and(|unit| unit.state == UnitState::Active) {
                 return Ok(());
             }
-            let crashes = Machine::is_program_in(&machine.crashing, &text);
+            // A daemon that crashes has been started; a command that fails has not.
+            let fails = text.contains("ExecStart=/bin/false");
+            let crashes = fails || Machine::is_program_in(&machine.crashing, &text);
             let state = if crashes { UnitState::Failed } else { UnitState::Active };
-            let invocation = machine.invocation();
-            machine.loaded.insert(unit.clone(), Loaded { text, state, invocation });
+            let (invocation, pid) = machine.invocation();
+            machine.loaded.insert(unit.clone(), Loaded { text, state, invocation, pid });
+            machine.journals.insert(unit.clone(), vec!["something happened".to_owned()]);
+            if fails {
+                let fault = Fault::refuse(&doing, "exit-code, status 1");
+                return Err(fault.evidence(["something happened".to_owned()]));
+            }
             Ok(())
         })
         .await
     }
 
     async fn stop(&self, unit: &UnitName) -> Result<(), Fault> {
-        self.change(&format!("stop {unit}"), |machine| {
+        let doing = format!("stop {unit}");
+        ours(unit, &doing)?;
+        self.change(&doing, |machine| {
             machine.loaded.remove(unit);
             Ok(())
         })
@@ -344,6 +358,7 @@ impl Units for SimWorld {
 
     async fn reload(&self, unit: &UnitName) -> Result<(), Fault> {
         let doing = format!("reload {unit}");
+        ours(unit, &doing)?;
         self.change(&doing, |machine| {
             let text = machine.files.get(unit).cloned();
             match (machine.loaded.get_mut(unit), text) {
@@ -365,7 +380,7 @@ impl Units for SimWorld {
                 invocation: unit.invocation.clone(),
                 failure: (unit.state == UnitState::Failed)
                     .then(|| "exit-code, status 1".to_owned()),
-                main_pid: (unit.state == UnitState::Active).then_some(1),
+                main_pid: (unit.state == UnitState::Active).then_some(unit.pid),
             },
             None => Pulse::default(),
         };
@@ -373,7 +388,15 @@ impl Units for SimWorld {
     }
 
     async fn journal(&self, unit: &UnitName, _lines: usize) -> Vec<String> {
-        vec![format!("{unit}: something happened")]
+        self.lock().journals.get(unit).cloned().unwrap_or_default()
+    }
+}
+
+/// Units of others are none of this program's business.
+fn ours(unit: &UnitName, doing: &str) -> Result<(), Fault> {
+    match unit.service() {
+        Some(_) => Ok(()),
+        None => Err(Fault::refuse(doing, "it is not one of ours")),
     }
 }
 
@@ -396,12 +419,25 @@ impl Routes for SimWorld {
             if etag != format!("\"/config/ {}\"", machine.config_version) {
                 return Err(Fault::wait(doing, "somebody else changed the configuration"));
             }
-            machine.config = config.clone();
-            machine.config_version += 1;
+            if let Some(address) = claimed_twice(config) {
+                return Err(Fault::refuse(doing, format!("{address} is claimed twice")));
+            }
+            if machine.config != *config {
+                machine.config = config.clone();
+                machine.config_version += 1;
+            }
             Ok(())
         })
         .await
     }
+}
+
+/// An address that two servers of a configuration listen on, which Caddy refuses.
+fn claimed_twice(config: &Value) -> Option<String> {
+    let servers = config.pointer("/apps/http/servers")?.as_object()?;
+    let mut claimed = BTreeSet::new();
+    let listen = servers.values().filter_map(|server| server["listen"].as_array()).flatten();
+    listen.map(ToString::to_string).find(|address| !claimed.insert(address.clone()))
 }
 
 impl Probes for SimWorld {

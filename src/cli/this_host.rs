@@ -1,4 +1,4 @@
-//! The real machine: nix, systemd, Caddy, and this host's accounts and files.
+//! This host: the real nix, systemd and Caddy, reached as its config says.
 
 use crate::config::Config;
 use crate::fault::Fault;
@@ -9,8 +9,8 @@ use crate::world::nix::{NixConfig, NixStore};
 use crate::world::probes::HostProbes;
 use crate::world::systemd::Systemd;
 
-/// This host.
-pub struct RealWorld {
+/// The machine this program runs on.
+pub struct ThisHost {
     store: NixStore,
     units: Systemd,
     routes: CaddyRoutes,
@@ -18,7 +18,7 @@ pub struct RealWorld {
     facts: HostFacts,
 }
 
-impl RealWorld {
+impl ThisHost {
     /// The machine, reached as the host's config says. Nothing is connected yet.
     ///
     /// # Errors
@@ -44,7 +44,7 @@ impl RealWorld {
     }
 }
 
-impl World for RealWorld {
+impl World for ThisHost {
     type Store = NixStore;
     type Units = Systemd;
     type Routes = CaddyRoutes;
