@@ -4,6 +4,8 @@
 //! fake can do without systemd's rules: a unit whose text says
 //! `ExecStart=/bin/false` fails at each start, any other runs until it is stopped.
 
+use std::slice::from_ref;
+
 use writ::fault::Retry;
 use writ::names::UnitName;
 use writ::plan::observed::{ObservedUnit, Pulse, UnitState};
@@ -38,7 +40,7 @@ pub(crate) use units_contract;
 
 pub(crate) async fn a_unit_never_written_is_not_started(units: &impl Units) {
     let unit = fresh(units, "writ-contract-never.service").await;
-    let fault = units.start(&unit, &[unit.clone()]).await.unwrap_err();
+    let fault = units.start(&unit, from_ref(&unit)).await.unwrap_err();
     assert_eq!(fault.retry, Retry::NextCommit, "{fault}");
     assert!(fault.to_string().contains(unit.as_str()), "{fault}");
     assert_eq!(observed(units, &unit).await, None);
@@ -73,7 +75,7 @@ pub(crate) async fn starting_a_running_unit_changes_nothing(units: &impl Units) 
     assert_eq!(before.state, UnitState::Active);
     assert_eq!(before.failure, None);
     assert_ne!(before.invocation, "");
-    units.start(&unit, &[unit.clone()]).await.unwrap();
+    units.start(&unit, from_ref(&unit)).await.unwrap();
     assert_eq!(pulse(units, &unit).await, before);
     clear(units, &unit).await;
 }
@@ -83,7 +85,7 @@ pub(crate) async fn stopping_what_does_not_run_is_fine(units: &impl Units) {
     units.stop(&unit).await.unwrap();
     units.write(&unit, None, SLEEPS).await.unwrap();
     units.stop(&unit).await.unwrap();
-    units.start(&unit, &[unit.clone()]).await.unwrap();
+    units.start(&unit, from_ref(&unit)).await.unwrap();
     units.stop(&unit).await.unwrap();
     units.stop(&unit).await.unwrap();
     assert_eq!(pulse(units, &unit).await.state, UnitState::Inactive);
@@ -94,7 +96,7 @@ pub(crate) async fn a_changed_text_takes_effect_on_stop_write_start(units: &impl
     let unit = running(units, "writ-contract-change.service").await;
     units.stop(&unit).await.unwrap();
     units.write(&unit, Some(SLEEPS), FAILS).await.unwrap();
-    assert!(units.start(&unit, &[unit.clone()]).await.is_err());
+    assert!(units.start(&unit, from_ref(&unit)).await.is_err());
     clear(units, &unit).await;
 }
 
@@ -102,10 +104,10 @@ pub(crate) async fn a_changed_text_takes_effect_on_stop_write_start(units: &impl
 pub(crate) async fn a_failed_unit_starts_once_it_is_mended(units: &impl Units) {
     let unit = fresh(units, "writ-contract-mended.service").await;
     units.write(&unit, None, FAILS).await.unwrap();
-    units.start(&unit, &[unit.clone()]).await.unwrap_err();
+    units.start(&unit, from_ref(&unit)).await.unwrap_err();
     assert_eq!(pulse(units, &unit).await.state, UnitState::Failed);
     units.write(&unit, Some(FAILS), SLEEPS).await.unwrap();
-    units.start(&unit, &[unit.clone()]).await.unwrap();
+    units.start(&unit, from_ref(&unit)).await.unwrap();
     assert_eq!(pulse(units, &unit).await.state, UnitState::Active);
     clear(units, &unit).await;
 }
@@ -113,7 +115,7 @@ pub(crate) async fn a_failed_unit_starts_once_it_is_mended(units: &impl Units) {
 pub(crate) async fn a_process_that_fails_at_once_is_the_generations_fault(units: &impl Units) {
     let unit = fresh(units, "writ-contract-fails.service").await;
     units.write(&unit, None, FAILS).await.unwrap();
-    let fault = units.start(&unit, &[unit.clone()]).await.unwrap_err();
+    let fault = units.start(&unit, from_ref(&unit)).await.unwrap_err();
     assert_eq!(fault.retry, Retry::NextCommit, "{fault}");
     assert!(!fault.evidence.is_empty(), "{fault}");
     let after = pulse(units, &unit).await;
@@ -128,7 +130,7 @@ pub(crate) async fn a_restart_shows_in_the_pulse(units: &impl Units) {
     let unit = running(units, "writ-contract-restart.service").await;
     let before = pulse(units, &unit).await;
     units.stop(&unit).await.unwrap();
-    units.start(&unit, &[unit.clone()]).await.unwrap();
+    units.start(&unit, from_ref(&unit)).await.unwrap();
     let after = pulse(units, &unit).await;
     assert_eq!(after.state, UnitState::Active);
     assert_ne!(after.invocation, before.invocation);
@@ -153,7 +155,7 @@ pub(crate) async fn a_removed_unit_is_gone(units: &impl Units) {
     units.remove(&unit, SLEEPS).await.unwrap();
     units.remove(&unit, SLEEPS).await.unwrap();
     assert_eq!(observed(units, &unit).await, None);
-    units.start(&unit, &[unit.clone()]).await.unwrap_err();
+    units.start(&unit, from_ref(&unit)).await.unwrap_err();
 }
 
 pub(crate) async fn a_running_unit_without_its_file_is_seen(units: &impl Units) {
@@ -192,7 +194,7 @@ async fn fresh(units: &impl Units, name: &str) -> UnitName {
 async fn running(units: &impl Units, name: &str) -> UnitName {
     let unit = fresh(units, name).await;
     units.write(&unit, None, SLEEPS).await.unwrap();
-    units.start(&unit, &[unit.clone()]).await.unwrap();
+    units.start(&unit, from_ref(&unit)).await.unwrap();
     unit
 }
 
@@ -212,6 +214,6 @@ async fn file(units: &impl Units, unit: &UnitName) -> Option<String> {
 }
 
 async fn pulse(units: &impl Units, unit: &UnitName) -> Pulse {
-    let mut pulses = units.pulse(std::slice::from_ref(unit)).await.unwrap();
+    let mut pulses = units.pulse(from_ref(unit)).await.unwrap();
     pulses.remove(unit).unwrap()
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast};
 use tokio::task::JoinHandle;
 use zbus::message::Type as MessageType;
 use zbus::{Connection, DynamicType, MatchRule, Message, MessageStream, OwnedObjectPath};
@@ -26,6 +26,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// Calls wait for one another while systemd reads all its units again, which
 /// takes seconds where there are thousands of them.
 const REPLY_WITHIN: Duration = Duration::from_secs(120);
+/// Calls in flight; dbus-daemon allows a connection 128 (dbus-daemon(1),
+/// `max_replies_per_connection` of the system bus).
+const CALLS_AT_ONCE: usize = 32;
 /// Finished jobs that may wait for a reader that is slow to come.
 const JOBS_REMEMBERED: usize = 4096;
 
@@ -69,6 +72,7 @@ type Ended = (String, String);
 #[derive(Debug)]
 pub(super) struct Bus {
     connection: Connection,
+    turns: Semaphore,
     ended: broadcast::Receiver<Ended>,
     listener: JoinHandle<()>,
 }
@@ -92,7 +96,7 @@ impl Bus {
             .map_err(|_| BusError::Lost(format!("no answer within {CONNECT_WITHIN:?}")))??;
         let (sender, ended) = broadcast::channel(JOBS_REMEMBERED);
         let listener = tokio::spawn(announce_ends(signals, sender));
-        Ok(Self { connection, ended, listener })
+        Ok(Self { connection, turns: Semaphore::new(CALLS_AT_ONCE), ended, listener })
     }
 
     pub(super) fn is_lost(&self) -> bool {
@@ -160,6 +164,7 @@ impl Bus {
         B: Serialize + DynamicType,
         R: DeserializeOwned + Type,
     {
+        let _turn = self.turns.acquire().await.map_err(|e| BusError::Lost(e.to_string()))?;
         let reply =
             self.connection.call_method(Some(SERVICE), path, Some(interface), method, body).await?;
         Ok(reply.body().deserialize_ignore_signature()?)
