@@ -29,8 +29,8 @@ use outcome::{Ending, meaning_of_job};
 const FOLDER: &str = "/run/systemd/system";
 /// How long a job may wait for others beyond its unit's own time limit.
 const SLACK: Duration = Duration::from_secs(120);
-/// Stands in for a unit without any time limit.
-const LONGEST_JOB: Duration = Duration::from_secs(3600);
+/// Stands in for a unit without any time limit of its own.
+const UNLIMITED: Duration = Duration::from_secs(3600);
 /// Units asked about at the same time; the bus bounds the replies in flight.
 const ASKED_AT_ONCE: usize = 16;
 /// Journal lines that go with a unit that could not be started.
@@ -142,7 +142,7 @@ impl Systemd {
         let within = limit(start_limit(&bus, unit).await?);
         match bus.job("ReloadUnit", unit, within).await?.as_deref() {
             Some("done") => Ok(Started::Yes),
-            Some("canceled") => Ok(Started::Cancelled),
+            Some(result @ ("canceled" | "invalid")) => Ok(Started::NotNow(meaning_of_job(result))),
             Some(result) => Ok(Started::No(meaning_of_job(result).to_owned())),
             None => Ok(Started::No(format!("it has not reloaded within {within:?}"))),
         }
@@ -164,7 +164,7 @@ impl Systemd {
     ) -> Result<(), Fault> {
         let fault = match done {
             Ok(Started::Yes) => return Ok(()),
-            Ok(Started::Cancelled) => return Err(Fault::wait(doing, meaning_of_job("canceled"))),
+            Ok(Started::NotNow(because)) => return Err(Fault::wait(doing, because)),
             Ok(Started::No(because)) => Fault::refuse(doing, because)
                 .remedy(format!("`journalctl --unit {unit}` has the whole story")),
             Err(BusError::Lost(because)) => return Err(lost(doing, &because)),
@@ -237,8 +237,8 @@ impl Units for Systemd {
 /// Whether a unit took up what it was asked to.
 enum Started {
     Yes,
-    /// Another job took this one's place.
-    Cancelled,
+    /// Another job took this one's place, or the unit changed its state meanwhile.
+    NotNow(&'static str),
     No(String),
 }
 
@@ -252,7 +252,7 @@ async fn verdict(bus: &Bus, unit: &UnitName, result: &str) -> Result<Started, Bu
     let failed = state == "failed" || sub_state.starts_with("auto-restart");
     Ok(match result {
         "done" if !failed => Started::Yes,
-        "canceled" => Started::Cancelled,
+        "canceled" | "invalid" => Started::NotNow(meaning_of_job(result)),
         result => {
             let by_job = || match result {
                 "done" => "its process ended at once".to_owned(),
@@ -348,7 +348,8 @@ async fn stop_limit(bus: &Bus, unit: &UnitName) -> Result<u64, BusError> {
 }
 
 fn limit(micros: u64) -> Duration {
-    Duration::from_micros(micros).saturating_add(SLACK).min(LONGEST_JOB)
+    let own = if micros == u64::MAX { UNLIMITED } else { Duration::from_micros(micros) };
+    own.saturating_add(SLACK)
 }
 
 fn state(active_state: &str) -> UnitState {
