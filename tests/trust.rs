@@ -6,8 +6,12 @@ mod forge;
 mod hand;
 #[path = "trust/objects.rs"]
 mod objects;
+#[path = "trust/policies.rs"]
+mod policies;
 #[path = "trust/scene.rs"]
 mod scene;
+#[path = "trust/signatures.rs"]
+mod signatures;
 
 use forge::{CHANNEL, Forge, NOW};
 use writ::trust::{recall, verify};
