@@ -1,17 +1,27 @@
 //! Attacks on the decision which commits a host obeys, each beside its legitimate twin.
 
+#[path = "trust/cost.rs"]
+mod cost;
 #[path = "trust/forge.rs"]
 mod forge;
+#[path = "trust/graph.rs"]
+mod graph;
 #[path = "trust/hand.rs"]
 mod hand;
 #[path = "trust/objects.rs"]
 mod objects;
+#[path = "trust/paths.rs"]
+mod paths;
 #[path = "trust/policies.rs"]
 mod policies;
+#[path = "trust/repository.rs"]
+mod repository;
 #[path = "trust/scene.rs"]
 mod scene;
 #[path = "trust/signatures.rs"]
 mod signatures;
+#[path = "trust/state.rs"]
+mod state;
 
 use forge::{CHANNEL, Forge, NOW};
 use writ::trust::{recall, verify};

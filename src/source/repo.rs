@@ -43,7 +43,6 @@ pub struct Repository {
 
 /// A pack whose objects are in the repository and judged by nobody yet.
 #[derive(Debug)]
-#[must_use = "a refused pack is discarded"]
 pub struct ImportedPack {
     /// The pack and its index; none where the pack was empty or there before.
     files: Vec<PathBuf>,
