@@ -15,6 +15,7 @@ use super::lab::workshop::{CACHE, REMOTE, Workshop};
 pub(crate) const SCENES: &[Scene] = &[
     ("a_unit_stopped_on_one_host_leaves_its_namesake_on_another_alone", namesakes),
     ("a_host_cut_off_cannot_be_reached_until_its_link_is_up", link),
+    ("a_rebooted_host_has_its_disk_and_its_neighbours", rebooted),
     ("a_fleet_ends_with_the_process_that_made_it_however_that_ends", killed),
     ("a_kept_fleet_ends_with_the_process_that_holds_it", kept),
     ("a_closure_travels_from_the_workshop_through_the_signed_cache", closure),
@@ -61,6 +62,21 @@ fn link() {
     assert!(!reachable());
     other.link_up();
     until("the link is up again", Duration::from_secs(20), || reachable().then_some(()));
+}
+
+fn rebooted() {
+    let fleet = Arc::new(Fleet::new().expect("hosts can be booted here"));
+    let [mut one, other] = ["one", "other"].map(|name| Host::boot(&fleet, name, &[]));
+    one.sh("echo kept >/root/kept; echo lost >/run/lost");
+    let before = one.init();
+    one.reboot();
+    assert_ne!(one.init(), before);
+    assert_eq!(one.sh("cat /root/kept"), "kept\n");
+    assert!(!one.run(&["test", "-e", "/run/lost"]).ok);
+    let url = format!("http://{}/", other.address());
+    until("one host reaches another's Caddy", Duration::from_secs(20), || {
+        one.run(&["curl", "--silent", "--max-time", "2", &url]).ok.then_some(())
+    });
 }
 
 fn killed() {

@@ -12,6 +12,7 @@ use super::fleet::Fleet;
 
 const BOOT: &str = include_str!("boot.sh");
 const BOOT_DEADLINE: Duration = Duration::from_secs(120);
+const END_DEADLINE: Duration = Duration::from_secs(20);
 /// The longest one command inside a host may take, in seconds.
 const COMMAND_DEADLINE: &str = "180";
 
@@ -21,6 +22,7 @@ pub(crate) struct Host {
     name: String,
     port: usize,
     fleet: Arc<Fleet>,
+    programs: Vec<Program>,
     nspawn: Child,
     /// The host's PID 1 as this machine sees it.
     init: u32,
@@ -47,19 +49,22 @@ impl Host {
     /// # Panics
     /// Where the host does not come up; the message ends with its console.
     pub(crate) fn boot(fleet: &Arc<Fleet>, name: &str, programs: &[Program]) -> Self {
-        let port = fleet.port();
-        let mut command = fleet.command("sh");
-        command.args(["-euc", BOOT, "writ-host", fleet.name()]).arg(fleet.tree());
-        command.args([name, &format!("port{port}")]);
-        for Program { here, there } in programs {
-            command.arg(format!("--bind-ro={}:{there}", here.display()));
-        }
-        command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-        let nspawn = command.spawn().expect("nsenter is part of util-linux");
+        let (name, port) = (name.to_owned(), fleet.port());
+        let start = start(fleet, &name, port, programs);
+        let fleet = Arc::clone(fleet);
         let mut host =
-            Self { name: name.to_owned(), port, fleet: Arc::clone(fleet), nspawn, init: 0 };
+            Self { name, port, fleet, programs: programs.to_vec(), nspawn: start, init: 0 };
         host.wait_for_boot();
         host
+    }
+
+    /// Reboots in good order. The disk stays, `/run` and `/tmp` do not.
+    pub(crate) fn reboot(&mut self) {
+        self.run(&["systemctl", "reboot"]);
+        self.wait_for_end();
+        self.nspawn = start(&self.fleet, &self.name, self.port, &self.programs);
+        self.init = 0;
+        self.wait_for_boot();
     }
 
     fn wait_for_boot(&mut self) {
@@ -74,6 +79,19 @@ impl Host {
             );
             std::thread::sleep(POLL);
         }
+    }
+
+    /// Waits until nothing of the host runs any more, and helps in the end.
+    fn wait_for_end(&mut self) {
+        let start = Instant::now();
+        while start.elapsed() < END_DEADLINE {
+            if !matches!(self.nspawn.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(POLL);
+        }
+        let _ = self.nspawn.kill();
+        let _ = self.nspawn.wait();
     }
 
     /// One look at a booting host; finds its PID 1 and gives it its address.
@@ -232,15 +250,7 @@ impl Drop for Host {
         {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(10) {
-            if !matches!(self.nspawn.try_wait(), Ok(None)) {
-                return;
-            }
-            std::thread::sleep(POLL);
-        }
-        let _ = self.nspawn.kill();
-        let _ = self.nspawn.wait();
+        self.wait_for_end();
     }
 }
 
@@ -260,6 +270,18 @@ pub(crate) fn until<T>(what: &str, deadline: Duration, mut look: impl FnMut() ->
         assert!(start.elapsed() < deadline, "waited {deadline:?} in vain: {what}");
         std::thread::sleep(POLL);
     }
+}
+
+/// Starts systemd-nspawn on a host's disk, making the disk where there is none.
+fn start(fleet: &Fleet, name: &str, port: usize, programs: &[Program]) -> Child {
+    let mut command = fleet.command("sh");
+    command.args(["-euc", BOOT, "writ-host", fleet.name()]).arg(fleet.tree());
+    command.args([name, &format!("port{port}")]);
+    for Program { here, there } in programs {
+        command.arg(format!("--bind-ro={}:{there}", here.display()));
+    }
+    command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    command.spawn().expect("nsenter is part of util-linux")
 }
 
 /// The child of a process that is PID 1 of a namespace of its own.

@@ -163,7 +163,7 @@ impl Site {
                 self.host.name(),
                 self.journal()
             );
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 
