@@ -15,6 +15,7 @@
 //! ```
 
 pub mod assume;
+pub mod closure;
 pub mod observed;
 pub mod routes;
 pub mod step;

@@ -1,0 +1,223 @@
+//! The Nix store through nix's own links and, where something is to be fetched,
+//! one nix process.
+
+mod cache;
+mod fetch;
+mod lock;
+mod profiles;
+mod registration;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+pub use cache::{BadCache, check_public_key, check_substituter};
+use profiles::Profiles;
+
+use super::Store;
+use crate::fault::Fault;
+use crate::manifest::service::Artifact;
+use crate::names::{ClosureDigest, ServiceName, StorePath};
+use crate::plan::closure::{closure_digest, closure_of};
+use crate::plan::observed::ObservedStore;
+
+/// Where nix keeps what is not in the store.
+const STATE: &str = "/nix/var/nix";
+/// Where nix is looked for beside `PATH`: NixOS, nix's installer, distributions.
+const PROGRAMS: [&str; 4] = [
+    "/run/current-system/sw/bin",
+    "/nix/var/nix/profiles/default/bin",
+    "/usr/bin",
+    "/usr/local/bin",
+];
+
+/// What the host's own config says about nix.
+#[derive(Clone, Debug)]
+pub struct NixConfig {
+    /// Binary caches that [`check_substituter`] found good.
+    pub substituters: Vec<String>,
+    /// Keys that [`check_public_key`] found good.
+    pub trusted_public_keys: Vec<String>,
+    /// `/nix/var/nix`: profiles and garbage-collector roots.
+    pub state: PathBuf,
+    /// The folder with `nix-store`.
+    pub programs: PathBuf,
+    /// A folder for nix's own cache of what the binary caches have.
+    pub home: PathBuf,
+    /// How long one download of everything that is missing may take.
+    pub deadline: Duration,
+}
+
+impl NixConfig {
+    /// The usual places, and an hour for a download.
+    pub fn new(substituters: Vec<String>, trusted_public_keys: Vec<String>) -> Self {
+        Self {
+            substituters,
+            trusted_public_keys,
+            state: STATE.into(),
+            programs: find_programs(),
+            home: "/var/cache/writ".into(),
+            deadline: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// The real store.
+#[derive(Debug)]
+pub struct NixStore {
+    config: NixConfig,
+    profiles: Profiles,
+    /// What this process fetched and holds roots on.
+    fetched: Mutex<BTreeSet<StorePath>>,
+}
+
+impl NixStore {
+    pub fn new(config: NixConfig) -> Self {
+        let profiles = Profiles { dir: config.state.join("profiles/writ") };
+        Self { config, profiles, fetched: Mutex::default() }
+    }
+
+    /// The roots that hold what was fetched until a profile does.
+    fn roots(&self) -> PathBuf {
+        self.config.state.join("gcroots/writ")
+    }
+
+    /// Roots paths that need not be there yet: the collector ignores a root that
+    /// leads nowhere, and nix itself holds what it is downloading. So there is no
+    /// moment at which a new path is unprotected.
+    fn root(&self, paths: &[&StorePath]) -> io::Result<()> {
+        let roots = self.roots();
+        fs::create_dir_all(&roots)?;
+        link_profiles(&self.config.state)?;
+        for path in paths {
+            let link = roots.join(path.as_str().trim_start_matches("/nix/store/"));
+            profiles::replace(&link, Path::new(path.as_str()))?;
+        }
+        profiles::sync(&roots)
+    }
+
+    fn remember(&self) -> std::sync::MutexGuard<'_, BTreeSet<StorePath>> {
+        self.fetched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Compares closures with the digests that were signed for them.
+    async fn check_digests(&self, signed: &[(&StorePath, &ClosureDigest)]) -> Result<(), Fault> {
+        if signed.is_empty() {
+            return Ok(());
+        }
+        let doing = "check the digests of closures";
+        let roots: Vec<&str> = signed.iter().map(|(path, _)| path.as_str()).collect();
+        let closure = self.query(&["--query", "--requisites"], &roots, doing).await?;
+        let paths: Vec<&str> = closure.lines().collect();
+        let database = self.query(&["--dump-db"], &paths, doing).await?;
+        let paths = registration::parse(&database).map_err(|line| {
+            Fault::wait(doing, format!("line {line} of nix-store --dump-db is not understood"))
+        })?;
+        for (path, wanted) in signed {
+            let doing = format!("check the digest of {path}");
+            let closure = closure_of(path, &paths).map_err(|missing| {
+                Fault::wait(&doing, format!("nix's database does not have {missing}"))
+            })?;
+            let found = closure_digest(closure);
+            if found != **wanted {
+                return Err(Fault::refuse(
+                    doing,
+                    format!("the manifest says {wanted}, and the closure is {found}"),
+                )
+                .remedy("push the closure again and sign the digest that `writ push` writes"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn query(&self, args: &[&str], paths: &[&str], doing: &str) -> Result<String, Fault> {
+        let mut nix = fetch::nix_store(&self.config);
+        nix.args(args).args(paths);
+        let output = fetch::run(nix, self.config.deadline, doing).await?;
+        if !output.status.success() {
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            return Err(Fault::wait(doing, format!("nix-store {} failed", args.join(" ")))
+                .evidence(fetch::last_lines(&stderr)));
+        }
+        String::from_utf8(output.stdout).map_err(|e| Fault::wait(doing, e))
+    }
+}
+
+impl Store for NixStore {
+    async fn observe(&self) -> Result<ObservedStore, Fault> {
+        let doing = "read the profiles";
+        self.profiles.observe().map_err(|e| self.profiles.fault(doing, &e))
+    }
+
+    async fn fetch(&self, closures: &[Artifact]) -> Result<(), Fault> {
+        if closures.is_empty() {
+            return Ok(());
+        }
+        let paths: BTreeSet<&StorePath> = closures.iter().map(|c| &c.store_path).collect();
+        let paths: Vec<&StorePath> = paths.into_iter().collect();
+        let signed: Vec<_> = closures
+            .iter()
+            .filter_map(|c| Some((&c.store_path, c.closure_digest.as_ref()?)))
+            .collect();
+        fs::create_dir_all(&self.config.home)
+            .and_then(|()| self.root(&paths))
+            .map_err(|e| self.profiles.fault("make garbage-collector roots", &e))?;
+        fetch::realise(&self.config, &paths).await?;
+        self.check_digests(&signed).await?;
+        self.remember().extend(paths.into_iter().cloned());
+        Ok(())
+    }
+
+    async fn switch(
+        &self,
+        service: &ServiceName,
+        from: Option<&StorePath>,
+        to: &StorePath,
+    ) -> Result<(), Fault> {
+        let doing = format!("point the profile of {service} at {to}");
+        let on_disk = profiles::exists(Path::new(to.as_str()));
+        if !on_disk || !(self.remember().contains(to) || self.profiles.keeps(service, to)) {
+            return Err(Fault::wait(doing, "it was not fetched, or is gone from the store"));
+        }
+        fs::create_dir_all(&self.profiles.dir)
+            .and_then(|()| link_profiles(&self.config.state))
+            .map_err(|e| self.profiles.fault(&doing, &e))?;
+        self.profiles.switch(service, from, to, &doing).await
+    }
+
+    async fn retire(&self, service: &ServiceName, from: &StorePath) -> Result<(), Fault> {
+        self.profiles.retire(service, from, &format!("remove the profile of {service}")).await
+    }
+
+    async fn release(&self) -> Result<(), Fault> {
+        let doing = "release what is no longer needed";
+        let clear = || match fs::read_dir(self.roots()) {
+            Ok(mut entries) => entries.try_for_each(|entry| profiles::remove(&entry?.path())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(e),
+        };
+        clear().map_err(|e| self.profiles.fault(doing, &e))?;
+        self.remember().clear();
+        self.profiles.prune(doing).await
+    }
+}
+
+/// Nix makes this link only together with the folder of roots; where we made the
+/// folder first, profiles would not be roots.
+fn link_profiles(state: &Path) -> io::Result<()> {
+    let (roots, profiles) = (state.join("gcroots"), state.join("profiles"));
+    fs::create_dir_all(&roots)?;
+    let link = roots.join("profiles");
+    if profiles::exists(&link) { Ok(()) } else { profiles::replace(&link, &profiles) }
+}
+
+fn find_programs() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(PROGRAMS.map(PathBuf::from))
+        .find(|folder| folder.is_absolute() && folder.join("nix-store").is_file())
+        .unwrap_or_else(|| PROGRAMS[0].into())
+}

@@ -1,0 +1,255 @@
+//! Nix profiles, one per service, in nix's own layout.
+//!
+//! `<name>` is a link to `<name>-<n>-link`, which is a link to the store path of
+//! version n; so `nix-env -p <profile> --list-generations` and `--rollback` work on
+//! it (nix, `src/libstore/profiles.cc`). The links are made here because a nix
+//! process costs some 25 ms and a generation may switch many profiles.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use super::lock::Lock;
+use crate::fault::Fault;
+use crate::names::{ServiceName, StorePath};
+use crate::plan::observed::ObservedStore;
+
+/// How many versions of a profile are kept for the way back.
+const KEPT: usize = 5;
+
+/// The profiles below one directory.
+#[derive(Debug)]
+pub(super) struct Profiles {
+    pub dir: PathBuf,
+}
+
+/// What one profile has: the version it points at, and all versions.
+#[derive(Debug, Default)]
+struct Profile {
+    current: Option<StorePath>,
+    versions: BTreeMap<u64, StorePath>,
+}
+
+impl Profiles {
+    /// What every profile points at, and which paths their versions keep.
+    pub(super) fn observe(&self) -> io::Result<ObservedStore> {
+        let mut observed = ObservedStore::default();
+        for (service, profile) in self.all()? {
+            observed.current.extend(profile.current.map(|path| (service, path)));
+            observed.rooted.extend(profile.versions.into_values());
+        }
+        observed.rooted.retain(|path| exists(Path::new(path.as_str())));
+        Ok(observed)
+    }
+
+    /// Points a profile at `to`: at the version that has it already, else at a new one.
+    pub(super) async fn switch(
+        &self,
+        service: &ServiceName,
+        from: Option<&StorePath>,
+        to: &StorePath,
+        doing: &str,
+    ) -> Result<(), Fault> {
+        if version_of(service.as_str()).is_some() {
+            return Err(Fault::refuse(doing, "nix calls versions of a profile so: NAME-N-link")
+                .remedy("give the service another name"));
+        }
+        let profile = self.dir.join(service.as_str());
+        let _lock = Lock::take(&profile).await.map_err(|e| self.fault(doing, &e))?;
+        let now = self.one(service).map_err(|e| self.fault(doing, &e))?;
+        if now.current.as_ref() == Some(to) {
+            return Ok(());
+        }
+        if now.current.as_ref() != from {
+            return Err(moved(doing, from, now.current.as_ref()));
+        }
+        let place = || {
+            let same = now.versions.iter().rev().find(|(_, path)| *path == to).map(|(n, _)| *n);
+            let version = match same {
+                Some(n) => n,
+                None => self.add(service, &now, to)?,
+            };
+            replace(&profile, Path::new(&format!("{service}-{version}-link")))?;
+            sync(&self.dir)
+        };
+        place().map_err(|e| self.fault(doing, &e))
+    }
+
+    /// Removes a profile with all its versions.
+    pub(super) async fn retire(
+        &self,
+        service: &ServiceName,
+        from: &StorePath,
+        doing: &str,
+    ) -> Result<(), Fault> {
+        if !self.dir.is_dir() {
+            return Ok(());
+        }
+        let profile = self.dir.join(service.as_str());
+        let _lock = Lock::take(&profile).await.map_err(|e| self.fault(doing, &e))?;
+        let now = self.one(service).map_err(|e| self.fault(doing, &e))?;
+        if now.current.is_some() && now.current.as_ref() != Some(from) {
+            return Err(moved(doing, Some(from), now.current.as_ref()));
+        }
+        let clear = || {
+            remove(&profile)?;
+            for n in now.versions.keys() {
+                remove(&self.version(service, *n))?;
+            }
+            sync(&self.dir)
+        };
+        clear().map_err(|e| self.fault(doing, &e))
+    }
+
+    /// Removes all but the last versions of each profile, never the current one;
+    /// and every version of a profile that is gone, as a crash may leave them.
+    pub(super) async fn prune(&self, doing: &str) -> Result<(), Fault> {
+        let all = self.all().map_err(|e| self.fault(doing, &e))?;
+        for (service, _) in all.iter().filter(|(_, profile)| !profile.surplus().is_empty()) {
+            let profile = self.dir.join(service.as_str());
+            let _lock = Lock::take(&profile).await.map_err(|e| self.fault(doing, &e))?;
+            let drop = || {
+                let surplus = self.one(service)?.surplus();
+                surplus.iter().try_for_each(|n| remove(&self.version(service, *n)))
+            };
+            drop().map_err(|e| self.fault(doing, &e))?;
+        }
+        Ok(())
+    }
+
+    /// Whether a version of the service's profile keeps `path`.
+    pub(super) fn keeps(&self, service: &ServiceName, path: &StorePath) -> bool {
+        self.one(service).is_ok_and(|profile| profile.versions.values().any(|kept| kept == path))
+    }
+
+    fn version(&self, service: &ServiceName, n: u64) -> PathBuf {
+        self.dir.join(format!("{service}-{n}-link"))
+    }
+
+    fn add(&self, service: &ServiceName, now: &Profile, to: &StorePath) -> io::Result<u64> {
+        let n = now.versions.keys().next_back().copied().unwrap_or(0) + 1;
+        symlink(to.as_str(), self.version(service, n))?;
+        Ok(n)
+    }
+
+    fn all(&self) -> io::Result<BTreeMap<ServiceName, Profile>> {
+        let names = self.names()?;
+        let services: BTreeSet<ServiceName> = names
+            .iter()
+            .filter_map(|name| {
+                version_of(name).map_or(name.as_str(), |(stem, _)| stem).parse().ok()
+            })
+            .collect();
+        let mut all: BTreeMap<ServiceName, Profile> =
+            services.into_iter().map(|service| (service, Profile::default())).collect();
+        for name in &names {
+            if let Some((service, n)) = version_of(name)
+                && let Some(path) = self.store_path(name)
+                && let Some(profile) =
+                    service.parse().ok().and_then(|s: ServiceName| all.get_mut(&s))
+            {
+                profile.versions.insert(n, path);
+            }
+        }
+        for (service, profile) in &mut all {
+            profile.current = self.current(service);
+        }
+        all.retain(|_, profile| profile.current.is_some() || !profile.versions.is_empty());
+        Ok(all)
+    }
+
+    fn one(&self, service: &ServiceName) -> io::Result<Profile> {
+        let versions = self
+            .names()?
+            .iter()
+            .filter_map(|name| {
+                let (stem, n) = version_of(name)?;
+                (stem == service.as_str()).then(|| Some((n, self.store_path(name)?)))?
+            })
+            .collect();
+        Ok(Profile { current: self.current(service), versions })
+    }
+
+    /// Every name in the directory; none where it does not exist.
+    fn names(&self) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(&self.dir) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(e),
+        };
+        entries
+            .map(|entry| Ok(entry?.file_name().into_string().unwrap_or_default()))
+            .collect::<io::Result<Vec<String>>>()
+    }
+
+    /// Where the profile's link ends, through the version it names.
+    fn current(&self, service: &ServiceName) -> Option<StorePath> {
+        let target = fs::read_link(self.dir.join(service.as_str())).ok()?;
+        let target = target.to_str()?;
+        target.parse().ok().or_else(|| self.store_path(target))
+    }
+
+    fn store_path(&self, link: &str) -> Option<StorePath> {
+        fs::read_link(self.dir.join(link)).ok()?.to_str()?.parse().ok()
+    }
+
+    pub(super) fn fault(&self, doing: &str, error: &io::Error) -> Fault {
+        let fault = Fault::wait(doing, format!("{}: {error}", self.dir.display()));
+        match error.kind() {
+            io::ErrorKind::StorageFull => fault.remedy("free some space on that disk"),
+            io::ErrorKind::TimedOut => fault.remedy("let that process end, or end it"),
+            _ => fault.remedy("let root write there"),
+        }
+    }
+}
+
+impl Profile {
+    /// The versions that are no longer kept.
+    fn surplus(&self) -> Vec<u64> {
+        let keep = if self.current.is_some() { KEPT } else { 0 };
+        let old = self.versions.iter().rev().skip(keep);
+        old.filter(|(_, path)| Some(*path) != self.current.as_ref()).map(|(n, _)| *n).collect()
+    }
+}
+
+/// `web` and 3 for `web-3-link`.
+fn version_of(name: &str) -> Option<(&str, u64)> {
+    let (stem, n) = name.strip_suffix("-link")?.rsplit_once('-')?;
+    Some((stem, n.parse().ok()?))
+}
+
+fn moved(doing: &str, from: Option<&StorePath>, now: Option<&StorePath>) -> Fault {
+    let name = |path: Option<&StorePath>| path.map_or("nothing".to_owned(), ToString::to_string);
+    Fault::wait(
+        doing,
+        format!("the profile moved meanwhile: it points at {}, not at {}", name(now), name(from)),
+    )
+}
+
+/// Whether something is there, be it a link that leads nowhere.
+pub(super) fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Makes or replaces a link in one step.
+pub(super) fn replace(link: &Path, target: &Path) -> io::Result<()> {
+    let name = link.file_name().unwrap_or_default().to_string_lossy();
+    let fresh = link.with_file_name(format!(".{name}.new"));
+    remove(&fresh)?;
+    symlink(target, &fresh)?;
+    fs::rename(&fresh, link)
+}
+
+/// Removes a file or link that may be gone already.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+pub(super) fn sync(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}

@@ -1,0 +1,345 @@
+//! What only a real nix can show.
+//!
+//! It builds small closures, puts them into binary caches below a directory, and
+//! deletes them from the store again, so that they have to be fetched.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use writ::fault::{Fault, Retry};
+use writ::manifest::service::Artifact;
+use writ::names::{ServiceName, StorePath};
+use writ::world::Store;
+use writ::world::nix::{NixConfig, NixStore};
+
+use crate::store::Closures;
+
+const VERSIONS: usize = 7;
+
+/// Closures that lie in caches and not in the store.
+pub(crate) struct Caches {
+    dir: PathBuf,
+    pub(crate) closures: Closures,
+    key: String,
+    other_key: String,
+}
+
+impl Caches {
+    /// Builds everything anew in `dir`; `name` keeps its store paths apart from those of others.
+    pub(crate) fn new(dir: &Path, name: &str) -> Self {
+        let _ = fs::remove_dir_all(dir);
+        fs::create_dir_all(dir).unwrap();
+        let key = make_key(dir, "trusted");
+        let other_key = make_key(dir, "stranger");
+        let versions: Vec<String> = (0..VERSIONS).map(|n| build(name, &n.to_string())).collect();
+        for path in &versions {
+            copy(path, &dir.join("signed"), Some(&dir.join("trusted.secret")));
+            copy(path, &dir.join("strange"), Some(&dir.join("stranger.secret")));
+            copy(path, &dir.join("unsigned"), None);
+        }
+        let digest = digest(&versions[0]);
+        let caches = Self {
+            dir: dir.to_owned(),
+            closures: Closures {
+                versions: versions.iter().map(|path| path.parse().unwrap()).collect(),
+                digest: digest.parse().unwrap(),
+                absent: format!("/nix/store/{}-absent", "1".repeat(32)).parse().unwrap(),
+            },
+            key,
+            other_key,
+        };
+        caches.forget();
+        caches
+    }
+
+    pub(crate) fn store(&self, caches: &[&str]) -> NixStore {
+        NixStore::new(self.config(caches))
+    }
+
+    fn config(&self, caches: &[&str]) -> NixConfig {
+        let urls = caches.iter().map(|name| match name.contains("://") {
+            true => (*name).to_owned(),
+            false => format!("file://{}", self.dir.join(name).display()),
+        });
+        NixConfig {
+            deadline: Duration::from_secs(60),
+            ..NixConfig::new(urls.collect(), vec![self.key.clone()])
+        }
+    }
+
+    fn artifact(&self, n: usize) -> Artifact {
+        Artifact {
+            store_path: self.closures.versions[n].clone(),
+            closure_digest: None,
+            closure_size: None,
+        }
+    }
+
+    /// Takes every closure out of the store, whatever holds it.
+    pub(crate) fn forget(&self) {
+        for path in &self.closures.versions {
+            run("nix-store", &["--delete", "--ignore-liveness", path.as_str()]);
+        }
+    }
+
+    fn is_valid(&self, n: usize) -> bool {
+        let path = self.closures.versions[n].as_str();
+        run("nix-store", &["--check-validity", path]).status.success()
+    }
+}
+
+fn run(program: &str, args: &[&str]) -> Output {
+    Command::new(program).args(args).output().unwrap()
+}
+
+fn out(program: &str, args: &[&str]) -> String {
+    let output = run(program, args);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {args:?}: {stderr}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn make_key(dir: &Path, name: &str) -> String {
+    let [secret, public] = ["secret", "public"].map(|kind| dir.join(format!("{name}.{kind}")));
+    let (secret, public) = (secret.to_str().unwrap(), public.to_str().unwrap());
+    out("nix-store", &["--generate-binary-cache-key", name, secret, public]);
+    fs::read_to_string(public).unwrap().trim().to_owned()
+}
+
+/// A path that refers to another one: a closure of two.
+fn build(name: &str, version: &str) -> String {
+    let expression = format!(
+        r#"let make = name: text: derivation {{
+             inherit name text;
+             system = builtins.currentSystem;
+             builder = "/bin/sh";
+             args = ["-c" "/bin/mkdir -p $out/bin; echo \"$text\" > $out/bin/{name}"];
+           }};
+           in make "{name}-{version}" "${{make "{name}-dependency-{version}" "{version}"}}""#
+    );
+    out("nix-build", &["--no-out-link", "--expr", &expression])
+}
+
+fn copy(path: &str, cache: &Path, secret: Option<&Path>) {
+    let secret = secret.map_or(String::new(), |key| format!("?secret-key={}", key.display()));
+    let to = format!("file://{}{secret}", cache.display());
+    out("nix", &["--extra-experimental-features", "nix-command", "copy", "--to", &to, path]);
+}
+
+/// The digest as docs and another program make it: from nix's own JSON.
+fn digest(path: &str) -> String {
+    let lines = out("nix-store", &["--query", "--requisites", path]);
+    let mut fingerprints: Vec<String> = lines.lines().map(fingerprint).collect();
+    fingerprints.sort();
+    let file = std::env::temp_dir().join(format!("digest-{}", std::process::id()));
+    fs::write(&file, fingerprints.concat()).unwrap();
+    let sum = out("sha256sum", &[file.to_str().unwrap()]);
+    format!("sha256:{}", sum.split(' ').next().unwrap())
+}
+
+fn fingerprint(path: &str) -> String {
+    let query = |what: &str| out("nix-store", &["--query", what, path]);
+    let mut references: Vec<String> = query("--references").lines().map(str::to_owned).collect();
+    references.sort();
+    format!("1;{path};{};{};{}\n", query("--hash"), query("--size"), references.join(","))
+}
+
+fn name(text: &str) -> ServiceName {
+    text.parse().unwrap()
+}
+
+pub(crate) async fn the_profile_is_one_that_nix_env_understands(caches: &Caches) {
+    let store = caches.store(&["signed"]);
+    let service = name("nix-env");
+    let profile = "/nix/var/nix/profiles/writ/nix-env";
+    let mut from: Option<StorePath> = None;
+    for to in &caches.closures.versions[..3] {
+        let artifact = Artifact { store_path: to.clone(), ..caches.artifact(0) };
+        store.fetch(&[artifact]).await.unwrap();
+        store.switch(&service, from.as_ref(), to).await.unwrap();
+        from = Some(to.clone());
+    }
+    store.release().await.unwrap();
+    let listed = out("nix-env", &["--list-generations", "-p", profile]);
+    assert_eq!(listed.lines().count(), 3, "{listed}");
+    assert!(listed.lines().last().unwrap().contains("(current)"), "{listed}");
+    out("nix-env", &["--rollback", "-p", profile]);
+    let observed = store.observe().await.unwrap();
+    assert_eq!(observed.current.get(&service), Some(&caches.closures.versions[1]));
+    out("nix-env", &["--switch-generation", "1", "-p", profile]);
+    let observed = store.observe().await.unwrap();
+    assert_eq!(observed.current.get(&service), Some(&caches.closures.versions[0]));
+    assert!(fs::metadata(format!("{profile}.lock")).is_err(), "no lock file stays");
+}
+
+pub(crate) async fn the_collector_takes_nothing_that_is_fetched_or_kept(caches: &Caches) {
+    let store = caches.store(&["signed"]);
+    caches.forget();
+    store.fetch(&[caches.artifact(0), caches.artifact(1)]).await.unwrap();
+    store.switch(&name("collected"), None, &caches.closures.versions[0]).await.unwrap();
+    out("nix-store", &["--gc"]);
+    assert!(caches.is_valid(0) && caches.is_valid(1));
+    store.release().await.unwrap();
+    out("nix-store", &["--gc"]);
+    assert!(caches.is_valid(0), "the profile keeps it");
+    assert!(!caches.is_valid(1), "nothing keeps it any more");
+    store.retire(&name("collected"), &caches.closures.versions[0]).await.unwrap();
+    out("nix-store", &["--gc"]);
+    assert!(!caches.is_valid(0));
+}
+
+/// The machine's nix.conf says yes to everything that must not happen.
+pub(crate) async fn no_setting_of_the_host_makes_nix_take_unsigned_closures(caches: &Caches) {
+    let conf = Path::new("/etc/nix/nix.conf");
+    let before = fs::read_to_string(conf).unwrap_or_default();
+    let unsigned = caches.dir.join("unsigned");
+    let lax = format!(
+        "{before}\nrequire-sigs = false\nextra-substituters = file://{}\n\
+         extra-trusted-public-keys = {}\nmax-jobs = 4\nfallback = true\n",
+        unsigned.display(),
+        caches.other_key
+    );
+    fs::write(conf, lax).unwrap();
+    caches.forget();
+    let mut faults = Vec::new();
+    for cache in ["unsigned", "strange"] {
+        faults.push(caches.store(&[cache]).fetch(&[caches.artifact(0)]).await.unwrap_err());
+    }
+    let elsewhere = caches.store(&[]).fetch(&[caches.artifact(0)]).await;
+    fs::write(conf, before).unwrap();
+    for fault in faults {
+        assert_eq!(fault.retry, Retry::Soon);
+        assert!(fault.because.contains("no key that this host trusts has signed it"), "{fault}");
+    }
+    assert!(elsewhere.unwrap_err().because.contains("no cache has all of it"));
+    assert!(!caches.is_valid(0));
+}
+
+/// A derivation is valid and its output is not: nix could build it.
+pub(crate) async fn nothing_is_built(caches: &Caches) {
+    let expression = format!(
+        r#"derivation {{ name = "unbuilt-{}"; system = builtins.currentSystem;
+             builder = "/bin/sh"; args = ["-c" "echo > $out"]; }}"#,
+        std::process::id()
+    );
+    let derivation = out("nix-instantiate", &["--expr", &expression]);
+    let output = out("nix-store", &["--query", "--outputs", &derivation]);
+    for path in [&output, &derivation] {
+        let artifact = Artifact {
+            store_path: path.parse().unwrap(),
+            closure_digest: None,
+            closure_size: None,
+        };
+        let _ = caches.store(&["signed"]).fetch(&[artifact]).await;
+        assert!(!Path::new(&output).exists(), "{path}");
+    }
+}
+
+pub(crate) async fn what_is_there_already_needs_no_cache(caches: &Caches) {
+    caches.store(&["signed"]).fetch(&[caches.artifact(0)]).await.unwrap();
+    // Nobody listens there, and a name that does not resolve takes long.
+    let deaf = caches.store(&["http://127.0.0.1:9", "http://cache.invalid"]);
+    let started = std::time::Instant::now();
+    deaf.fetch(&[caches.artifact(0)]).await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+}
+
+pub(crate) async fn each_trouble_with_a_cache_is_told_apart(caches: &Caches) {
+    caches.forget();
+    let fetch = async |names: &[&str]| -> Fault {
+        let fault = caches.store(names).fetch(&[caches.artifact(0)]).await.unwrap_err();
+        assert_eq!(fault.retry, Retry::Soon, "{fault}");
+        assert!(fault.remedy.is_some() && !fault.evidence.is_empty(), "{fault:?}");
+        fault
+    };
+    fs::create_dir_all(caches.dir.join("empty")).unwrap();
+    fs::write(caches.dir.join("empty/nix-cache-info"), "StoreDir: /nix/store\n").unwrap();
+    assert!(fetch(&["empty"]).await.because.contains("no cache has all of it"));
+    assert!(fetch(&["http://127.0.0.1:9"]).await.because.contains("cannot be reached"));
+    assert!(fetch(&["not-there"]).await.because.contains("not there: file://"));
+    assert!(!caches.dir.join("not-there").exists(), "nix is kept from making it");
+}
+
+pub(crate) async fn what_a_cache_does_not_announce_is_not_taken(caches: &Caches) {
+    caches.forget();
+    let signed = caches.dir.join("signed");
+    let nars = || fs::read_dir(signed.join("nar")).unwrap().map(|nar| nar.unwrap().path());
+    let another = fs::read(nars().next().unwrap()).unwrap();
+    for content in [&b"not an archive"[..], b"", &another[..another.len() / 2], &another] {
+        let damaged = caches.dir.join("damaged");
+        out("cp", &["-r", signed.to_str().unwrap(), damaged.to_str().unwrap()]);
+        for nar in nars() {
+            fs::write(damaged.join("nar").join(nar.file_name().unwrap()), content).unwrap();
+        }
+        let store = caches.store(&["damaged"]);
+        let fault = store.fetch(&[caches.artifact(0)]).await.unwrap_err();
+        fs::remove_dir_all(damaged).unwrap();
+        assert_eq!(fault.retry, Retry::Soon, "{fault}");
+        assert!(fault.because.contains("something else than it announced"), "{fault:?}");
+        assert!(!caches.is_valid(0));
+    }
+    caches.store(&["not-there", "signed"]).fetch(&[caches.artifact(0)]).await.unwrap();
+}
+
+pub(crate) async fn a_full_disk_is_waited_for(caches: &Caches) {
+    caches.forget();
+    let programs = caches.dir.join("full");
+    fs::create_dir_all(&programs).unwrap();
+    let script = "#!/bin/sh\nexec unshare -m sh -c \
+                  'mount -t tmpfs -o nr_inodes=2 tmpfs /nix/store && exec nix-store \"$@\"' \
+                  nix-store \"$@\"\n";
+    let script = script.replacen('\n', "\nPATH=/usr/bin:/bin\n", 1);
+    fs::write(programs.join("nix-store"), script).unwrap();
+    fs::set_permissions(programs.join("nix-store"), fs::Permissions::from_mode(0o755)).unwrap();
+    let full = NixConfig { programs, ..caches.config(&["signed"]) };
+    let fault = NixStore::new(full).fetch(&[caches.artifact(0)]).await.unwrap_err();
+    assert_eq!(fault.retry, Retry::Soon);
+    assert!(fault.because.contains("the disk is full"), "{fault:?}");
+    caches.store(&["signed"]).fetch(&[caches.artifact(0)]).await.unwrap();
+}
+
+pub(crate) async fn a_download_that_hangs_is_stopped_at_the_deadline(caches: &Caches) {
+    caches.forget();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let config = NixConfig { deadline: Duration::from_secs(1), ..caches.config(&[&url]) };
+    let fault = NixStore::new(config).fetch(&[caches.artifact(0)]).await.unwrap_err();
+    assert_eq!(fault.retry, Retry::Soon);
+    assert!(fault.because.contains("did not end within 1 s"), "{fault}");
+}
+
+pub(crate) async fn a_profile_that_nix_has_locked_is_waited_for(caches: &Caches) {
+    let store = caches.store(&["signed"]);
+    store.fetch(&[caches.artifact(0)]).await.unwrap();
+    let service = name("locked");
+    let dir = Path::new("/nix/var/nix/profiles/writ");
+    fs::create_dir_all(dir).unwrap();
+    let lock = dir.join("locked.lock");
+    let holder = fs::File::create(&lock).unwrap();
+    holder.lock().unwrap();
+    let mut switch = std::pin::pin!(store.switch(&service, None, &caches.closures.versions[0]));
+    let waiting = tokio::time::timeout(Duration::from_millis(200), &mut switch).await;
+    assert!(waiting.is_err(), "the lock is respected");
+    // As nix leaves it: the file is gone, and what is left of it says so.
+    fs::remove_file(&lock).unwrap();
+    (&holder).write_all(b"d").unwrap();
+    drop(holder);
+    switch.await.unwrap();
+    assert!(store.observe().await.unwrap().current.contains_key(&service));
+}
+
+pub(crate) async fn a_path_that_was_deleted_is_reported_and_not_rooted(caches: &Caches) {
+    let store = caches.store(&["signed"]);
+    let (service, path) = (name("deleted"), &caches.closures.versions[3]);
+    store.fetch(&[caches.artifact(3)]).await.unwrap();
+    store.switch(&service, None, path).await.unwrap();
+    caches.forget();
+    let observed = store.observe().await.unwrap();
+    assert_eq!(observed.current.get(&service), Some(path));
+    assert!(!observed.rooted.contains(path));
+    assert!(store.switch(&name("other"), None, path).await.is_err());
+}
