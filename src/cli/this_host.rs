@@ -1,6 +1,6 @@
 //! This host: the real nix, systemd and Caddy, reached as its config says.
 
-use crate::config::Config;
+use crate::config::{Config, Nix};
 use crate::fault::Fault;
 use crate::world::World;
 use crate::world::caddy::CaddyRoutes;
@@ -29,11 +29,8 @@ impl ThisHost {
             .admin
             .parse()
             .map_err(|error| Fault::refuse("read caddy.admin of the agent's config", error))?;
-        let nix = NixConfig {
-            substituters: config.nix.substituters.clone(),
-            trusted_public_keys: config.nix.trusted_public_keys.clone(),
-            state: "/nix/var/nix".into(),
-        };
+        let Nix { substituters, trusted_public_keys } = config.nix.clone();
+        let nix = NixConfig::new(substituters, trusted_public_keys);
         Ok(Self {
             store: NixStore::new(nix),
             units: Systemd::new(),
