@@ -57,6 +57,8 @@ pub(crate) async fn a_write_that_expects_something_else_changes_nothing(units: &
         assert_eq!(file(units, &unit).await.as_deref(), Some(SLEEPS));
     }
     units.write(&unit, Some(SLEEPS), SLEEPS_LONG).await.unwrap();
+    // Writing what is there already is writing it again.
+    units.write(&unit, Some(SLEEPS), SLEEPS_LONG).await.unwrap();
     assert_eq!(file(units, &unit).await.as_deref(), Some(SLEEPS_LONG));
     clear(units, &unit).await;
 }
