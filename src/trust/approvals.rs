@@ -11,9 +11,9 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::breach::Breach;
 use super::changes::{self, Change};
+use super::judge::Judge;
 use super::mainline;
 use super::policy::Policy;
-use super::verify::Judge;
 use super::{Objects, Reason};
 use crate::names::{CommitId, Principal};
 

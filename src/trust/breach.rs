@@ -19,7 +19,9 @@ impl Breach {
         because: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Self { rule, reason, because: because.into(), remedy: remedy.into() }
+        // What was found may quote a stranger's bytes; a terminal must not obey them.
+        let because = because.into().replace(char::is_control, " ");
+        Self { rule, reason, because, remedy: remedy.into() }
     }
 
     /// An object that is not written the way git writes it.

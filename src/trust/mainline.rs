@@ -2,10 +2,11 @@
 
 use super::breach::Breach;
 use super::changes::{self, Change, Content};
+use super::judge::Judge;
 use super::object::Reader;
 use super::policy::{self, Policy, Rights};
+use super::seal::NAMESPACE;
 use super::tree::Mode;
-use super::verify::Judge;
 use super::{Objects, Reason, approvals};
 use crate::names::{CommitId, Principal};
 
@@ -120,7 +121,7 @@ impl<O: Objects> Judge<'_, O> {
         let key = &self.seals.get(id)?.key;
         let signer = policy.signers.iter().find(|signer| signer.fingerprint == *key)?;
         let time = self.range.new.get(id)?.effective;
-        let counts = signer.may_sign(super::verify::NAMESPACE) && signer.valid_at(time).is_ok();
+        let counts = signer.may_sign(NAMESPACE) && signer.valid_at(time).is_ok();
         let rights = policy.rights(&signer.principal).filter(|_| counts)?;
         Some((&signer.principal, rights))
     }

@@ -98,9 +98,9 @@ impl Policy {
             |BadLine { line, because }| malformed(SIGNERS, &format!("line {line}: {because}")),
         )?;
         let rules = text(reader, entries, RULES)?;
-        let rules: Rules = toml::from_str(&rules)
-            .map_err(|error| malformed(RULES, error.to_string().trim_end()))?;
-        Self::check(signers, rules, channel)
+        let read: Rules =
+            toml::from_str(&rules).map_err(|error| malformed(RULES, &told(&rules, &error)))?;
+        Self::check(signers, read, channel)
     }
 
     fn check(signers: Signers, rules: Rules, channel: &str) -> Result<Self, Breach> {
@@ -196,6 +196,13 @@ fn text<O: Objects>(
     }
     let bytes = reader.file(&entry.id).map_err(|breach| oversized(breach, name))?;
     String::from_utf8(bytes).map_err(|_| malformed(name, "it is not UTF-8"))
+}
+
+/// A TOML error in one line.
+fn told(text: &str, error: &toml::de::Error) -> String {
+    let start = error.span().map_or(0, |span| span.start);
+    let line = text.get(..start).map_or(0, |before| before.matches('\n').count()) + 1;
+    format!("line {line}: {}", error.message())
 }
 
 fn oversized(breach: Breach, name: &str) -> Breach {

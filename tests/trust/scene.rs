@@ -52,10 +52,6 @@ impl Scene {
     }
 
     /// The team's scene with more rules at the end of its policy.
-    pub(crate) fn with_rules(more: &str) -> Self {
-        Self::with(Forge::new(), more)
-    }
-
     pub(crate) fn with(forge: Forge, more: &str) -> Self {
         let signers = forge.signers(&TEAM);
         Self::introduce(forge, &signers, &format!("{}{more}", rules()))

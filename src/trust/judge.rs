@@ -1,0 +1,168 @@
+//! Judges the new commits one after the other, parents before children.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::breach::Breach;
+use super::mainline;
+use super::object::Reader;
+use super::policy::{self, Policy};
+use super::range::{Node, Range};
+use super::seal::{Seal, moment};
+use super::tree::{Entry, Mode};
+use super::{Objects, Pins, Reason, Refusal};
+use crate::names::{CommitId, Fingerprint};
+
+/// Seconds that a commit may lie ahead of this host's clock.
+const AHEAD: i64 = 600;
+
+/// What one decision remembers while it is made.
+pub(super) struct Judge<'a, O> {
+    pub(super) reader: Reader<'a, O>,
+    pub(super) pins: &'a Pins,
+    pub(super) range: Range,
+    /// Who signed each new commit.
+    pub(super) seals: HashMap<CommitId, Seal>,
+    /// The host's clock.
+    pub(super) now: i64,
+    /// Policies by the id of their `.writ/`, and by commit.
+    by_folder: HashMap<CommitId, Rc<Policy>>,
+    by_commit: HashMap<CommitId, Rc<Policy>>,
+}
+
+impl<'a, O: Objects> Judge<'a, O> {
+    pub(super) fn new(reader: Reader<'a, O>, pins: &'a Pins, range: Range, now: i64) -> Self {
+        Self {
+            reader,
+            pins,
+            range,
+            now,
+            seals: HashMap::new(),
+            by_folder: HashMap::new(),
+            by_commit: HashMap::new(),
+        }
+    }
+
+    /// Judges every new commit, parents before children; then, with everyone's
+    /// signature known, what the mainline changes.
+    pub(super) fn new_commits(&mut self) -> Result<(), Refusal> {
+        let order = std::mem::take(&mut self.range.order);
+        for id in &order {
+            let seal = self.commit(id).map_err(|breach| breach.of(id))?;
+            self.seals.insert(id.clone(), seal);
+        }
+        let head = order.last().cloned();
+        self.range.order = order;
+        let Some(head) = head else { return Ok(()) };
+        let mainline: Vec<CommitId> = self.range.mainline(&head).into_iter().cloned().collect();
+        for id in mainline.iter().rev() {
+            mainline::check(self, id).map_err(|breach| breach.of(id))?;
+        }
+        Ok(())
+    }
+
+    /// Everything that one commit and its parents' policies decide.
+    fn commit(&mut self, id: &CommitId) -> Result<Seal, Breach> {
+        let node = self.range.new[id].clone();
+        if !node.twin {
+            self.clock(&node)?;
+        }
+        let (commit, _) = self.reader.commit(id)?;
+        let seal = self.authenticate(id, &commit, node.effective)?;
+        self.inherit(id, &node)?;
+        Ok(seal)
+    }
+
+    /// Rule K1.
+    fn clock(&self, node: &Node) -> Result<(), Breach> {
+        let ahead = node.time.saturating_sub(self.now);
+        if ahead <= AHEAD {
+            return Ok(());
+        }
+        Err(Breach::new(
+            "K1",
+            Reason::Clock,
+            format!(
+                "its committer time lies {ahead} seconds ahead of this host's clock ({})",
+                moment(self.now)
+            ),
+            "check this host's clock first (timedatectl); if it is right, the committer's was wrong and the commit has to be made again",
+        ))
+    }
+
+    /// Rules P1, P3 and P4: the commit's own policy is valid and forgets no revocation.
+    fn inherit(&mut self, id: &CommitId, node: &Node) -> Result<(), Breach> {
+        let own = self.policy(id)?;
+        if *id == self.pins.introduction {
+            return Ok(());
+        }
+        for parent in &node.parents {
+            let parents = self.policy(parent)?;
+            if Rc::ptr_eq(&own, &parents) {
+                continue;
+            }
+            if let Some(key) = parents.revoked.keys().find(|key| !own.revoked.contains_key(*key)) {
+                return Err(Breach::new(
+                    "P3",
+                    Reason::Revoked,
+                    format!("it drops the revocation of {key}"),
+                    "keep every [[revoked]] entry: a key once revoked never comes back",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Rule K3: a compromised key counts up to the commit that the newest policy
+    /// names, wherever in the history it signed.
+    pub(super) fn revocations(&mut self, newest: &CommitId) -> Result<(), Refusal> {
+        let policy = self.policy(newest).map_err(|breach| breach.of(newest))?;
+        for (key, good_until) in &policy.revoked {
+            let good = self.range.down_from(good_until);
+            let counts = |id: &CommitId| {
+                self.seals[id].key != *key || good.contains_key(id) || self.range.new[id].twin
+            };
+            if let Some(bad) = self.range.order.iter().find(|id| !counts(id)) {
+                return Err(revoked(key, good_until).of(bad));
+            }
+        }
+        Ok(())
+    }
+
+    /// The policy of a commit, read once for each `.writ/`.
+    pub(super) fn policy(&mut self, id: &CommitId) -> Result<Rc<Policy>, Breach> {
+        if let Some(policy) = self.by_commit.get(id) {
+            return Ok(Rc::clone(policy));
+        }
+        let tree = match self.range.new.get(id) {
+            Some(node) => node.tree.clone(),
+            None => self.reader.commit(id)?.0.tree,
+        };
+        let root = self.reader.tree(&tree)?;
+        let folder = root.iter().find(|e| e.name == policy::FOLDER && e.mode == Mode::Folder);
+        let folder =
+            folder.ok_or_else(|| Breach::policy(policy::FOLDER, "there is no such folder"))?;
+        let policy = match self.by_folder.get(&folder.id) {
+            Some(policy) => Rc::clone(policy),
+            None => self.read_policy(folder)?,
+        };
+        self.by_commit.insert(id.clone(), Rc::clone(&policy));
+        Ok(policy)
+    }
+
+    fn read_policy(&mut self, folder: &Entry) -> Result<Rc<Policy>, Breach> {
+        let entries = self.reader.tree(&folder.id)?;
+        let policy = Rc::new(Policy::read(&self.reader, &entries, &self.pins.channel)?);
+        self.by_folder.insert(folder.id.clone(), Rc::clone(&policy));
+        Ok(policy)
+    }
+}
+
+fn revoked(key: &Fingerprint, good_until: &CommitId) -> Breach {
+    Breach::new(
+        "K3",
+        Reason::Revoked,
+        format!("its key {key} is revoked and counts only up to {}", good_until.short()),
+        "rebase without this commit, or let an administrator name a later goodUntil if it is harmless",
+    )
+}
