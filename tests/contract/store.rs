@@ -1,6 +1,6 @@
 //! What every implementation of `Store` keeps, real nix and the simulated one.
 //!
-//! Each function is one test; each has a profile of its own.
+//! Each promise is one test, and has a profile of its own.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +8,25 @@ use writ::fault::{Fault, Retry};
 use writ::manifest::service::Artifact;
 use writ::names::{ClosureDigest, ServiceName, StorePath};
 use writ::world::Store;
+
+/// Hands the names of all promises to a macro of the caller's.
+macro_rules! store_contract {
+    ($each:ident) => {
+        $each! {
+            a_profile_keeps_what_it_points_at,
+            every_verb_may_be_repeated,
+            nothing_is_used_that_was_never_fetched,
+            one_closure_that_no_cache_has_fails_the_whole_fetch,
+            a_closure_other_than_the_signed_one_is_refused,
+            a_profile_that_moved_is_left_alone,
+            the_way_back_needs_no_fetch,
+            five_versions_are_kept,
+            the_current_version_is_kept_however_old,
+            a_retired_profile_leaves_nothing
+        }
+    };
+}
+pub(crate) use store_contract;
 
 /// What there is to fetch.
 pub(crate) struct Closures {

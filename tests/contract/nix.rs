@@ -16,7 +16,27 @@ use writ::names::{ServiceName, StorePath};
 use writ::world::Store;
 use writ::world::nix::{NixConfig, NixStore};
 
-use crate::store::Closures;
+use super::store::Closures;
+
+/// Hands the names of all tests to a macro of the caller's.
+macro_rules! nix_only {
+    ($each:ident) => {
+        $each! {
+            the_profile_is_one_that_nix_env_understands,
+            the_collector_takes_nothing_that_is_fetched_or_kept,
+            no_setting_of_the_host_makes_nix_take_unsigned_closures,
+            nothing_is_built,
+            what_is_there_already_needs_no_cache,
+            each_trouble_with_a_cache_is_told_apart,
+            what_a_cache_does_not_announce_is_not_taken,
+            a_full_disk_is_waited_for,
+            a_download_that_hangs_is_stopped_at_the_deadline,
+            a_profile_that_nix_has_locked_is_waited_for,
+            a_path_that_was_deleted_is_reported_and_not_rooted
+        }
+    };
+}
+pub(crate) use nix_only;
 
 const VERSIONS: usize = 7;
 
