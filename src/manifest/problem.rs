@@ -76,6 +76,11 @@ impl<'a> Spot<'a> {
         }
     }
 
+    /// What tells places apart.
+    pub(super) fn key(&self) -> (&'a str, Option<usize>) {
+        (self.file, self.at)
+    }
+
     fn line_and_column(&self) -> (usize, usize) {
         let Some(at) = self.at else { return (0, 0) };
         let before = &self.text[..self.text.floor_char_boundary(at)];
@@ -116,6 +121,8 @@ impl Report {
     pub(super) fn settle<T>(self, value: T) -> Result<T, Problems> {
         let Found { mut problems, counts } = self.0.into_inner();
         problems.sort();
+        // A key that several checks look at is found wrong by each of them.
+        problems.dedup();
         problems.extend(counts.into_iter().filter(|(_, n)| *n > SHOWN_PER_FILE).map(
             |(file, n)| Problem {
                 file,
@@ -139,7 +146,7 @@ pub(super) fn nearest<'v>(text: &str, valid: &[&'v str]) -> Option<&'v str> {
     valid
         .iter()
         .map(|v| (strsim::damerau_levenshtein(&text, &v.to_ascii_lowercase()), *v))
-        .filter(|(distance, v)| *distance <= 1 + v.len() / 4)
+        .filter(|(distance, v)| *distance <= 1 + v.len() / 5 && 2 * distance < v.len())
         .min()
         .map(|(_, v)| v)
 }

@@ -52,7 +52,7 @@ fn table_at<'t, 'a, R>(
 ) -> Option<R> {
     let Value::Table(entries) = &node.value else {
         let what = format!("expected a table, found {}", node.value.kind());
-        report.add(node.at, what, format!("write it as a table, {name}"));
+        report.add(node.at, what, format!("write {name} as a table"));
         return None;
     };
     let table = Table { name, at, entries, asked: RefCell::default(), report };

@@ -8,16 +8,22 @@ use std::borrow::Cow;
 
 use jsonc_parser::ast;
 use jsonc_parser::common::Ranged;
-use toml::de::{DeTable, DeValue};
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+use toml_parser::lexer::TokenKind;
 
 use super::problem::{Report, Spot};
 
 /// The largest file that is read, in bytes.
 const LARGEST: usize = 1 << 20;
 
+/// Lines with broken TOML that are shown.
+const MOST_BROKEN_LINES: usize = 50;
+
 /// Nothing in the schema is nested deeper than six levels; without a bound a
 /// small file could exhaust the stack.
 const DEEPEST: usize = 32;
+const FLATTEN: &str = "nothing in a manifest is nested that deep: flatten it";
 
 /// A value and its place.
 #[derive(Debug)]
@@ -88,64 +94,84 @@ pub(super) fn text<'a>(file: &'a str, bytes: &'a [u8], report: &Report) -> Optio
 /// because what a recovered tree lacks would only be reported again.
 pub(super) fn toml<'a>(file: &'a str, text: &'a str, report: &Report) -> Option<Node<'a>> {
     let spot = Spot::file(file, text);
+    if let Some(at) = toml_too_deep(text) {
+        report.add(spot.at(at), format!("nested more than {DEEPEST} levels deep"), FLATTEN);
+        return None;
+    }
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut sound = true;
+    let mut lines = std::collections::BTreeSet::new();
     for error in errors {
         let duplicate = error.message() == "duplicate key";
         sound &= duplicate;
+        if lines.len() > MOST_BROKEN_LINES {
+            continue;
+        }
         let remedy = if duplicate {
             "keep one of the two; a list of tables is written [[name]]"
         } else {
-            "mend the TOML here (https://toml.io/en/v1.0.0)"
+            "mend the TOML here (https://toml.io)"
         };
-        let at = error.span().map_or(spot, |span| spot.at(span.start));
-        report.add(at, error.message(), remedy);
-    }
-    let entries = toml_entries(table.into_inner(), Place { spot, depth: 0 }, report)?;
-    sound.then(|| Node { at: spot, value: Value::Table(entries) })
-}
-
-/// Where a reader stands: the file, and how many tables and lists deep.
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    spot: Spot<'a>,
-    depth: usize,
-}
-
-impl<'a> Place<'a> {
-    /// One level down; `None`, and a problem, where that is too deep.
-    fn deeper(self, at: usize, report: &Report) -> Option<Self> {
-        if self.depth < DEEPEST {
-            return Some(Self { depth: self.depth + 1, ..self });
+        let at = error.span().map_or(0, |span| text.floor_char_boundary(span.start));
+        // What follows on a line that has gone wrong is the parser finding its feet.
+        if lines.insert(text[..at].rfind('\n')) {
+            report.add(spot.at(at), error.message(), remedy);
         }
-        let what = format!("nested more than {DEEPEST} levels deep");
-        report.add(self.spot.at(at), what, "nothing in a manifest is nested that deep: flatten it");
-        None
     }
+    let entries = toml_entries(table.into_inner(), spot);
+    sound.then_some(Node { at: spot, value: Value::Table(entries) })
 }
 
-fn toml_entries<'a>(
-    table: DeTable<'a>,
-    place: Place<'a>,
-    report: &Report,
-) -> Option<Vec<Entry<'a>>> {
-    table
-        .into_iter()
-        .map(|(key, value)| {
-            let at = place.spot.at(key.span().start);
-            let node = toml_node(value.span().start, value.into_inner(), place, report)?;
-            Some(Entry { key: key.into_inner(), at, node })
-        })
-        .collect()
+/// Where TOML nests too deeply, looked for before parsing: the parser bounds
+/// brackets and dotted keys each, but not their product, and drops what it built
+/// by recursion.
+fn toml_too_deep(text: &str) -> Option<usize> {
+    // For each open bracket, what it is closed by and the levels it stands for.
+    let mut open: Vec<(TokenKind, usize)> = Vec::new();
+    let (mut depth, mut dots) = (0, 0);
+    for token in toml_parser::Source::new(text).lex() {
+        let closed_by = match token.kind() {
+            TokenKind::LeftSquareBracket => Some(TokenKind::RightSquareBracket),
+            TokenKind::LeftCurlyBracket => Some(TokenKind::RightCurlyBracket),
+            TokenKind::Dot => {
+                dots += 1;
+                None
+            }
+            TokenKind::Comma | TokenKind::Newline => {
+                dots = 0;
+                None
+            }
+            kind => {
+                // A bracket of the wrong kind closes nothing.
+                if let Some((_, levels)) = open.pop_if(|(closed_by, _)| *closed_by == kind) {
+                    (depth, dots) = (depth - levels, 0);
+                }
+                None
+            }
+        };
+        if let Some(closed_by) = closed_by {
+            open.push((closed_by, 1 + dots));
+            (depth, dots) = (depth + 1 + dots, 0);
+        }
+        if depth + dots > DEEPEST {
+            return Some(token.span().start());
+        }
+    }
+    None
 }
 
-fn toml_node<'a>(
-    at: usize,
-    value: DeValue<'a>,
-    place: Place<'a>,
-    report: &Report,
-) -> Option<Node<'a>> {
-    let value = match value {
+fn toml_entries<'a>(table: DeTable<'a>, spot: Spot<'a>) -> Vec<Entry<'a>> {
+    let entry = |(key, value): (Spanned<DeString<'a>>, Spanned<DeValue<'a>>)| Entry {
+        at: spot.at(key.span().start),
+        key: key.into_inner(),
+        node: toml_node(value, spot),
+    };
+    table.into_iter().map(entry).collect()
+}
+
+fn toml_node<'a>(value: Spanned<DeValue<'a>>, spot: Spot<'a>) -> Node<'a> {
+    let at = spot.at(value.span().start);
+    let value = match value.into_inner() {
         DeValue::String(text) => Value::Text(text),
         DeValue::Integer(number) => {
             let digits = number.as_str().replace('_', "");
@@ -155,17 +181,11 @@ fn toml_node<'a>(
         DeValue::Boolean(flag) => Value::Bool(flag),
         DeValue::Datetime(_) => Value::Date,
         DeValue::Array(items) => {
-            let place = place.deeper(at, report)?;
-            let items = items
-                .into_iter()
-                .map(|item| toml_node(item.span().start, item.into_inner(), place, report));
-            Value::List(items.collect::<Option<_>>()?)
+            Value::List(items.into_iter().map(|item| toml_node(item, spot)).collect())
         }
-        DeValue::Table(table) => {
-            Value::Table(toml_entries(table, place.deeper(at, report)?, report)?)
-        }
+        DeValue::Table(table) => Value::Table(toml_entries(table, spot)),
     };
-    Some(Node { at: place.spot.at(at), value })
+    Node { at, value }
 }
 
 /// Strict JSON (RFC 8259): the parser's extensions are all off.
@@ -186,8 +206,8 @@ const STRICT: jsonc_parser::ParseOptions = jsonc_parser::ParseOptions {
 pub(super) fn json<'a>(file: &'a str, text: &'a str, report: &Report) -> Option<Node<'a>> {
     let spot = Spot::file(file, text);
     let mend = "mend the JSON here, or write it with `builtins.toJSON`";
-    if let Some(at) = too_deep(text) {
-        Place { spot, depth: DEEPEST }.deeper(at, report);
+    if let Some(at) = json_too_deep(text) {
+        report.add(spot.at(at), format!("nested more than {DEEPEST} levels deep"), FLATTEN);
         return None;
     }
     match jsonc_parser::parse_to_ast(text, &jsonc_parser::CollectOptions::default(), &STRICT) {
@@ -199,7 +219,7 @@ pub(super) fn json<'a>(file: &'a str, text: &'a str, report: &Report) -> Option<
             None
         }
         Err(error) => {
-            let what = error.kind().to_string().to_lowercase();
+            let what = error.kind().to_string().to_lowercase().replace("json", "JSON");
             report.add(spot.at(error.range().start), what, mend);
             None
         }
@@ -208,7 +228,7 @@ pub(super) fn json<'a>(file: &'a str, text: &'a str, report: &Report) -> Option<
 
 /// Where JSON opens one bracket too many. Looked for before parsing, as the
 /// parser itself is recursive.
-fn too_deep(text: &str) -> Option<usize> {
+fn json_too_deep(text: &str) -> Option<usize> {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for (at, byte) in text.bytes().enumerate() {
         match byte {

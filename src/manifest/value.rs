@@ -7,22 +7,27 @@ use super::service::Limit;
 use super::table::{Field, text};
 use super::tree::{Node, Value};
 use crate::names::{
-    AbsolutePath, AccountName, ClosureDigest, Domain, EnvName, HostName, Literal, ServiceName,
-    StorePath, Tag, UnitName,
+    AbsolutePath, AccountName, BadName, ClosureDigest, Domain, EnvName, HostName, Literal,
+    ServiceName, StorePath, Tag, UnitName,
 };
+
+/// What is wrong with a name.
+pub(super) fn is_no(text: &str, bad: &BadName) -> String {
+    let what = bad.what();
+    let article = if what.starts_with(['a', 'e']) { "an" } else { "a" };
+    // The rule in brackets is what the hint is for.
+    let what = what.split(" (").next().unwrap_or(what);
+    format!("{text:?} is not {article} {what}")
+}
 
 /// Fields that are a name of [`crate::names`].
 macro_rules! names {
     ($($name:ty => $remedy:literal,)*) => {$(
         impl Field for $name {
             fn read(node: &Node<'_>, report: &Report) -> Option<Self> {
-                match text(node, report)?.parse::<$name>() {
-                    Ok(name) => Some(name),
-                    Err(bad) => {
-                        report.add(node.at, bad.to_string(), $remedy);
-                        None
-                    }
-                }
+                let text = text(node, report)?;
+                let name = text.parse::<$name>();
+                name.map_err(|bad| report.add(node.at, is_no(text, &bad), $remedy)).ok()
             }
         }
     )*};
@@ -31,14 +36,14 @@ macro_rules! names {
 names! {
     AbsolutePath => "write the whole path from `/`, without `.`, `..` and doubled or trailing `/`",
     AccountName => "name a user or group as `getent passwd` shows it",
-    ClosureDigest => "leave it out, or let `writ push` write it",
+    ClosureDigest => "let `writ push` write it (sha256: and 64 hexadecimal digits), or leave it out",
     Domain => "write a plain DNS name in lowercase, without scheme, port, wildcard or trailing dot",
     EnvName => "use letters, digits and `_`, no digit first",
-    HostName => "use lowercase letters, digits and `-`, a letter first",
+    HostName => "use lowercase letters, digits and `-`, a letter first, at most 48 in all",
     Literal => "remove the control characters (line breaks, tabs, escapes)",
-    ServiceName => "use lowercase letters, digits and `-`, a letter first",
-    StorePath => "paste the path that `nix build --print-out-paths` shows, without anything behind it",
-    Tag => "use lowercase letters, digits and `-`, a letter first",
+    ServiceName => "use lowercase letters, digits and `-`, a letter first, at most 48 in all",
+    StorePath => "paste the path that `nix build --print-out-paths` shows: /nix/store/<32 characters>-<name>, and nothing behind it",
+    Tag => "use lowercase letters, digits and `-`, a letter first, at most 48 in all",
     UnitName => "write the unit with its suffix, such as `postgresql.service` or `network-online.target`",
 }
 

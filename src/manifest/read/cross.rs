@@ -1,32 +1,32 @@
 //! Holds the files against each other, host by host.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use super::{Claim, Gaps, Reading, Spotted, Written};
-use crate::manifest::problem::{Report, nearest};
-use crate::manifest::service::Service;
+use super::{Claim, Gaps, Reading, Spotted, Written, cycles};
+use crate::manifest::problem::{Report, Spot, nearest};
+use crate::manifest::service::{Https, Service};
 use crate::manifest::{HostSpec, Hosts};
-use crate::names::{HostName, ServiceName, Tag};
+use crate::names::{Domain, HostName, ServiceName, Tag};
 
-type Services<'a> = BTreeMap<ServiceName, &'a Written<'a, Service>>;
+/// Services by name, as far as they could be read.
+pub(super) type Services<'s, 'a> = BTreeMap<&'s ServiceName, &'s Written<'a, Service>>;
 
 /// Notes everything that is wrong between files.
 pub(super) fn check(reading: &Reading<'_, '_>) {
-    let services: Services<'_> =
-        reading.services.iter().map(|written| (written.name.clone(), written)).collect();
+    let services: Services<'_, '_> =
+        reading.services.iter().map(|written| (&written.name, written)).collect();
     undeclared_tags(reading);
     unknown_dependencies(reading, &services);
-    cycles(reading.report, &services);
-    let mut clashes = Clashes::default();
-    for host in known_hosts(reading) {
-        let on_host = |hosts: &Hosts| runs_on(hosts, host, &reading.hosts);
-        let here: Services<'_> = services
-            .iter()
-            .filter(|(_, written)| on_host(&written.hosts))
-            .map(|(name, written)| (name.clone(), *written))
-            .collect();
-        clashes.look(host, &here, reading.report);
-        absent_dependencies(host, &here, &services, &mut clashes.told, reading.report);
+    cycles::check(&services, reading.report);
+    let mut told = Told::default();
+    for name in known_hosts(reading) {
+        let mut here = services.clone();
+        here.retain(|_, written| runs_on(&written.hosts, name, &reading.hosts));
+        let host = OnHost { name, here, report: reading.report };
+        host.shared_claims(&mut told);
+        host.mixed_https(&mut told);
+        host.absent_dependencies(&services, &mut told);
     }
 }
 
@@ -34,8 +34,7 @@ pub(super) fn check(reading: &Reading<'_, '_>) {
 /// known to its own agent alone, and still runs what is for every host.
 fn known_hosts<'r>(reading: &'r Reading<'_, '_>) -> BTreeSet<Option<&'r HostName>> {
     let services = reading.services.iter().flat_map(|written| &written.hosts.names);
-    let files = reading.hosts.keys();
-    services.chain(files).map(Some).chain([None]).collect()
+    services.chain(reading.hosts.keys()).map(Some).chain([None]).collect()
 }
 
 fn runs_on(hosts: &Hosts, host: Option<&HostName>, specs: &BTreeMap<HostName, HostSpec>) -> bool {
@@ -65,148 +64,130 @@ fn undeclared_tags(reading: &Reading<'_, '_>) {
     }
 }
 
-fn unknown_dependencies(reading: &Reading<'_, '_>, services: &Services<'_>) {
+fn unknown_dependencies(reading: &Reading<'_, '_>, services: &Services<'_, '_>) {
     let Gaps { names, json, .. } = &reading.gaps;
-    let words: Vec<&str> = services.keys().map(ServiceName::as_str).collect();
     for (name, dependency) in dependencies(services) {
         let on = &dependency.value;
         if services.contains_key(on) || names.contains(on.as_str()) || *json {
             continue;
         }
         let others: Vec<&str> =
-            words.iter().copied().filter(|word| *word != name.as_str()).collect();
-        let remedy = match nearest(on.as_str(), &others) {
-            Some(meant) => format!("did you mean \"{meant}\"?"),
-            None => format!("add manifests/services/{on}.toml, or remove it from `dependsOn`"),
-        };
-        let what = match reading.names.contains_key(on) {
-            true => format!("`{on}` is a profile, not a service"),
-            false => format!("there is no service `{on}`"),
+            services.keys().filter(|other| **other != name).map(|other| other.as_str()).collect();
+        let (what, remedy) = if reading.names.contains_key(on) {
+            let remedy = "remove it: only services wait for each other";
+            (format!("`{on}` is a profile, not a service"), remedy.to_owned())
+        } else if let Some(meant) = nearest(on.as_str(), &others) {
+            (format!("there is no service `{on}`"), format!("did you mean \"{meant}\"?"))
+        } else {
+            let remedy = format!("add manifests/services/{on}.toml, or remove the dependency");
+            (format!("there is no service `{on}`"), remedy)
         };
         reading.report.add(dependency.at, what, remedy);
     }
 }
 
-fn dependencies<'s>(
-    services: &'s Services<'_>,
-) -> impl Iterator<Item = (&'s ServiceName, &'s Spotted<'s, ServiceName>)> {
-    services.iter().flat_map(|(name, written)| written.depends_on.iter().map(move |d| (name, d)))
+fn dependencies<'s, 'a>(
+    services: &Services<'s, 'a>,
+) -> impl Iterator<Item = (&'s ServiceName, &'s Spotted<'a, ServiceName>)> {
+    services.iter().flat_map(|(name, written)| written.depends_on.iter().map(|d| (*name, d)))
 }
 
-/// Names every cycle once, from its first service in the alphabet.
-fn cycles(report: &Report, services: &Services<'_>) {
-    let mut open: BTreeMap<&ServiceName, BTreeMap<&ServiceName, &Spotted<'_, ServiceName>>> =
-        services.keys().map(|name| (name, BTreeMap::new())).collect();
-    for (name, dependency) in dependencies(services) {
-        if services.contains_key(&dependency.value) {
-            open.entry(name).or_default().insert(&dependency.value, dependency);
-        }
-    }
-    loop {
-        prune(&mut open);
-        let Some(start) = open.keys().next().copied() else { return };
-        let mut path = vec![start];
-        // Everything left depends on something left, so this walk must meet itself.
-        while let Some((next, _)) = path.last().and_then(|last| open[last].first_key_value()) {
-            if let Some(again) = path.iter().position(|name| name == next) {
-                path.drain(..again);
-                break;
-            }
-            path.push(next);
-        }
-        let first = path.iter().enumerate().min_by_key(|(_, name)| **name).map_or(0, |(at, _)| at);
-        path.rotate_left(first);
-        let names: Vec<&str> = path.iter().chain(path.first()).map(|name| name.as_str()).collect();
-        let next = path.get(1).copied().unwrap_or(path[0]);
-        let what = format!("a cycle of `dependsOn`: {}", names.join(" → "));
-        report.add(open[path[0]][next].at, what, "remove one of these dependencies");
-        for name in path {
-            open.remove(name);
-        }
-    }
-}
-
-/// Removes what depends on nothing left, again and again.
-fn prune<V>(open: &mut BTreeMap<&ServiceName, BTreeMap<&ServiceName, V>>) {
-    loop {
-        let left: BTreeSet<ServiceName> = open.keys().map(|name| (*name).clone()).collect();
-        open.values_mut().for_each(|on| on.retain(|name, _| left.contains(*name)));
-        let before = open.len();
-        open.retain(|_, on| !on.is_empty());
-        if open.len() == before {
-            return;
-        }
-    }
-}
-
-/// What two services of one host both claim, each pair told once however many
-/// hosts they share.
+/// Pairs of places that have been told of: once is enough, however many hosts
+/// share them.
 #[derive(Default)]
-struct Clashes {
-    told: BTreeSet<(String, String)>,
+struct Told<'a>(BTreeSet<[(&'a str, Option<usize>); 2]>);
+
+impl<'a> Told<'a> {
+    /// Whether this pair is new.
+    fn is_news(&mut self, one: Spot<'a>, other: Spot<'a>) -> bool {
+        self.0.insert([one.key(), other.key()])
+    }
 }
 
-impl Clashes {
-    fn look(&mut self, host: Option<&HostName>, here: &Services<'_>, report: &Report) {
-        let mut taken: BTreeMap<&Claim, (&ServiceName, &Spotted<'_, Claim>)> = BTreeMap::new();
-        for (name, written) in here {
+/// What runs on one host.
+struct OnHost<'s, 'a, 'r> {
+    name: Option<&'s HostName>,
+    here: Services<'s, 'a>,
+    report: &'r Report,
+}
+
+impl<'a> OnHost<'_, 'a, '_> {
+    fn shared_claims(&self, told: &mut Told<'a>) {
+        let mut taken: BTreeMap<&Claim, (&ServiceName, Spot<'a>)> = BTreeMap::new();
+        for (name, written) in &self.here {
             for claim in &written.claims {
-                let Some((owner, first)) = taken.get(&claim.value) else {
-                    taken.insert(&claim.value, (name, claim));
-                    continue;
-                };
-                let own = *owner == name;
+                let (owner, first) = *taken.entry(&claim.value).or_insert((name, claim.at));
+                let same_place = first.key() == claim.at.key();
                 // A route and a health check of one service may well share a port.
-                if own && matches!(claim.value, Claim::Port(_)) {
-                    continue;
+                let own_port = owner == *name && matches!(claim.value, Claim::Port(_));
+                if !same_place && !own_port && told.is_news(first, claim.at) {
+                    self.note_clash(claim, (owner != *name).then_some(owner), first);
                 }
-                let what =
-                    format!("{} is taken by `{owner}` ({}) already", claim.value, first.at.brief());
-                if self.told.insert((claim.at.brief(), what.clone())) {
-                    let remedy = match (own, host) {
-                        (true, _) => "remove one of the two".to_owned(),
-                        (false, Some(host)) => {
-                            format!("both run on `{host}`: change one of the two")
-                        }
-                        (false, None) => "both run on every host: change one of the two".to_owned(),
-                    };
-                    report.add(claim.at, what, remedy);
-                }
+            }
+        }
+    }
+
+    /// `owner` is another service, or else it is one service twice.
+    fn note_clash(&self, claim: &Spotted<'_, Claim>, owner: Option<&ServiceName>, first: Spot<'_>) {
+        let place = first.brief();
+        let (what, remedy) = match owner {
+            Some(owner) => (
+                format!("{} is taken by `{owner}` already, at {place}", claim.value),
+                format!("both run on {self}: change one of the two"),
+            ),
+            None => (
+                format!("{} is given twice, first at {place}", claim.value),
+                "remove one of the two".to_owned(),
+            ),
+        };
+        self.report.add(claim.at, what, remedy);
+    }
+
+    /// Caddy has one policy per domain, so two kinds of certificate cannot be meant.
+    fn mixed_https(&self, told: &mut Told<'a>) {
+        let mut modes: BTreeMap<&Domain, &Spotted<'a, (Domain, Https)>> = BTreeMap::new();
+        for mode in self.here.values().flat_map(|written| &written.https) {
+            let (domain, https) = &mode.value;
+            let first = *modes.entry(domain).or_insert(mode);
+            if first.value.1 != *https && told.is_news(mode.at, first.at) {
+                let place = first.at.brief();
+                let what = format!("{domain} has another `https` here than at {place}");
+                self.report.add(
+                    mode.at,
+                    what,
+                    "write the same `https` for every route of a domain",
+                );
+            }
+        }
+    }
+
+    fn absent_dependencies(&self, services: &Services<'_, 'a>, told: &mut Told<'a>) {
+        for (name, dependency) in dependencies(&self.here) {
+            let on = &dependency.value;
+            let absent = !self.here.contains_key(on) && services.contains_key(on);
+            if absent && told.is_news(dependency.at, dependency.at) {
+                let what = format!("`{name}` runs on {self}, where its dependency `{on}` does not");
+                let remedy = format!("add the host to `hosts` of `{on}`, or remove the dependency");
+                self.report.add(dependency.at, what, remedy);
             }
         }
     }
 }
 
-fn absent_dependencies(
-    host: Option<&HostName>,
-    here: &Services<'_>,
-    services: &Services<'_>,
-    told: &mut BTreeSet<(String, String)>,
-    report: &Report,
-) {
-    for (name, dependency) in dependencies(here) {
-        let on = &dependency.value;
-        if here.contains_key(on) || !services.contains_key(on) {
-            continue;
-        }
-        if told.insert((name.to_string(), on.to_string())) {
-            let place = host.map_or_else(|| "every host".to_owned(), |host| format!("`{host}`"));
-            let what = format!("`{name}` runs on {place}, where its dependency `{on}` does not");
-            report.add(
-                dependency.at,
-                what,
-                format!("add the host to `hosts` of `{on}`, or remove the dependency"),
-            );
+impl fmt::Display for OnHost<'_, '_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name {
+            Some(name) => write!(f, "`{name}`"),
+            None => f.write_str("every host"),
         }
     }
 }
 
-impl std::fmt::Display for Claim {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Route(domain, path) => {
-                write!(f, "{domain}{}", if path.is_empty() { "/" } else { path })
-            }
+            Self::Route(domain, path) if path.is_empty() => write!(f, "{domain}/"),
+            Self::Route(domain, path) => write!(f, "{domain}{path}"),
             Self::Port(port) => write!(f, "port {port}"),
         }
     }

@@ -15,28 +15,36 @@ pub(super) struct Written<'a> {
     pub(super) claim: Option<Spotted<'a, Claim>>,
 }
 
+/// What the rest of a service says about how to ask for its health.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Asked {
+    /// The port of the first route.
+    pub(super) first_port: Option<u16>,
+    /// There are routes, all of them wrong: that has been said.
+    pub(super) unread: bool,
+    /// There is no process that goes on running.
+    pub(super) ends: bool,
+}
+
 /// The check of a service that does not name one.
-pub(super) fn usual(first_port: Option<u16>) -> Health {
+pub(super) fn usual(asked: Asked) -> Health {
     Health {
-        check: first_port.map_or(Check::Active, |port| Check::Tcp { port }),
+        check: asked.first_port.map_or(Check::Active, |port| Check::Tcp { port }),
         interval: Duration::from_secs(1),
         timeout: Duration::from_secs(5),
-        healthy_for: Duration::from_secs(10),
+        // What has ended well stays so.
+        healthy_for: Duration::from_secs(if asked.ends { 0 } else { 10 }),
         deadline: Duration::from_secs(300),
     }
 }
 
-/// Reads the table; `first_port` is that of the first route.
-pub(super) fn read<'a>(
-    table: &Table<'_, 'a>,
-    closure: Closure<'_>,
-    first_port: Option<u16>,
-) -> Written<'a> {
-    let usual = usual(first_port);
+/// Reads the table.
+pub(super) fn read<'a>(table: &Table<'_, 'a>, closure: Closure<'_>, asked: Asked) -> Written<'a> {
+    let usual = usual(asked);
     let port = table.spotted::<Port>("port");
     let claim = port.as_ref().map(|p| Spotted { value: Claim::Port(p.value.0), at: p.at });
     let health = Health {
-        check: check(table, closure, first_port).unwrap_or(usual.check),
+        check: check(table, closure, asked).unwrap_or(usual.check),
         interval: some_time(table, "interval").unwrap_or(usual.interval),
         timeout: some_time(table, "timeout").unwrap_or(usual.timeout),
         healthy_for: table.value("healthyFor").unwrap_or(usual.healthy_for),
@@ -49,15 +57,21 @@ pub(super) fn read<'a>(
         let at = table.spot("deadline").unwrap_or_else(|| table.spot_or_self("healthyFor"));
         table.report.add(at, what, "make `deadline` longer than `healthyFor`");
     }
+    if asked.ends
+        && let Check::Http { .. } | Check::Tcp { .. } = health.check
+    {
+        let what = "a process that is meant to end does not answer on a port";
+        table.report.add(
+            table.at(),
+            what,
+            "remove `port` and `path`: it is healthy once it has ended well",
+        );
+    }
     Written { health, claim }
 }
 
 /// Reads the one check that the table names.
-pub(super) fn check(
-    table: &Table<'_, '_>,
-    closure: Closure<'_>,
-    first_port: Option<u16>,
-) -> Option<Check> {
+pub(super) fn check(table: &Table<'_, '_>, closure: Closure<'_>, asked: Asked) -> Option<Check> {
     let path = table.entry("path");
     let port = table.value::<Port>("port").map(|port| port.0);
     let command = table.entry("command");
@@ -72,13 +86,13 @@ pub(super) fn check(
         return Some(Check::Command { command: line.command, args: line.args });
     }
     let Some(path) = path else { return port.map(|port| Check::Tcp { port }) };
-    let port = port.or(first_port);
-    if port.is_none() && table.entry("port").is_none() {
+    let port = port.or(asked.first_port);
+    if port.is_none() && table.entry("port").is_none() && !asked.unread {
         let what = "there is no port to ask for the path on";
         table.report.add(
             path.at,
             what,
-            "write `port` beside it: the service has no [http] to take it from",
+            "write `port` beside it: there is no [http] to take it from",
         );
     }
     let path = table.value::<Target>("path")?.0;

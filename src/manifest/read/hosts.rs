@@ -4,7 +4,8 @@ use std::str::FromStr;
 
 use crate::manifest::problem::Report;
 use crate::manifest::table::{Field, Spotted, Table, text};
-use crate::manifest::tree::Node;
+use crate::manifest::tree::{Node, Value};
+use crate::manifest::value::is_no;
 use crate::manifest::{HostSpec, Hosts};
 use crate::names::{HostName, Tag};
 
@@ -27,7 +28,7 @@ impl Field for Pattern {
             .map_err(|bad| {
                 let remedy =
                     "write a host's name (lowercase), \"tag:<tag>\", or \"*\" for every host";
-                report.add(node.at, bad.to_string(), remedy);
+                report.add(node.at, is_no(text, &bad), remedy);
             })
             .ok()
     }
@@ -38,10 +39,13 @@ pub(super) fn read<'a>(table: &Table<'_, 'a>) -> (Hosts, Vec<Spotted<'a, Tag>>) 
     let remedy = "name the hosts: hosts = [\"biz\", \"tag:web\"], or [\"*\"] for all of them";
     match table.entry("hosts") {
         None => table.lacks("hosts", remedy),
-        Some(entry) if table.nodes("hosts").is_empty() => {
-            table.report.add(entry.node.at, "`hosts` names no host", remedy);
+        Some(entry) => {
+            if let Value::List(nodes) = &entry.node.value
+                && nodes.is_empty()
+            {
+                table.report.add(entry.node.at, "`hosts` names no host", remedy);
+            }
         }
-        Some(_) => {}
     }
     let (mut hosts, mut tags) = (Hosts::default(), Vec::new());
     for pattern in table.list::<Pattern>("hosts") {
@@ -66,7 +70,7 @@ impl Field for Window {
     fn read(node: &Node<'_>, report: &Report) -> Option<Self> {
         let text = text(node, report)?;
         let remedy = "write six fields: second, minute, hour, day of month, month, day of week; \
-                      for example \"0 * 2-5 * * Mon-Fri\"";
+                      for example \"0 0 2-5 * * Mon-Fri\"";
         let fields = text.split_ascii_whitespace().count();
         if fields != 6 {
             let what = format!("the window {text:?} has {fields} fields, not six");
@@ -76,7 +80,9 @@ impl Field for Window {
         match cron::Schedule::from_str(text) {
             Ok(_) => Some(Self(text.to_owned())),
             Err(error) => {
-                let why = error.to_string().replace(['\n', '\r'], " ");
+                let why = error.to_string();
+                // The lines before the last repeat the text and point into it.
+                let why = why.lines().next_back().unwrap_or_default();
                 report.add(node.at, format!("the window {text:?} is no cron: {why}"), remedy);
                 None
             }

@@ -15,6 +15,8 @@ use crate::names::{Domain, Literal};
 pub(super) struct Routes<'a> {
     pub(super) routes: Vec<HttpRoute>,
     pub(super) claims: Vec<Spotted<'a, Claim>>,
+    /// How each domain comes by its certificate.
+    pub(super) https: Vec<Spotted<'a, (Domain, Https)>>,
 }
 
 /// Reads `http`, a table or a list of tables. A route of a process has a port;
@@ -71,6 +73,7 @@ fn route<'a>(table: &Table<'_, 'a>, is_static: bool, routes: &mut Routes<'a>) {
     for Spotted { value, at } in domains {
         let claim = Claim::Route(value.as_str().to_owned(), trimmed.clone());
         routes.claims.push(Spotted { value: claim, at: *at });
+        routes.https.extend(https.map(|https| Spotted { value: (value.clone(), https), at: *at }));
     }
     routes.routes.push(HttpRoute {
         domain: domain.value,

@@ -2,6 +2,7 @@
 
 mod command;
 mod cross;
+mod cycles;
 mod exec;
 mod hardening;
 mod health;
@@ -15,11 +16,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::problem::{Problems, Report, Spot, nearest};
 use super::profile::Profile;
-use super::service::Service;
+use super::service::{Https, Service};
 use super::table::{Field, Spotted, Table, table};
 use super::tree::{self, Entry, Node, Value};
 use super::{HostSpec, Hosts};
-use crate::names::{HostName, Literal, ServiceName, Tag};
+use crate::names::{Domain, HostName, Literal, ServiceName, Tag};
 
 /// All that the files say.
 pub(super) struct Content {
@@ -36,6 +37,7 @@ struct Written<'a, T> {
     tags: Vec<Spotted<'a, Tag>>,
     depends_on: Vec<Spotted<'a, ServiceName>>,
     claims: Vec<Spotted<'a, Claim>>,
+    https: Vec<Spotted<'a, (Domain, Https)>>,
     /// `None` where something without which it is nothing is missing or wrong.
     content: Option<T>,
 }
@@ -263,10 +265,11 @@ impl<'a, 'r> Reading<'a, 'r> {
     }
 
     fn json_service(&mut self, node: &Node<'a>) {
-        let written = table(node, "the service", self.report, |table| {
-            Some(service::read(table, json_name(table)?))
+        let read = table(node, "the service", self.report, |table| {
+            let name = json_name(table);
+            (name.is_some(), service::read(table, name.unwrap_or_else(unnamed)))
         });
-        if let Some(written) = written.flatten()
+        if let Some((true, written)) = read
             && self.claim_name(&written.name, node.at)
         {
             self.services.push(written);
@@ -274,10 +277,11 @@ impl<'a, 'r> Reading<'a, 'r> {
     }
 
     fn json_profile(&mut self, node: &Node<'a>) {
-        let written = table(node, "the profile", self.report, |table| {
-            Some(profile::read(table, json_name(table)?))
+        let read = table(node, "the profile", self.report, |table| {
+            let name = json_name(table);
+            (name.is_some(), profile::read(table, name.unwrap_or_else(unnamed)))
         });
-        if let Some(written) = written.flatten()
+        if let Some((true, written)) = read
             && self.claim_name(&written.name, node.at)
         {
             self.profiles.push(written);
@@ -286,9 +290,9 @@ impl<'a, 'r> Reading<'a, 'r> {
 
     fn json_host(&mut self, node: &Node<'a>) {
         let read = table(node, "the host", self.report, |table| {
-            Some((json_name::<HostName>(table)?, hosts::spec(table)))
+            (json_name::<HostName>(table), hosts::spec(table))
         });
-        if let Some((name, spec)) = read.flatten() {
+        if let Some((Some(name), spec)) = read {
             self.host(name, node.at, Some(spec));
         }
     }
@@ -316,6 +320,11 @@ fn same_name(table: &Table<'_, '_>, stem: &str) {
 
 fn json_name<N: Field>(table: &Table<'_, '_>) -> Option<N> {
     table.required("name", "give it a `name`")
+}
+
+/// The name under which the rest of a thing without one is checked.
+fn unnamed() -> ServiceName {
+    "unnamed".parse().expect("the rule of service names allows plain letters")
 }
 
 /// Another version may mean other things by the same keys, so nothing else of

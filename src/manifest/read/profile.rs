@@ -53,7 +53,8 @@ pub(super) fn read<'a>(table: &Table<'_, 'a>, name: ServiceName) -> Written<'a, 
         }),
         _ => None,
     };
-    Written { name, hosts, tags, depends_on: Vec::new(), claims: Vec::new(), content }
+    let (depends_on, claims, https) = (Vec::new(), Vec::new(), Vec::new());
+    Written { name, hosts, tags, depends_on, claims, https, content }
 }
 
 fn kind(table: &Table<'_, '_>, closure: Closure<'_>) -> Option<Kind> {
@@ -129,6 +130,6 @@ fn probe(node: &Node<'_>, closure: Closure<'_>, report: &Report) -> Option<Check
                 "write { port = 22 }, { port = 80, path = \"/\" } or { command = \"…\" }",
             );
         }
-        health::check(table, closure, None)
+        health::check(table, closure, health::Asked::default())
     })?
 }

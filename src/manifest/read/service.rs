@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::command::{self, Closure};
 use super::exec::{self, Start};
-use super::health;
+use super::health::{self, Asked};
 use super::http::{self, Routes};
 use super::{Claim, Spotted, Written, hardening, hosts, systemd};
 use crate::manifest::cron;
@@ -58,7 +58,7 @@ pub(super) fn read<'a>(table: &Table<'_, 'a>, name: ServiceName) -> Written<'a, 
         });
     let (update, env) = (update(table, &parts), env(table));
     let (revision, env_file) = (table.value("revision"), table.value("envFile"));
-    let mut claims = parts.routes.claims;
+    let Routes { routes, mut claims, https } = parts.routes;
     claims.extend(health_claim);
     let depends: Vec<ServiceName> = depends_on.iter().map(|d| d.value.clone()).collect();
     let content = match (artifact, work) {
@@ -70,7 +70,7 @@ pub(super) fn read<'a>(table: &Table<'_, 'a>, name: ServiceName) -> Written<'a, 
             env,
             env_file,
             depends_on: depends.into_iter().collect(),
-            http: parts.routes.routes,
+            http: routes,
             health,
             update,
             systemd,
@@ -78,7 +78,7 @@ pub(super) fn read<'a>(table: &Table<'_, 'a>, name: ServiceName) -> Written<'a, 
         }),
         (None, _) | (_, None) => None,
     };
-    Written { name, hosts, tags, depends_on, claims, content }
+    Written { name, hosts, tags, depends_on, claims, https, content }
 }
 
 fn artifact(table: &Table<'_, '_>) -> Option<Artifact> {
@@ -169,6 +169,10 @@ fn work(table: &Table<'_, '_>, parts: &Parts<'_>) -> Option<Work> {
 }
 
 fn schedule(table: &Table<'_, '_>) -> Option<Schedule> {
+    let line = table.spotted::<Literal>("cron");
+    if table.entry("cron").is_none() {
+        table.lacks("cron", "write when it runs: cron = \"0 3 * * *\" is at three every night");
+    }
     let zone = table.spotted::<Literal>("timezone");
     if let Some(zone) = zone.as_ref().filter(|zone| !cron::is_timezone(zone.value.as_str())) {
         let what = format!("{:?} is no time zone", zone.value.as_str());
@@ -176,10 +180,7 @@ fn schedule(table: &Table<'_, '_>) -> Option<Schedule> {
         return None;
     }
     let zone = zone.as_ref().map(|zone| zone.value.as_str());
-    if table.entry("cron").is_none() {
-        table.lacks("cron", "write when it runs: cron = \"0 3 * * *\" is at three every night");
-    }
-    let line = table.spotted::<Literal>("cron")?;
+    let line = line?;
     match cron::calendar(line.value.as_str(), zone) {
         Ok(calendar) => Some(Schedule { cron: line.value, calendar }),
         Err(bad) => {
@@ -195,10 +196,15 @@ fn read_health<'a>(
     closure: Closure<'_>,
 ) -> (Health, Option<Spotted<'a, Claim>>) {
     let first_port = parts.routes.routes.iter().find_map(|route| route.internal_port);
-    let read = |table: &Table<'_, 'a>| health::read(table, closure, first_port);
+    let asked = Asked {
+        first_port,
+        unread: table.entry("http").is_some() && first_port.is_none(),
+        ends: parts.kind != Kind::Daemon,
+    };
+    let read = |table: &Table<'_, 'a>| health::read(table, closure, asked);
     match table.table("health", "[health]", read) {
         Some(written) => (written.health, written.claim),
-        None => (health::usual(first_port), None),
+        None => (health::usual(asked), None),
     }
 }
 
