@@ -2,7 +2,16 @@
 //!
 //! A [`Manifest`] carries where it came from in its type: [`WorkingTree`] for
 //! text somebody is editing, [`VerifiedCommit`] for text a host may act on.
-//! There is no way from the first to the second.
+//! There is no way from the first to the second:
+//!
+//! ```compile_fail,E0308
+//! # use writ::manifest::{Manifest, WorkingTree};
+//! # use writ::trust::VerifiedCommit;
+//! fn act(_: Manifest<VerifiedCommit>) {}
+//! fn smuggle(draft: Manifest<WorkingTree>) {
+//!     act(draft);
+//! }
+//! ```
 //!
 //! The files are read into one small tree that knows where each value stands
 //! (`tree`), table by table and key by key (`table`, `value`), into services

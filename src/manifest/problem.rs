@@ -6,6 +6,9 @@ use std::fmt;
 /// Problems shown of one file; a file with more is broken as a whole.
 const SHOWN_PER_FILE: usize = 100;
 
+/// Characters of one message.
+const LONGEST: usize = 500;
+
 /// One thing that is wrong with a manifest, where, why, and how to mend it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,7 +29,7 @@ pub struct Problems(pub Vec<Problem>);
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
+        f.write_str(&shown(&self.file))?;
         if self.line > 0 {
             write!(f, ":{}:{}", self.line, self.column)?;
         }
@@ -113,7 +116,8 @@ impl Report {
             return;
         }
         let (line, column) = spot.line_and_column();
-        let (file, what, remedy) = (spot.file.to_owned(), what.into(), remedy.into());
+        let (what, remedy) = (shown(&what.into()), shown(&remedy.into()));
+        let file = spot.file.to_owned();
         found.problems.push(Problem { file, line, column, what, remedy });
     }
 
@@ -134,6 +138,23 @@ impl Report {
         ));
         if problems.is_empty() { Ok(value) } else { Err(Problems(problems)) }
     }
+}
+
+/// Text that repeats what somebody wrote, fit for a terminal: of bearable length,
+/// and with nothing in it that moves the cursor.
+fn shown(text: &str) -> String {
+    let mut shown = String::new();
+    for (count, c) in text.chars().enumerate() {
+        match c {
+            _ if count == LONGEST => {
+                shown.push('…');
+                break;
+            }
+            c if c.is_control() => shown.extend(c.escape_debug()),
+            c => shown.push(c),
+        }
+    }
+    shown
 }
 
 /// The one of `valid` that was probably meant by `text`.
@@ -177,12 +198,22 @@ mod tests {
     #[test]
     fn a_file_with_very_many_problems_shows_some_of_them_and_the_count() {
         let report = Report::default();
+        let text = "x".repeat(250);
         for at in 0..250 {
-            report.add(Spot::file("f", "").at(at), "bad", "mend");
+            report.add(Spot::file("f", &text).at(at), "bad", "mend");
         }
         let Problems(problems) = report.settle(()).unwrap_err();
         assert_eq!(problems.len(), SHOWN_PER_FILE + 1);
         assert_eq!(problems.last().unwrap().what, "150 further problems are not shown");
+    }
+
+    #[test]
+    fn what_somebody_wrote_cannot_reach_for_the_terminal() {
+        let report = Report::default();
+        report.add(Spot::file("a\x1b[2Jb", ""), format!("\u{9b}2J{}", "x".repeat(9999)), "mend");
+        let shown = report.settle(()).unwrap_err().to_string();
+        assert!(shown.starts_with("a\\u{1b}[2Jb: \\u{9b}2Jx"), "{shown}");
+        assert!(shown.len() < 1000);
     }
 
     #[test]

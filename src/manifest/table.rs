@@ -121,6 +121,24 @@ impl<'t, 'a> Table<'t, 'a> {
         table_at(entry.at, &entry.node, name, self.report, read)
     }
 
+    /// The items of a list; none where there is no list.
+    pub(super) fn nodes(&self, key: &'static str) -> &'t [Node<'a>] {
+        let Some(entry) = self.entry(key) else { return &[] };
+        if let Value::List(nodes) = &entry.node.value {
+            return nodes;
+        }
+        Vec::<Literal>::read(&entry.node, self.report);
+        &[]
+    }
+
+    /// The sound items of a list, each with its place.
+    pub(super) fn list<T: Field>(&self, key: &'static str) -> Vec<Spotted<'a, T>> {
+        let item = |node: &Node<'a>| {
+            T::read(node, self.report).map(|value| Spotted { value, at: node.at })
+        };
+        self.nodes(key).iter().filter_map(item).collect()
+    }
+
     /// The entries of the key's table, where its keys are the operator's own.
     pub(super) fn free(&self, key: &'static str, name: &'static str) -> &'t [Entry<'a>] {
         let Some(entry) = self.entry(key) else { return &[] };
@@ -226,25 +244,5 @@ impl<T: Field> Field for Vec<T> {
             return None;
         };
         Some(nodes.iter().filter_map(|node| T::read(node, report)).collect())
-    }
-}
-
-impl<'t, 'a> Table<'t, 'a> {
-    /// The items of a list; none where there is no list.
-    pub(super) fn nodes(&self, key: &'static str) -> &'t [Node<'a>] {
-        let Some(entry) = self.entry(key) else { return &[] };
-        if let Value::List(nodes) = &entry.node.value {
-            return nodes;
-        }
-        Vec::<Literal>::read(&entry.node, self.report);
-        &[]
-    }
-
-    /// The sound items of a list, each with its place.
-    pub(super) fn list<T: Field>(&self, key: &'static str) -> Vec<Spotted<'a, T>> {
-        let item = |node: &Node<'a>| {
-            T::read(node, self.report).map(|value| Spotted { value, at: node.at })
-        };
-        self.nodes(key).iter().filter_map(item).collect()
     }
 }

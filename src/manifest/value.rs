@@ -41,7 +41,7 @@ names! {
     EnvName => "use letters, digits and `_`, no digit first",
     HostName => "use lowercase letters, digits and `-`, a letter first, at most 48 in all",
     Literal => "remove the control characters (line breaks, tabs, escapes)",
-    ServiceName => "use lowercase letters, digits and `-`, a letter first, at most 48 in all",
+    ServiceName => "use lowercase letters, digits and `-`, a letter first, at most 48 in all; `agent` and `boot` are writ's own",
     StorePath => "paste the path that `nix build --print-out-paths` shows: /nix/store/<32 characters>-<name>, and nothing behind it",
     Tag => "use lowercase letters, digits and `-`, a letter first, at most 48 in all",
     UnitName => "write the unit with its suffix, such as `postgresql.service` or `network-online.target`",

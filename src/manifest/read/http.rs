@@ -35,31 +35,18 @@ pub(super) fn read<'a>(service: &Table<'_, 'a>, is_static: bool) -> Routes<'a> {
 }
 
 fn route<'a>(table: &Table<'_, 'a>, is_static: bool, routes: &mut Routes<'a>) {
-    let port = table.spotted::<Port>("internalPort");
-    match &port {
-        Some(port) if is_static => {
-            let what = "a static service has no `internalPort`: Caddy serves its files itself";
-            table.report.add(port.at, what, "remove `internalPort`, or `[static]`");
-        }
-        Some(port) => {
-            routes.claims.push(Spotted { value: Claim::Port(port.value.0), at: port.at });
-        }
-        None if !is_static && table.entry("internalPort").is_none() => {
-            table.lacks("internalPort", "write the loopback port that the service listens on");
-        }
-        None => {}
-    }
-    let path = table.entry("path").map(|entry| (&entry.node, entry.node.at));
-    let path = match path {
-        Some((node, _)) => path_of(node, table.report),
+    let port = port(table, is_static);
+    let claimed = port.map(|port| Spotted { value: Claim::Port(port.value.0), at: port.at });
+    routes.claims.extend(claimed);
+    let path = match table.entry("path") {
+        Some(entry) => path(&entry.node, table.report),
         None => Some("/".to_owned()),
     };
     let https = table.entry("https").map_or(Some(Https::Auto), |entry| {
         let words = [("auto", Https::Auto), ("internal", Https::Internal), ("off", Https::Off)];
         choice(&entry.node, table.report, &words)
     });
-    let domain = table.entry("domain");
-    if domain.is_none() {
+    if table.entry("domain").is_none() {
         table.lacks("domain", "name the domain: domain = \"example.org\"");
     }
     let domain = table.spotted::<Domain>("domain");
@@ -68,23 +55,39 @@ fn route<'a>(table: &Table<'_, 'a>, is_static: bool, routes: &mut Routes<'a>) {
     let headers = headers(table);
     let compress = table.value("compress").unwrap_or(false);
     let (Some(domain), Some(path)) = (domain, path) else { return };
-    let domains = [Some(&domain), staging.as_ref()].into_iter().flatten().chain(&redirects);
-    let trimmed = path.trim_end_matches('/').to_owned();
-    for Spotted { value, at } in domains {
-        let claim = Claim::Route(value.as_str().to_owned(), trimmed.clone());
+    for Spotted { value, at } in [&domain].into_iter().chain(&staging).chain(&redirects) {
+        let path = path.trim_end_matches('/').to_owned();
+        let claim = Claim::Route(value.as_str().to_owned(), path);
         routes.claims.push(Spotted { value: claim, at: *at });
         routes.https.extend(https.map(|https| Spotted { value: (value.clone(), https), at: *at }));
     }
     routes.routes.push(HttpRoute {
         domain: domain.value,
         path,
-        internal_port: port.map(|port| port.value.0).filter(|_| !is_static),
+        internal_port: port.map(|port| port.value.0),
         https: https.unwrap_or(Https::Auto),
         staging_domain: staging.map(|domain| domain.value),
         redirect_from: redirects.into_iter().map(|domain| domain.value).collect(),
         headers,
         compress,
     });
+}
+
+/// The port of a process; a static service has none.
+fn port<'a>(table: &Table<'_, 'a>, is_static: bool) -> Option<Spotted<'a, Port>> {
+    let port = table.spotted::<Port>("internalPort");
+    let Some(at) = table.spot("internalPort") else {
+        if !is_static {
+            table.lacks("internalPort", "write the loopback port that the service listens on");
+        }
+        return None;
+    };
+    if is_static {
+        let what = "a static service has no `internalPort`: Caddy serves its files itself";
+        table.report.add(at, what, "remove `internalPort`, or `[static]`");
+        return None;
+    }
+    port
 }
 
 /// RFC 3986, section 3.3, `pchar` without `%` and `*`: what is encoded could be
@@ -103,7 +106,7 @@ fn is_path(text: &str) -> bool {
     segments.iter().all(|s| !matches!(*s, "" | "." | "..") && s.bytes().all(is_path_byte))
 }
 
-fn path_of(node: &Node<'_>, report: &Report) -> Option<String> {
+fn path(node: &Node<'_>, report: &Report) -> Option<String> {
     let text = text(node, report)?;
     if is_path(text) {
         return Some(text.to_owned());

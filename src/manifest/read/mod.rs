@@ -8,19 +8,22 @@ mod hardening;
 mod health;
 mod hosts;
 mod http;
+mod json;
+mod place;
 mod profile;
 mod service;
 mod systemd;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::problem::{Problems, Report, Spot, nearest};
+use super::problem::{Problems, Report, Spot};
 use super::profile::Profile;
 use super::service::{Https, Service};
-use super::table::{Field, Spotted, Table, table};
-use super::tree::{self, Entry, Node, Value};
+use super::table::{Spotted, Table, table};
+use super::tree::{self, Node};
 use super::{HostSpec, Hosts};
 use crate::names::{Domain, HostName, Literal, ServiceName, Tag};
+use place::Place;
 
 /// All that the files say.
 pub(super) struct Content {
@@ -78,45 +81,13 @@ pub(super) fn files(files: &BTreeMap<String, Vec<u8>>) -> Result<Content, Proble
     for (path, bytes) in files {
         recognised |= reading.file(path, bytes);
     }
-    if !recognised && files.keys().all(|path| is_note(path)) {
+    if !recognised && files.keys().all(|path| place::is_note(path)) {
         let remedy = "write manifests/services/<name>.toml; to run nothing at all, keep a manifests/hosts/<host>.toml";
         report.add(Spot::file("manifests", ""), "there is no manifest here", remedy);
     }
     cross::check(&reading);
     let content = reading.content();
     report.settle(content)?.ok_or_else(|| Problems(Vec::new()))
-}
-
-/// What a path below `manifests/` is for.
-enum Place<'a> {
-    Service(&'a str),
-    Profile(&'a str),
-    Host(&'a str),
-    Json,
-    Stranger,
-}
-
-fn place(path: &str) -> Place<'_> {
-    let stem = |name: &'static str| {
-        let stem = path.strip_prefix("manifests/")?.strip_prefix(name)?.strip_suffix(".toml")?;
-        (!stem.contains('/')).then_some(stem)
-    };
-    if path == "manifests/manifest.json" {
-        Place::Json
-    } else if let Some(stem) = stem("services/") {
-        Place::Service(stem)
-    } else if let Some(stem) = stem("profiles/") {
-        Place::Profile(stem)
-    } else if let Some(stem) = stem("hosts/") {
-        Place::Host(stem)
-    } else {
-        Place::Stranger
-    }
-}
-
-/// Files that may lie about for people and for git.
-fn is_note(path: &str) -> bool {
-    matches!(path.rsplit('/').next(), Some("README.md" | ".gitkeep" | ".gitignore"))
 }
 
 impl<'a, 'r> Reading<'a, 'r> {
@@ -135,11 +106,11 @@ impl<'a, 'r> Reading<'a, 'r> {
     /// Reads one file; whether it is one that could say something.
     fn file(&mut self, path: &'a str, bytes: &'a [u8]) -> bool {
         let whole = Spot::file(path, "");
-        let place = place(path);
+        let place = place::of(path);
         match place {
-            Place::Stranger if is_note(path) => return false,
+            Place::Stranger if place::is_note(path) => return false,
             Place::Stranger => {
-                self.report.add(whole, "this file means nothing to writ", stranger_remedy(path));
+                self.report.add(whole, "this file means nothing to writ", place::remedy(path));
                 return false;
             }
             Place::Service(_) | Place::Profile(_) | Place::Host(_) | Place::Json => {}
@@ -242,61 +213,6 @@ impl<'a, 'r> Reading<'a, 'r> {
         true
     }
 
-    /// The version-1 JSON form: everything in one file.
-    fn json_file(&mut self, root: &Node<'a>) {
-        if !is_version_one(root, self.report) {
-            self.gaps.json = true;
-            return;
-        }
-        table(root, "", self.report, |table| {
-            table.entry("version");
-            // When it was written: for people and for tools that compare it.
-            table.value::<Literal>("generation");
-            for node in table.nodes("services") {
-                self.json_service(node);
-            }
-            for node in table.nodes("profiles") {
-                self.json_profile(node);
-            }
-            for node in table.nodes("hosts") {
-                self.json_host(node);
-            }
-        });
-    }
-
-    fn json_service(&mut self, node: &Node<'a>) {
-        let read = table(node, "the service", self.report, |table| {
-            let name = json_name(table);
-            (name.is_some(), service::read(table, name.unwrap_or_else(unnamed)))
-        });
-        if let Some((true, written)) = read
-            && self.claim_name(&written.name, node.at)
-        {
-            self.services.push(written);
-        }
-    }
-
-    fn json_profile(&mut self, node: &Node<'a>) {
-        let read = table(node, "the profile", self.report, |table| {
-            let name = json_name(table);
-            (name.is_some(), profile::read(table, name.unwrap_or_else(unnamed)))
-        });
-        if let Some((true, written)) = read
-            && self.claim_name(&written.name, node.at)
-        {
-            self.profiles.push(written);
-        }
-    }
-
-    fn json_host(&mut self, node: &Node<'a>) {
-        let read = table(node, "the host", self.report, |table| {
-            (json_name::<HostName>(table), hosts::spec(table))
-        });
-        if let Some((Some(name), spec)) = read {
-            self.host(name, node.at, Some(spec));
-        }
-    }
-
     /// What was read, where nothing is missing.
     fn content(self) -> Option<Content> {
         fn whole<T>(written: Vec<Written<'_, T>>) -> Option<BTreeMap<ServiceName, (Hosts, T)>> {
@@ -315,57 +231,5 @@ fn same_name(table: &Table<'_, '_>, stem: &str) {
         let what =
             format!("`name` is {:?}, but the file's name says `{stem}`", name.value.as_str());
         table.report.add(name.at, what, "leave `name` out: the file's name is the name");
-    }
-}
-
-fn json_name<N: Field>(table: &Table<'_, '_>) -> Option<N> {
-    table.required("name", "give it a `name`")
-}
-
-/// The name under which the rest of a thing without one is checked.
-fn unnamed() -> ServiceName {
-    "unnamed".parse().expect("the rule of service names allows plain letters")
-}
-
-/// Another version may mean other things by the same keys, so nothing else of
-/// it is read.
-fn is_version_one(root: &Node<'_>, report: &Report) -> bool {
-    let Value::Table(entries) = &root.value else {
-        let what = format!("expected an object, found {}", root.value.kind());
-        report.add(root.at, what, "write { \"version\": 1, \"services\": [ … ] }");
-        return false;
-    };
-    match entries.iter().find(|entry| entry.key == "version") {
-        Some(Entry { node: Node { value: Value::Integer(1), .. }, .. }) => true,
-        Some(Entry { node, .. }) => {
-            let remedy =
-                "this writ reads \"version\": 1; update writ if the manifest is of a newer one";
-            report.add(node.at, "unknown version of the manifest", remedy);
-            false
-        }
-        None => {
-            report.add(root.at, "the file lacks `version`", "write \"version\": 1");
-            false
-        }
-    }
-}
-
-fn stranger_remedy(path: &str) -> String {
-    let folders = ["services", "profiles", "hosts"];
-    let rest = path.strip_prefix("manifests/").unwrap_or(path);
-    match rest.split_once('/') {
-        None if rest.ends_with(".json") => "the JSON form is called manifests/manifest.json".into(),
-        None => format!("move it to manifests/services/{rest}, or out of manifests/"),
-        Some((folder, file)) if folders.contains(&folder) && file.contains('/') => {
-            format!("there are no folders below manifests/{folder}: move it up")
-        }
-        Some((folder, file)) if folders.contains(&folder) => {
-            let stem = file.split('.').next().unwrap_or(file);
-            format!("a file here is called {stem}.toml, or move it out of manifests/")
-        }
-        Some((folder, file)) => match nearest(folder, &folders) {
-            Some(meant) => format!("did you mean manifests/{meant}/{file}?"),
-            None => "the folders of a manifest are services, profiles and hosts".to_owned(),
-        },
     }
 }
