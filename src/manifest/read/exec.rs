@@ -11,9 +11,19 @@ use crate::names::{AccountName, Literal};
 pub(super) struct Written<'a> {
     /// `None` where the command is missing or wrong.
     pub(super) exec: Option<Exec>,
-    pub(super) user: Option<AccountName>,
+    pub(super) user: User,
     pub(super) start: Option<Spotted<'a, Start>>,
     pub(super) reload: Option<Spot<'a>>,
+}
+
+/// Who runs the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum User {
+    /// Nobody is named: systemd makes a user up.
+    MadeUp,
+    Named(AccountName),
+    /// Somebody is named, but no name; that has been said.
+    Unread,
 }
 
 /// `exec.type`.
@@ -44,7 +54,11 @@ pub(super) fn read<'a>(table: &Table<'_, 'a>, closure: Closure<'_>) -> Written<'
         }
     };
     let args = table.value("args").unwrap_or_default();
-    let user: Option<AccountName> = table.value("user");
+    let user = match (table.entry("user"), table.value::<AccountName>("user")) {
+        (None, _) => User::MadeUp,
+        (Some(_), Some(name)) => User::Named(name),
+        (Some(_), None) => User::Unread,
+    };
     let group = table.value("group");
     let working_directory = table.value("workingDirectory");
     let reload = table.entry("reload");
@@ -56,7 +70,10 @@ pub(super) fn read<'a>(table: &Table<'_, 'a>, closure: Closure<'_>) -> Written<'
     let exec = command.map(|command| Exec {
         command,
         args,
-        user: user.clone(),
+        user: match &user {
+            User::Named(name) => Some(name.clone()),
+            User::MadeUp | User::Unread => None,
+        },
         group,
         working_directory,
         reload: reload_read,

@@ -1,19 +1,20 @@
 //! Reads `[hardening]`: what the process may do.
 
+use super::exec::User;
 use crate::manifest::problem::{Report, either, nearest};
 use crate::manifest::service::{Hardening, ProtectHome, ProtectSystem};
 use crate::manifest::table::{Field, Table, choice, text};
 use crate::manifest::tree::{Node, Value};
-use crate::names::{AccountName, Literal};
+use crate::names::Literal;
 
 /// The user a service runs as without a table: one of its own, made up by
 /// systemd, unless `exec.user` names another.
-pub(super) fn usual(user: Option<&AccountName>) -> Hardening {
-    Hardening { dynamic_user: user.is_none(), ..Hardening::default() }
+pub(super) fn usual(user: &User) -> Hardening {
+    Hardening { dynamic_user: *user == User::MadeUp, ..Hardening::default() }
 }
 
 /// Reads the table over the closed default.
-pub(super) fn read(table: &Table<'_, '_>, user: Option<&AccountName>) -> Hardening {
+pub(super) fn read(table: &Table<'_, '_>, user: &User) -> Hardening {
     let usual = usual(user);
     let flag = |key, default| table.value::<bool>(key).unwrap_or(default);
     let system = table.entry("protectSystem").and_then(|e| protect_system(&e.node, table.report));
@@ -50,20 +51,20 @@ pub(super) fn read(table: &Table<'_, '_>, user: Option<&AccountName>) -> Hardeni
 }
 
 /// Root is never what is left over when something else is switched off.
-fn check_user(table: &Table<'_, '_>, user: Option<&AccountName>) {
+fn check_user(table: &Table<'_, '_>, user: &User) {
     let Some(dynamic) = table.spotted::<bool>("dynamicUser") else { return };
-    match (dynamic.value, user.map(AccountName::as_str)) {
-        (false, None) => {
+    match (dynamic.value, user) {
+        (false, User::MadeUp) => {
             let what =
                 "without `dynamicUser` and without `exec.user` the service would run as root";
             let remedy = "name the user in [exec]: user = \"web\" (or \"root\", if root is meant)";
             table.report.add(dynamic.at, what, remedy);
         }
-        (true, Some("root")) => {
+        (true, User::Named(name)) if name.as_str() == "root" => {
             let what = "root cannot be a dynamic user";
             table.report.add(dynamic.at, what, "remove `dynamicUser`, or `exec.user`");
         }
-        (true | false, Some(_)) | (true, None) => {}
+        (true, User::MadeUp) | (true | false, User::Named(_) | User::Unread) => {}
     }
 }
 

@@ -3,26 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::command::{self, Closure};
-use super::exec::{self, Start};
+use super::command::Closure;
+use super::exec::{self, User};
 use super::health::{self, Asked};
 use super::http::{self, Routes};
-use super::{Claim, Spotted, Written, hardening, hosts, systemd};
-use crate::manifest::cron;
+use super::work::Kind;
+use super::{Claim, Spotted, Written, hardening, hosts, systemd, work};
 use crate::manifest::service::{
-    Artifact, Check, Health, Schedule, Service, Strategy, SystemdOptions, Update, Work,
+    Artifact, Check, Health, Service, Strategy, SystemdOptions, Update,
 };
 use crate::manifest::table::{Field, Table, choice};
 use crate::names::{EnvName, Literal, ServiceName};
-
-/// What kind of work the keys of a service make it, whether or not they are sound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Daemon,
-    Oneshot,
-    Job,
-    Static,
-}
 
 /// A service's keys read one by one, before they become a [`Service`].
 struct Parts<'a> {
@@ -40,10 +31,10 @@ pub(super) fn read<'a>(table: &Table<'_, 'a>, name: ServiceName) -> Written<'a, 
     let is_static = table.entry("static").is_some();
     let exec = table.table("exec", "[exec]", |table| exec::read(table, closure));
     let routes = http::read(table, is_static);
-    let parts = Parts { kind: kind(table, exec.as_ref()), exec, routes };
-    check_kind(table, &parts);
-    let work = work(table, &parts);
-    let user = parts.exec.as_ref().and_then(|exec| exec.user.as_ref());
+    let parts = Parts { kind: work::kind(table, exec.as_ref()), exec, routes };
+    work::check_keys(table, parts.kind, parts.exec.as_ref());
+    let work = work::read(table, parts.kind, parts.exec.as_ref());
+    let user = parts.exec.as_ref().map(|exec| &exec.user).unwrap_or(&User::MadeUp);
     let (health, health_claim) = read_health(table, &parts, closure);
     let hardening = table
         .table("hardening", "[hardening]", |table| hardening::read(table, user))
@@ -96,98 +87,6 @@ fn artifact(table: &Table<'_, '_>) -> Option<Artifact> {
         let closure_size = table.value("closureSize");
         Some(Artifact { store_path: store_path?, closure_digest, closure_size })
     })?
-}
-
-fn kind(table: &Table<'_, '_>, exec: Option<&exec::Written<'_>>) -> Kind {
-    let start = exec.and_then(|exec| exec.start.as_ref()).map(|start| start.value);
-    if table.entry("static").is_some() {
-        Kind::Static
-    } else if table.entry("schedule").is_some() {
-        Kind::Job
-    } else if start == Some(Start::Oneshot) {
-        Kind::Oneshot
-    } else {
-        Kind::Daemon
-    }
-}
-
-/// Notes the keys that have no meaning for the kind of work this is.
-fn check_kind(table: &Table<'_, '_>, parts: &Parts<'_>) {
-    let (keys, why): (&[&'static str], _) = match parts.kind {
-        Kind::Daemon => (&[], ""),
-        Kind::Oneshot => (&["http", "update"], "a oneshot has ended before anybody could ask it"),
-        Kind::Job => (&["http", "update", "health"], "a scheduled job does not run all the time"),
-        Kind::Static => (
-            &["exec", "schedule", "env", "envFile", "health", "update", "systemd", "hardening"],
-            "a static service has no process",
-        ),
-    };
-    for key in keys {
-        if let Some(at) = table.spot(key) {
-            let remedy = match parts.kind {
-                Kind::Static => format!("remove `{key}`, or `static`"),
-                Kind::Job => format!("remove `{key}`, or `schedule`"),
-                Kind::Oneshot | Kind::Daemon => format!("remove `{key}`, or `type` of [exec]"),
-            };
-            table.report.add(at, format!("`{key}` has no effect: {why}"), remedy);
-        }
-    }
-    if parts.kind == Kind::Static && table.entry("http").is_none() {
-        table.lacks("http", "say where Caddy serves the files: [http] with a `domain`");
-    }
-    let Some(exec) = &parts.exec else { return };
-    if let (Kind::Job, Some(Spotted { value: Start::Notify, at })) = (parts.kind, &exec.start) {
-        let what = "a scheduled job has no moment at which it is ready";
-        table.report.add(*at, what, "remove `type`, or `schedule`");
-    }
-    if let (Kind::Job | Kind::Oneshot, Some(at)) = (parts.kind, exec.reload) {
-        let what = "a process that is meant to end has nothing to reload";
-        table.report.add(at, what, "remove `reload`");
-    }
-}
-
-fn work(table: &Table<'_, '_>, parts: &Parts<'_>) -> Option<Work> {
-    let root = table.table("static", "[static]", |table| match table.entry("root") {
-        Some(root) => command::relative(&root.node, table.report),
-        None => {
-            table.lacks("root", "name the folder inside the closure: root = \"share/www\"");
-            None
-        }
-    });
-    let schedule = table.table("schedule", "[schedule]", schedule);
-    if parts.kind != Kind::Static && table.entry("exec").is_none() {
-        table.lacks("exec", "say what runs: [exec] with a `command`; or [static] for files alone");
-    }
-    let start = parts.exec.as_ref().and_then(|exec| exec.start.as_ref()).map(|start| start.value);
-    let exec = || parts.exec.as_ref()?.exec.clone();
-    Some(match parts.kind {
-        Kind::Static => Work::Static { root: root?? },
-        Kind::Job => Work::Job { exec: exec()?, schedule: schedule?? },
-        Kind::Oneshot => Work::Oneshot { exec: exec()? },
-        Kind::Daemon => Work::Daemon { exec: exec()?, notify: start == Some(Start::Notify) },
-    })
-}
-
-fn schedule(table: &Table<'_, '_>) -> Option<Schedule> {
-    let line = table.spotted::<Literal>("cron");
-    if table.entry("cron").is_none() {
-        table.lacks("cron", "write when it runs: cron = \"0 3 * * *\" is at three every night");
-    }
-    let zone = table.spotted::<Literal>("timezone");
-    if let Some(zone) = zone.as_ref().filter(|zone| !cron::is_timezone(zone.value.as_str())) {
-        let what = format!("{:?} is no time zone", zone.value.as_str());
-        table.report.add(zone.at, what, "write an IANA name: \"Europe/Berlin\" or \"UTC\"");
-        return None;
-    }
-    let zone = zone.as_ref().map(|zone| zone.value.as_str());
-    let line = line?;
-    match cron::calendar(line.value.as_str(), zone) {
-        Ok(calendar) => Some(Schedule { cron: line.value, calendar }),
-        Err(bad) => {
-            table.report.add(line.at, bad.what, bad.remedy);
-            None
-        }
-    }
 }
 
 fn read_health<'a>(
