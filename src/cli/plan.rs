@@ -63,11 +63,11 @@ fn before(args: &Args, root: &Path) -> Result<Observed, Failure> {
         (None, Some(revision)) => format!("{revision}^"),
     };
     match checkout::revision(root, &from) {
-        Ok(files) => Ok(assumed(&desired_of(&files, &args.host).unwrap_or_else(|_| {
-            // Hosts refuse a commit with an invalid manifest and keep what they
-            // run; what that is, nobody here can tell.
-            Desired::nothing(args.host.clone(), WorkingTree)
-        }))),
+        // Of a commit that hosts refused, nobody here can tell what they run instead.
+        Ok(files) => Ok(match Manifest::draft(&files) {
+            Ok(manifest) => assumed(&manifest.desired(&args.host)),
+            Err(_) => Observed::default(),
+        }),
         // The first commit has no parent, and nothing ran before it.
         Err(_) if args.from.is_none() => Ok(Observed::default()),
         Err(error) => Err(Failure::new(Blame::Usage, &error)),
@@ -86,21 +86,16 @@ fn desired(
     files: &BTreeMap<String, Vec<u8>>,
     host: &HostName,
 ) -> Result<Desired<WorkingTree>, Failure> {
-    desired_of(files, host).map_err(|message| Failure {
-        message,
+    let manifest = Manifest::draft(files).map_err(|problems| Failure {
+        message: format!("the manifest is not valid\n{problems}"),
         hint: Some("hosts would refuse this commit and keep what they run".to_owned()),
         blame: Blame::Refused,
-    })
-}
-
-fn desired_of(
-    files: &BTreeMap<String, Vec<u8>>,
-    host: &HostName,
-) -> Result<Desired<WorkingTree>, String> {
-    let manifest = Manifest::draft(files).map_err(|problems| problems.to_string())?;
-    if !manifest.hosts().contains(host) {
-        let known: Vec<_> = manifest.hosts().iter().map(ToString::to_string).collect();
-        return Err(format!("the manifest names no host `{host}`; it names: {}", known.join(", ")));
+    })?;
+    let known = manifest.hosts();
+    if !known.contains(host) {
+        let known: Vec<_> = known.iter().map(ToString::to_string).collect();
+        let message = format!("the manifest names no host `{host}`; it names: {}", known.join(", "));
+        return Err(Failure { message, hint: None, blame: Blame::Usage });
     }
     Ok(manifest.desired(host))
 }

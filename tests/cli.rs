@@ -1,0 +1,166 @@
+//! The commands as a person runs them: what they print and how they exit.
+
+#[path = "trust/forge.rs"]
+mod forge;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use forge::Forge;
+use tempfile::TempDir;
+
+const HASH_ONE: &str = "1b9p0v3zk2c8s7d5h4w6x1y0n3m2q9rf";
+const HASH_TWO: &str = "7v5m1xq0w2z9c8b6n4l3k1j0h2g5f8da";
+
+fn writ(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_writ"))
+        .args(args)
+        .current_dir(dir)
+        .env("NO_COLOR", "1")
+        .output()
+        .unwrap()
+}
+
+/// Everything that was printed, and the exit code.
+fn told(output: &Output) -> String {
+    format!(
+        "{}{}exit {}\n",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+        output.status.code().unwrap()
+    )
+}
+
+fn web(hash: &str, version: &str) -> String {
+    format!(
+        "hosts = [\"biz\"]\n[artifact]\nstorePath = \"/nix/store/{hash}-web-{version}\"\nclosureSize = 52428800\n[exec]\ncommand = \"web\"\n[http]\ndomain = \"example.org\"\ninternalPort = 8000\n[health]\npath = \"/health\"\n"
+    )
+}
+
+fn api() -> String {
+    web(HASH_TWO, "9").replace("example.org", "api.example.org").replace("8000", "8001")
+}
+
+/// A checkout with two commits: `web` 1, then `web` 2 and `api`.
+fn checkout() -> TempDir {
+    let forge = Forge::new();
+    let first = forge
+        .commit("alice")
+        .file("manifests/hosts/biz.toml", "tags = [\"web\"]\n")
+        .file("manifests/services/web.toml", web(HASH_ONE, "1"))
+        .make();
+    let second = forge
+        .commit("alice")
+        .on(&first)
+        .file("manifests/services/web.toml", web(HASH_TWO, "2"))
+        .file("manifests/services/api.toml", api())
+        .make();
+    forge.git(["update-ref", "refs/heads/main", second.as_str()], b"");
+    let dir = tempfile::tempdir().unwrap();
+    let cloned = Command::new("git")
+        .args(["clone", "-q"])
+        .arg(forge.git_dir())
+        .arg(dir.path())
+        .status()
+        .unwrap();
+    assert!(cloned.success());
+    dir
+}
+
+#[test]
+fn check_says_that_all_is_well() {
+    let dir = checkout();
+    insta::assert_snapshot!(told(&writ(dir.path(), &["check"])));
+}
+
+#[test]
+fn check_tells_every_problem_at_once_and_exits_1() {
+    let dir = checkout();
+    let services = dir.path().join("manifests/services");
+    std::fs::write(services.join("web.toml"), web(HASH_TWO, "2").replace("storePath", "sotrePath"))
+        .unwrap();
+    std::fs::write(services.join("api.toml"), api().replace("8001", "\"8001\"")).unwrap();
+    std::fs::write(services.join("jobs.toml"), "hosts = [\"biz\"\n").unwrap();
+    insta::assert_snapshot!(told(&writ(dir.path(), &["check"])));
+    let json = writ(dir.path(), &["check", "--json"]);
+    let problems: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let files: Vec<_> = problems["problems"].as_array().unwrap().iter().map(|p| &p["file"]).collect();
+    assert!(files.len() >= 3, "{problems}");
+    assert_eq!(json.status.code(), Some(1));
+}
+
+#[test]
+fn check_outside_of_a_deploy_repository_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = writ(dir.path(), &["check", "."]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(told(&output).contains("has no folder `manifests`"), "{}", told(&output));
+}
+
+#[test]
+fn plan_shows_what_a_commit_would_do() {
+    let dir = checkout();
+    insta::assert_snapshot!(told(&writ(dir.path(), &["plan", "HEAD", "--host", "biz"])));
+}
+
+#[test]
+fn plan_of_an_unchanged_working_tree_is_nothing() {
+    let dir = checkout();
+    let output = writ(dir.path(), &["plan", "--host", "biz"]);
+    assert_eq!(told(&output), "nothing to do\nexit 0\n");
+}
+
+#[test]
+fn plan_shows_a_new_host_everything() {
+    let dir = checkout();
+    insta::assert_snapshot!(told(&writ(dir.path(), &["plan", "--host", "biz", "--from", "none"])));
+}
+
+#[test]
+fn plan_is_json_for_programs() {
+    let dir = checkout();
+    let output = writ(dir.path(), &["plan", "HEAD", "--host", "biz", "--json"]);
+    let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let steps: Vec<_> =
+        plan["steps"].as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap()).collect();
+    assert_eq!(steps, ["fetch", "switch", "restart", "start", "route", "watch"]);
+}
+
+#[test]
+fn plan_for_an_unknown_host_names_those_there_are() {
+    let dir = checkout();
+    let output = writ(dir.path(), &["plan", "--host", "bitz"]);
+    assert_eq!(
+        told(&output),
+        "error: the manifest names no host `bitz`; it names: biz\nexit 2\n"
+    );
+}
+
+#[test]
+fn a_wrong_command_line_exits_2() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(writ(dir.path(), &["plan"]).status.code(), Some(2));
+    assert_eq!(writ(dir.path(), &["deploy"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_config_with_a_mistake_names_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("agent.toml"), "host = \"biz\"\nrepo = 3\n").unwrap();
+    let output = writ(dir.path(), &["agent", "--once", "--config", "agent.toml"]);
+    let told = told(&output);
+    assert!(told.contains("agent.toml") && told.contains("line 2"), "{told}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn every_command_explains_itself_with_an_example() {
+    let dir = tempfile::tempdir().unwrap();
+    for command in
+        [&["agent"][..], &["status"], &["sync"], &["check"], &["plan"], &["trust", "show"], &["trust", "reset"]]
+    {
+        let output = writ(dir.path(), &[command, &["--help"]].concat());
+        let text = told(&output);
+        assert!(text.contains("Example: writ"), "{command:?}: {text}");
+    }
+}
