@@ -9,10 +9,11 @@ mod bus;
 mod files;
 mod journal;
 mod outcome;
+mod properties;
+mod refusal;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::Mutex;
@@ -24,15 +25,11 @@ use crate::plan::observed::{ObservedUnit, Pulse, UnitState};
 use crate::world::Units;
 use bus::{Bus, BusError, ListedUnit, UNIT};
 use files::{UnitFiles, is_ours};
-use outcome::{Ending, meaning_of_job};
+use outcome::meaning_of_job;
+use properties::{ASKED_AT_ONCE, any_outdated, ending, pulse_of, start_limit, state, stop_limit};
+use refusal::{lost, only_ours, plain_fault, refused};
 
 const FOLDER: &str = "/run/systemd/system";
-/// How long a job may wait for others beyond its unit's own time limit.
-const SLACK: Duration = Duration::from_secs(120);
-/// Stands in for a unit without any time limit of its own.
-const UNLIMITED: Duration = Duration::from_secs(3600);
-/// Units asked about at the same time; the bus bounds the replies in flight.
-const ASKED_AT_ONCE: usize = 16;
 /// Journal lines that go with a unit that could not be started.
 const EVIDENCE_LINES: usize = 20;
 
@@ -114,7 +111,7 @@ impl Systemd {
         units.push(unit.clone());
         self.make_current(&bus, &units).await?;
         forget_failure(&bus, unit).await?;
-        let within = limit(start_limit(&bus, unit).await?);
+        let within = start_limit(&bus, unit).await?;
         let Some(result) = bus.job("StartUnit", unit, within).await? else {
             return Ok(Started::No(format!("it has not started within {within:?}")));
         };
@@ -123,7 +120,7 @@ impl Systemd {
 
     async fn try_stop(&self, unit: &UnitName) -> Result<Option<String>, BusError> {
         let bus = self.bus().await?;
-        let within = limit(stop_limit(&bus, unit).await?);
+        let within = stop_limit(&bus, unit).await?;
         let result = match bus.job("StopUnit", unit, within).await {
             Err(error) if error.is_no_such_unit() => return Ok(None),
             other => other?,
@@ -139,7 +136,7 @@ impl Systemd {
     async fn try_reload(&self, unit: &UnitName) -> Result<Started, BusError> {
         let bus = self.bus().await?;
         self.make_current(&bus, std::slice::from_ref(unit)).await?;
-        let within = limit(start_limit(&bus, unit).await?);
+        let within = start_limit(&bus, unit).await?;
         match bus.job("ReloadUnit", unit, within).await?.as_deref() {
             Some("done") => Ok(Started::Yes),
             Some(result @ ("canceled" | "invalid")) => Ok(Started::NotNow(meaning_of_job(result))),
@@ -263,139 +260,10 @@ async fn verdict(bus: &Bus, unit: &UnitName, result: &str) -> Result<Started, Bu
     })
 }
 
-async fn pulse_of(bus: &Bus, unit: &UnitName) -> Result<Pulse, BusError> {
-    let (active_state, invocation, ending, main_pid) = try_join!(
-        bus.property::<String>(unit, UNIT, "ActiveState"),
-        bus.property::<Vec<u8>>(unit, UNIT, "InvocationID"),
-        ending(bus, unit),
-        main_pid(bus, unit),
-    )?;
-    Ok(Pulse {
-        state: state(&active_state),
-        invocation: invocation.iter().map(|byte| format!("{byte:02x}")).collect(),
-        failure: ending.failure(),
-        main_pid,
-    })
-}
-
-async fn main_pid(bus: &Bus, unit: &UnitName) -> Result<Option<u32>, BusError> {
-    match interface(unit) {
-        Some(SERVICE) => {
-            let pid: u32 = bus.property(unit, SERVICE, "MainPID").await?;
-            Ok((pid != 0).then_some(pid))
-        }
-        Some(_) | None => Ok(None),
-    }
-}
-
-async fn ending(bus: &Bus, unit: &UnitName) -> Result<Ending, BusError> {
-    let Some(interface) = interface(unit) else { return Ok(Ending::default()) };
-    if interface != SERVICE {
-        let result = bus.property(unit, interface, "Result").await?;
-        return Ok(Ending { result, ..Ending::default() });
-    }
-    let (result, code, status) = try_join!(
-        bus.property(unit, SERVICE, "Result"),
-        bus.property(unit, SERVICE, "ExecMainCode"),
-        bus.property(unit, SERVICE, "ExecMainStatus"),
-    )?;
-    Ok(Ending { result, code, status })
-}
-
-const SERVICE: &str = "org.freedesktop.systemd1.Service";
-
-/// The interface of a unit's own kind, for the kinds that this program writes.
-fn interface(unit: &UnitName) -> Option<&'static str> {
-    match unit.as_str().rsplit_once('.') {
-        Some((_, "service")) => Some(SERVICE),
-        Some((_, "timer")) => Some("org.freedesktop.systemd1.Timer"),
-        _ => None,
-    }
-}
-
-async fn any_outdated(bus: &Bus, units: &[UnitName]) -> Result<bool, BusError> {
-    let asked: Vec<_> =
-        units.iter().map(|unit| bus.property::<bool>(unit, UNIT, "NeedDaemonReload")).collect();
-    let outdated: Vec<bool> = stream::iter(asked).buffered(ASKED_AT_ONCE).try_collect().await?;
-    Ok(outdated.contains(&true))
-}
-
 /// Forgets a failed state and the count of recent starts.
 async fn forget_failure(bus: &Bus, unit: &UnitName) -> Result<(), BusError> {
     match bus.call("ResetFailedUnit", &(unit.as_str(),)).await {
         Err(error) if error.is_no_such_unit() => Ok(()),
         other => other,
-    }
-}
-
-/// Microseconds; `u64::MAX` is systemd's infinity.
-async fn start_limit(bus: &Bus, unit: &UnitName) -> Result<u64, BusError> {
-    match interface(unit) {
-        Some(SERVICE) => bus.property(unit, SERVICE, "TimeoutStartUSec").await,
-        Some(_) | None => Ok(0),
-    }
-}
-
-/// SIGTERM and then SIGKILL are each given the unit's time limit.
-async fn stop_limit(bus: &Bus, unit: &UnitName) -> Result<u64, BusError> {
-    match interface(unit) {
-        Some(SERVICE) => {
-            let once: u64 = bus.property(unit, SERVICE, "TimeoutStopUSec").await?;
-            Ok(once.saturating_mul(2))
-        }
-        Some(_) | None => Ok(0),
-    }
-}
-
-fn limit(micros: u64) -> Duration {
-    let own = if micros == u64::MAX { UNLIMITED } else { Duration::from_micros(micros) };
-    own.saturating_add(SLACK)
-}
-
-fn state(active_state: &str) -> UnitState {
-    match active_state {
-        "active" => UnitState::Active,
-        "activating" => UnitState::Activating,
-        "reloading" | "refreshing" => UnitState::Reloading,
-        "deactivating" => UnitState::Deactivating,
-        "failed" => UnitState::Failed,
-        _ => UnitState::Inactive,
-    }
-}
-
-fn only_ours(verb: &str, unit: &UnitName) -> Result<(), Fault> {
-    if is_ours(unit) {
-        return Ok(());
-    }
-    Err(Fault::refuse(format!("{verb} {unit}"), "it is not the unit of a service of the manifest"))
-}
-
-fn plain_fault(doing: impl Into<String>, error: BusError) -> Fault {
-    match error {
-        BusError::Lost(because) => lost(doing.into(), &because),
-        BusError::Refused { message, .. } => Fault::wait(doing, message),
-    }
-}
-
-fn lost(doing: String, because: &str) -> Fault {
-    Fault::wait(doing, format!("systemd cannot be reached over the system bus: {because}"))
-        .remedy("`systemctl status dbus` says how the bus is; the agent connects again by itself")
-}
-
-/// systemd's own refusal to start or reload a unit.
-fn refused(doing: String, unit: &UnitName, name: &str, message: String) -> Fault {
-    let refuse = |remedy: String| Fault::refuse(doing.clone(), message.clone()).remedy(remedy);
-    match name.rsplit('.').next().unwrap_or(name) {
-        "NoSuchUnit" => refuse(
-            "the service's `systemd.requires` may name only units that this host has".to_owned(),
-        ),
-        "BadUnitSetting" | "LoadFailed" => {
-            refuse(format!("`systemd-analyze verify {FOLDER}/{unit}` names the setting"))
-        }
-        "UnitMasked" => refuse("`systemctl unmask` the unit, or require another".to_owned()),
-        "TransactionIsDestructive" | "ShuttingDown" => {
-            Fault::wait(doing, message).remedy("the host is shutting down")
-        }
-        _ => Fault::refuse(doing, message),
     }
 }
