@@ -3,6 +3,7 @@
 
 mod cache;
 mod fetch;
+mod link;
 mod lock;
 mod profiles;
 mod registration;
@@ -15,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 pub use cache::{BadCache, check_public_key, check_substituter};
-use profiles::Profiles;
+use profiles::{New, Profiles};
 
 use super::Store;
 use crate::fault::Fault;
@@ -93,10 +94,10 @@ impl NixStore {
         fs::create_dir_all(&roots)?;
         link_profiles(&self.config.state)?;
         for path in paths {
-            let link = roots.join(path.as_str().trim_start_matches("/nix/store/"));
-            profiles::replace(&link, Path::new(path.as_str()))?;
+            let root = roots.join(path.as_str().trim_start_matches("/nix/store/"));
+            link::replace(&root, Path::new(path.as_str()))?;
         }
-        profiles::sync(&roots)
+        link::sync(&roots)
     }
 
     fn remember(&self) -> std::sync::MutexGuard<'_, BTreeSet<StorePath>> {
@@ -178,13 +179,10 @@ impl Store for NixStore {
         to: &StorePath,
     ) -> Result<(), Fault> {
         let doing = format!("point the profile of {service} at {to}");
-        let on_disk = profiles::exists(Path::new(to.as_str()));
-        if !on_disk || !(self.remember().contains(to) || self.profiles.keeps(service, to)) {
-            return Err(Fault::wait(doing, "it was not fetched, or is gone from the store"));
-        }
         fs::create_dir_all(&self.profiles.dir)
             .and_then(|()| link_profiles(&self.config.state))
             .map_err(|e| self.profiles.fault(&doing, &e))?;
+        let to = New { path: to, fetched: self.remember().contains(to) };
         self.profiles.switch(service, from, to, &doing).await
     }
 
@@ -195,7 +193,7 @@ impl Store for NixStore {
     async fn release(&self) -> Result<(), Fault> {
         let doing = "release what is no longer needed";
         let clear = || match fs::read_dir(self.roots()) {
-            Ok(mut entries) => entries.try_for_each(|entry| profiles::remove(&entry?.path())),
+            Ok(mut entries) => entries.try_for_each(|entry| link::remove(&entry?.path())),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(e) => Err(e),
         };
@@ -210,8 +208,8 @@ impl Store for NixStore {
 fn link_profiles(state: &Path) -> io::Result<()> {
     let (roots, profiles) = (state.join("gcroots"), state.join("profiles"));
     fs::create_dir_all(&roots)?;
-    let link = roots.join("profiles");
-    if profiles::exists(&link) { Ok(()) } else { profiles::replace(&link, &profiles) }
+    let root = roots.join("profiles");
+    if link::exists(&root) { Ok(()) } else { link::replace(&root, &profiles) }
 }
 
 fn find_programs() -> PathBuf {

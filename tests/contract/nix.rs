@@ -39,6 +39,7 @@ macro_rules! nix_only {
 pub(crate) use nix_only;
 
 const VERSIONS: usize = 7;
+const PROFILES: &str = "/nix/var/nix/profiles/writ";
 
 /// Closures that lie in caches and not in the store.
 pub(crate) struct Caches {
@@ -99,8 +100,9 @@ impl Caches {
         }
     }
 
-    /// Takes every closure out of the store, whatever holds it.
+    /// Takes every closure out of the store, and every profile that holds one.
     pub(crate) fn forget(&self) {
+        let _ = fs::remove_dir_all(PROFILES);
         for path in &self.closures.versions {
             run("nix-store", &["--delete", "--ignore-liveness", path.as_str()]);
         }
@@ -175,7 +177,8 @@ fn name(text: &str) -> ServiceName {
 pub(crate) async fn the_profile_is_one_that_nix_env_understands(caches: &Caches) {
     let store = caches.store(&["signed"]);
     let service = name("nix-env");
-    let profile = "/nix/var/nix/profiles/writ/nix-env";
+    let profile = &format!("{PROFILES}/nix-env");
+    caches.forget();
     let mut from: Option<StorePath> = None;
     for to in &caches.closures.versions[..3] {
         let artifact = Artifact { store_path: to.clone(), ..caches.artifact(0) };
@@ -334,11 +337,11 @@ pub(crate) async fn a_download_that_hangs_is_stopped_at_the_deadline(caches: &Ca
 
 pub(crate) async fn a_profile_that_nix_has_locked_is_waited_for(caches: &Caches) {
     let store = caches.store(&["signed"]);
+    caches.forget();
     store.fetch(&[caches.artifact(0)]).await.unwrap();
     let service = name("locked");
-    let dir = Path::new("/nix/var/nix/profiles/writ");
-    fs::create_dir_all(dir).unwrap();
-    let lock = dir.join("locked.lock");
+    fs::create_dir_all(PROFILES).unwrap();
+    let lock = Path::new(PROFILES).join("locked.lock");
     let holder = fs::File::create(&lock).unwrap();
     holder.lock().unwrap();
     let mut switch = std::pin::pin!(store.switch(&service, None, &caches.closures.versions[0]));
@@ -355,9 +358,10 @@ pub(crate) async fn a_profile_that_nix_has_locked_is_waited_for(caches: &Caches)
 pub(crate) async fn a_path_that_was_deleted_is_reported_and_not_rooted(caches: &Caches) {
     let store = caches.store(&["signed"]);
     let (service, path) = (name("deleted"), &caches.closures.versions[3]);
+    caches.forget();
     store.fetch(&[caches.artifact(3)]).await.unwrap();
     store.switch(&service, None, path).await.unwrap();
-    caches.forget();
+    out("nix-store", &["--delete", "--ignore-liveness", path.as_str()]);
     let observed = store.observe().await.unwrap();
     assert_eq!(observed.current.get(&service), Some(path));
     assert!(!observed.rooted.contains(path));
