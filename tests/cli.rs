@@ -84,7 +84,8 @@ fn check_tells_every_problem_at_once_and_exits_1() {
     insta::assert_snapshot!(told(&writ(dir.path(), &["check"])));
     let json = writ(dir.path(), &["check", "--json"]);
     let problems: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
-    let files: Vec<_> = problems["problems"].as_array().unwrap().iter().map(|p| &p["file"]).collect();
+    let files: Vec<_> =
+        problems["problems"].as_array().unwrap().iter().map(|p| &p["file"]).collect();
     assert!(files.len() >= 3, "{problems}");
     assert_eq!(json.status.code(), Some(1));
 }
@@ -121,8 +122,12 @@ fn plan_is_json_for_programs() {
     let dir = checkout();
     let output = writ(dir.path(), &["plan", "HEAD", "--host", "biz", "--json"]);
     let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let steps: Vec<_> =
-        plan["steps"].as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap()).collect();
+    let steps: Vec<_> = plan["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["step"].as_str().unwrap())
+        .collect();
     assert_eq!(steps, ["fetch", "switch", "restart", "start", "route", "watch"]);
 }
 
@@ -130,10 +135,7 @@ fn plan_is_json_for_programs() {
 fn plan_for_an_unknown_host_names_those_there_are() {
     let dir = checkout();
     let output = writ(dir.path(), &["plan", "--host", "bitz"]);
-    assert_eq!(
-        told(&output),
-        "error: the manifest names no host `bitz`; it names: biz\nexit 2\n"
-    );
+    assert_eq!(told(&output), "error: the manifest names no host `bitz`; it names: biz\nexit 2\n");
 }
 
 #[test]
@@ -156,9 +158,15 @@ fn a_config_with_a_mistake_names_its_line() {
 #[test]
 fn every_command_explains_itself_with_an_example() {
     let dir = tempfile::tempdir().unwrap();
-    for command in
-        [&["agent"][..], &["status"], &["sync"], &["check"], &["plan"], &["trust", "show"], &["trust", "reset"]]
-    {
+    for command in [
+        &["agent"][..],
+        &["status"],
+        &["sync"],
+        &["check"],
+        &["plan"],
+        &["trust", "show"],
+        &["trust", "reset"],
+    ] {
         let output = writ(dir.path(), &[command, &["--help"]].concat());
         let text = told(&output);
         assert!(text.contains("Example: writ"), "{command:?}: {text}");

@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             if args.json {
                 show_json(&serde_json::json!({ "problems": problems.0 }))?;
             } else {
-                show(&problems);
+                show(format!("{problems}\n"));
             }
             Err(Failure::told(Blame::Refused))
         }

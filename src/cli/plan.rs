@@ -94,7 +94,8 @@ fn desired(
     let known = manifest.hosts();
     if !known.contains(host) {
         let known: Vec<_> = known.iter().map(ToString::to_string).collect();
-        let message = format!("the manifest names no host `{host}`; it names: {}", known.join(", "));
+        let message =
+            format!("the manifest names no host `{host}`; it names: {}", known.join(", "));
         return Err(Failure { message, hint: None, blame: Blame::Usage });
     }
     Ok(manifest.desired(host))
