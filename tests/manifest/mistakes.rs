@@ -47,6 +47,28 @@ fn a_broken_dependency_is_not_reported_as_an_unknown_one() {
 }
 
 #[test]
+fn nobody_waits_for_a_job() {
+    let mut files = one(
+        "manifests/services/web.toml",
+        format!("hosts = [\"*\"]\ndependsOn = [\"nightly\"]\n{ARTIFACT}[exec]\ncommand = \"web\"\n"),
+    );
+    files.extend(one(
+        "manifests/services/nightly.toml",
+        format!("hosts = [\"*\"]\n{ARTIFACT}[exec]\ncommand = \"web\"\n[schedule]\ncron = \"@daily\"\n"),
+    ));
+    let problems = draft(&files).unwrap_err().to_string();
+    assert!(problems.contains("services/web.toml:2:14: `nightly` is a job"), "{problems}");
+}
+
+#[test]
+fn a_programs_name_has_no_quotes() {
+    for name in ["we'b", "we\\\\b"] {
+        let text = format!("hosts = [\"*\"]\n{ARTIFACT}[exec]\ncommand = \"{name}\"\n");
+        assert!(problems(&text).contains("is no program's name"), "{}", problems(&text));
+    }
+}
+
+#[test]
 fn an_empty_folder_is_no_manifest() {
     for files in [Files::new(), one("manifests/README.md", "hello")] {
         let problems = draft(&files).unwrap_err().to_string();

@@ -24,7 +24,10 @@ pub(super) fn program(
 ) -> Option<AbsolutePath> {
     let literal = Literal::read(node, report)?;
     let text = literal.as_str();
-    let (what, remedy) = if text.starts_with('/') {
+    let (what, remedy) = if text.contains(['"', '\'', '\\']) {
+        // systemd takes no quotes and backslashes in the path of a program.
+        (format!("{text:?} is no program's name"), "rename the program in the closure".to_owned())
+    } else if text.starts_with('/') {
         let path = AbsolutePath::read(node, report)?;
         let closure = closure?;
         if inside(closure, &path) {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{Claim, Gaps, Reading, Spotted, Written, cycles};
 use crate::manifest::problem::{Report, Spot, nearest};
-use crate::manifest::service::{Https, Service};
+use crate::manifest::service::{Https, Service, Work};
 use crate::manifest::{HostSpec, Hosts};
 use crate::names::{Domain, HostName, ServiceName, Tag};
 
@@ -18,6 +18,7 @@ pub(super) fn check(reading: &Reading<'_, '_>) {
         reading.services.iter().map(|written| (&written.name, written)).collect();
     undeclared_tags(reading);
     unknown_dependencies(reading, &services);
+    scheduled_dependencies(reading, &services);
     cycles::check(&services, reading.report);
     let mut told = Told::default();
     for name in known_hosts(reading) {
@@ -83,6 +84,18 @@ fn unknown_dependencies(reading: &Reading<'_, '_>, services: &Services<'_, '_>) 
             (format!("there is no service `{on}`"), remedy)
         };
         reading.report.add(dependency.at, what, remedy);
+    }
+}
+
+/// A job runs when its timer says so; systemd would start it with each dependent.
+fn scheduled_dependencies(reading: &Reading<'_, '_>, services: &Services<'_, '_>) {
+    for (_, dependency) in dependencies(services) {
+        let on = services.get(&dependency.value).and_then(|written| written.content.as_ref());
+        if on.is_some_and(|service| matches!(service.work, Work::Job { .. })) {
+            let what = format!("`{}` is a job, which runs when its timer says so", dependency.value);
+            let remedy = "remove the dependency, or make it a service with exec.type = \"oneshot\"";
+            reading.report.add(dependency.at, what, remedy);
+        }
     }
 }
 
