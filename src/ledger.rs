@@ -172,9 +172,9 @@ impl Ledger {
             commit: commit.id().clone(),
             signer: commit.principal().clone(),
             key: commit.key().clone(),
-            author: commit.author().to_owned(),
+            author: plain(commit.author()),
             committed: commit.committed(),
-            subject: commit.message().lines().next().unwrap_or_default().to_owned(),
+            subject: plain(commit.message().lines().next().unwrap_or_default()),
             accepted: now.to_owned(),
         };
         self.write(&format!("generations/{number}/commit.json"), 0o644, &record)?;
@@ -342,6 +342,11 @@ impl Ledger {
             Err(source) => Err(io("remove", &path, source)),
         }
     }
+}
+
+/// What others wrote, fit for a terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// `{"version": 1, …the value's own fields}`, for a person to read.

@@ -399,3 +399,23 @@ fn listing(scene: &Scene) -> Vec<(std::path::PathBuf, std::time::SystemTime)> {
     found.sort();
     found
 }
+
+#[tokio::test]
+async fn a_copy_of_many_packs_is_fetched_anew_in_one() {
+    let mut scene = Scene::new();
+    scene.push_service("web", "1");
+    scene.round().await;
+    let packs = scene.state().join("repo.git/objects/pack");
+    let pack = std::fs::read_dir(&packs).unwrap().map(|entry| entry.unwrap().path());
+    let one: Vec<_> = pack.collect();
+    for n in 0..200 {
+        for file in &one {
+            let name = format!("pack-{n:040}.{}", file.extension().unwrap().to_str().unwrap());
+            std::fs::copy(file, packs.join(name)).unwrap();
+        }
+    }
+    scene.push_service("web", "2");
+    assert_eq!(word(&scene.round().await), "confirmed");
+    scene.assert_runs(&[("web", "2")]);
+    assert!(std::fs::read_dir(&packs).unwrap().count() < 10);
+}

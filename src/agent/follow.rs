@@ -10,6 +10,9 @@ use crate::source::repo::Repository;
 use crate::trust::{self, Anchor, Reason, Refusal, VerifiedCommit};
 use crate::world::World;
 
+/// How many packs the copy of the repository may gather.
+const PACKS: usize = 200;
+
 /// What following the branch came to.
 pub(super) enum Followed {
     /// The newest commit this host obeys.
@@ -26,7 +29,7 @@ impl<W: World> Agent<W> {
     /// The ledger or the repository cannot be used: nothing may be changed.
     pub(super) async fn follow(&mut self) -> Result<Followed, Fault> {
         let anchor = self.ledger.anchor()?;
-        let repository = self.repository()?;
+        let repository = self.compacted(self.repository()?, anchor.as_ref()).await?;
         match self.fetch(&repository, anchor.as_ref()).await {
             Ok(()) => self.shared.update(|snapshot| {
                 snapshot.fetched = Some(now().to_string());
@@ -45,6 +48,32 @@ impl<W: World> Agent<W> {
     fn repository(&self) -> Result<Repository, Fault> {
         let format = self.config.repository.object_format;
         Repository::open_or_create(&self.ledger.repository(), format)
+    }
+
+    /// Each fetch adds a pack. A copy that has gathered too many is fetched anew in
+    /// one; where that fails, the old one does for another round.
+    async fn compacted(
+        &self,
+        repository: Repository,
+        anchor: Option<&Anchor>,
+    ) -> Result<Repository, Fault> {
+        let Some(anchor) = anchor.filter(|anchor| repository.contains(&anchor.commit)) else {
+            return Ok(repository);
+        };
+        if repository.pack_count()? < PACKS {
+            return Ok(repository);
+        }
+        let fresh = repository.beside()?;
+        let pack = self.ledger.incoming();
+        let fetched = match self.source.fetch(&Known::default(), pack.clone()).await {
+            Ok(Answer::Pack { .. }) => fresh.import_pack_file(&pack).is_ok(),
+            Ok(Answer::Unchanged { .. } | Answer::Failed { .. }) | Err(_) => false,
+        };
+        if !fetched || !fresh.contains(&anchor.commit) {
+            tracing::debug!("the copy of the repository keeps its many packs for now");
+            return Ok(repository);
+        }
+        repository.replace_by(fresh)
     }
 
     async fn fetch(
@@ -130,12 +159,16 @@ impl<W: World> Agent<W> {
             return Ok(Followed::Head(head.commit.clone()));
         }
         let at = now();
-        let commit =
-            trust::recall(repository, &self.config.pins(), &anchor, &anchor.commit, at.as_second())
-                .map_err(|refusal| {
-                    Fault::wait("verify the commit that was accepted last", &refusal)
-                        .remedy(refusal.remedy)
-                })?;
+        let commit = trust::verify(
+            repository,
+            &self.config.pins(),
+            Some(&anchor),
+            &anchor.commit,
+            at.as_second(),
+        )
+        .map_err(|refusal| {
+            Fault::wait("verify the commit that was accepted last", &refusal).remedy(refusal.remedy)
+        })?;
         self.ledger.accept(&commit, &at.to_string())?;
         self.remember_head(commit.clone());
         Ok(Followed::Head(commit))

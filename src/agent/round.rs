@@ -229,7 +229,10 @@ impl<W: World> Agent<W> {
     /// Keeps a confirmed generation as it is: what was stopped is started, what
     /// was changed is put back.
     async fn heal(&mut self, wish: &Wish) -> Result<Next, Fault> {
-        let Ok(desired) = &wish.desired else { return Ok(Next::WaitForCommit) };
+        let desired = wish.desired.as_ref().map_err(|problems| {
+            let doing = format!("read the manifest of commit {} again", wish.commit.id().short());
+            Fault::refuse(doing, problems)
+        })?;
         let observed = observe(&*self.world, desired).await?;
         let plan = plan(desired, &observed);
         let waiting: Vec<_> = plan.waiting.iter().map(ToString::to_string).collect();

@@ -111,6 +111,12 @@ pub fn show(text: impl fmt::Display) {
     let _ = write!(std::io::stdout().lock(), "{text}");
 }
 
+/// Tells how long work is going, beside what the user asked for.
+pub fn whisper(text: &str) {
+    use std::io::Write as _;
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Pretty JSON with a newline at the end.
 pub fn show_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value)

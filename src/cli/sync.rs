@@ -1,16 +1,20 @@
 //! `writ sync`: has the agent look at the branch now.
 
-use std::path::PathBuf;
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use super::{Blame, Failure, show, show_json};
+use super::{Blame, Failure, show, show_json, whisper};
 use crate::agent::control::{Reply, Request};
 use crate::agent::socket;
 use crate::agent::status::Status;
 use crate::config::{Config, DEFAULT_PATH};
 use crate::verdict::Verdict;
+
+/// How often the agent is asked what it is doing.
+const GLANCE: Duration = Duration::from_millis(300);
 
 /// Have the agent look at the branch now, and wait for the verdict.
 ///
@@ -36,7 +40,12 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Config::load(&args.config).map_err(|error| Failure::new(Blame::Refused, &error))?;
     let path = socket::path(&config.runtime_directory);
     let deadline = Duration::from_secs(args.timeout);
-    let status = match socket::ask(&path, Request::Sync, deadline).await {
+    let asking = socket::ask(&path, Request::Sync, deadline);
+    let answer = tokio::select! {
+        answer = asking => answer,
+        never = narrate(&path) => match never {},
+    };
+    let status = match answer {
         Ok(Reply::Status(status)) => *status,
         Ok(Reply::Refused { because }) => {
             return Err(Failure { message: because, hint: None, blame: Blame::Refused });
@@ -53,6 +62,22 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         show(&status);
     }
     outcome
+}
+
+/// Tells each step as the agent takes it, on standard error.
+async fn narrate(path: &Path) -> Infallible {
+    let mut told = None;
+    loop {
+        tokio::time::sleep(GLANCE).await;
+        let Ok(Reply::Status(status)) = socket::ask(path, Request::Status, GLANCE * 10).await
+        else {
+            continue;
+        };
+        if status.step.is_some() && status.step != told {
+            whisper(&format!("{}\n", status.step.as_deref().unwrap_or_default()));
+            told = status.step;
+        }
+    }
 }
 
 fn judge(status: &Status) -> Result<(), Failure> {

@@ -112,6 +112,35 @@ impl Repository {
         Ok(Self { repo })
     }
 
+    /// An empty repository of the same format in a folder beside this one, for
+    /// [`Repository::replace_by`]; what an earlier attempt left there goes.
+    ///
+    /// # Errors
+    /// The folder cannot be emptied or made.
+    pub fn beside(&self) -> Result<Self, Fault> {
+        let path = self.path().with_extension("fresh");
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Fault::wait(doing("delete", &path), error))
+            }
+            Ok(()) | Err(_) => Self::create(&path, self.format()),
+        }
+    }
+
+    /// Puts another repository in this one's place. A crash in between leaves none,
+    /// which is fetched again.
+    ///
+    /// # Errors
+    /// The old folder cannot be deleted, or the new one not renamed.
+    pub fn replace_by(self, fresh: Self) -> Result<Self, Fault> {
+        let (old, new) = (self.path().to_owned(), fresh.path().to_owned());
+        drop((self, fresh));
+        fs::remove_dir_all(&old)
+            .and_then(|()| fs::rename(&new, &old))
+            .map_err(|error| Fault::wait(doing("replace", &old), error))?;
+        Self::open(&old)
+    }
+
     pub fn format(&self) -> ObjectFormat {
         match self.repo.object_hash() {
             hash::Kind::Sha256 => ObjectFormat::Sha256,

@@ -50,11 +50,15 @@ fn a_broken_dependency_is_not_reported_as_an_unknown_one() {
 fn nobody_waits_for_a_job() {
     let mut files = one(
         "manifests/services/web.toml",
-        format!("hosts = [\"*\"]\ndependsOn = [\"nightly\"]\n{ARTIFACT}[exec]\ncommand = \"web\"\n"),
+        format!(
+            "hosts = [\"*\"]\ndependsOn = [\"nightly\"]\n{ARTIFACT}[exec]\ncommand = \"web\"\n"
+        ),
     );
     files.extend(one(
         "manifests/services/nightly.toml",
-        format!("hosts = [\"*\"]\n{ARTIFACT}[exec]\ncommand = \"web\"\n[schedule]\ncron = \"@daily\"\n"),
+        format!(
+            "hosts = [\"*\"]\n{ARTIFACT}[exec]\ncommand = \"web\"\n[schedule]\ncron = \"@daily\"\n"
+        ),
     ));
     let problems = draft(&files).unwrap_err().to_string();
     assert!(problems.contains("services/web.toml:2:14: `nightly` is a job"), "{problems}");

@@ -92,7 +92,8 @@ fn scheduled_dependencies(reading: &Reading<'_, '_>, services: &Services<'_, '_>
     for (_, dependency) in dependencies(services) {
         let on = services.get(&dependency.value).and_then(|written| written.content.as_ref());
         if on.is_some_and(|service| matches!(service.work, Work::Job { .. })) {
-            let what = format!("`{}` is a job, which runs when its timer says so", dependency.value);
+            let what =
+                format!("`{}` is a job, which runs when its timer says so", dependency.value);
             let remedy = "remove the dependency, or make it a service with exec.type = \"oneshot\"";
             reading.report.add(dependency.at, what, remedy);
         }
