@@ -14,6 +14,8 @@ mod objects;
 mod paths;
 #[path = "trust/policies.rs"]
 mod policies;
+#[path = "trust/random.rs"]
+mod random;
 #[path = "trust/repository.rs"]
 mod repository;
 #[path = "trust/scene.rs"]

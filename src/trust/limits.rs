@@ -20,4 +20,4 @@ pub(super) const FILES: usize = 10_000;
 pub(super) const FILE_BYTES: usize = 64 << 20;
 /// Paths in the difference between a commit and its first parent. Trees that
 /// name one subtree many times make this number explode; the files do not exist.
-pub(super) const CHANGES: usize = 100_000;
+pub(super) const CHANGES: usize = 50_000;

@@ -4,7 +4,7 @@
 //! down from the head ends at the anchor; only where a side branch forked earlier
 //! are the anchor's ancestors walked, to know where the branch left them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
@@ -128,6 +128,14 @@ impl Range {
                 **id == anchor.commit
                     || self.new.get(*id).is_some_and(|n| n.payload == anchor.payload)
             })
+    }
+
+    /// What of this range leads up to `id`.
+    pub(super) fn up_to(mut self, id: &CommitId) -> Self {
+        let kept: HashSet<CommitId> = self.down_from(id).into_keys().cloned().collect();
+        self.new.retain(|id, _| kept.contains(id));
+        self.order.retain(|id| kept.contains(id));
+        self
     }
 
     /// `id` and its ancestors among the new commits.

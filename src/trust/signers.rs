@@ -218,3 +218,60 @@ fn time(value: &str) -> Result<i64, String> {
     .map(|moment| moment.timestamp().as_second())
     .map_err(|_| bad())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The Ed25519 key whose bytes are all `byte`, as text and in wire encoding.
+    fn key(byte: u8) -> (String, Vec<u8>) {
+        let mut blob = Vec::new();
+        crate::trust::wire::put(&mut blob, b"ssh-ed25519");
+        crate::trust::wire::put(&mut blob, &[byte; 32]);
+        // 51 bytes: no padding.
+        (format!("ssh-ed25519 {}", base64::encode_unpadded(&blob)), blob)
+    }
+
+    #[test]
+    fn a_line_is_found_by_its_key() {
+        let ((alice, blob), (bob, other)) = (key(1), key(2));
+        let text = format!("# team\n\nalice {alice} laptop\nbob namespaces=\"file\" {bob}");
+        let signers = Signers::read(&text).unwrap();
+        let found = signers.find(&blob).unwrap();
+        assert_eq!((found.principal.as_str(), found.may_sign("git")), ("alice", true));
+        let found = signers.find(&other).unwrap();
+        assert_eq!((found.may_sign("git"), found.may_sign("file")), (false, true));
+        assert!(signers.find(&key(3).1).is_none());
+    }
+
+    #[test]
+    fn a_bad_line_is_named_and_takes_the_good_ones_with_it() {
+        let text = format!("alice {}\n\nbob what\n", key(1).0);
+        assert_eq!(Signers::read(&text).unwrap_err().line, 3);
+    }
+
+    #[test]
+    fn times_are_utc_and_windows_include_their_ends() {
+        assert_eq!(time("19700102Z"), Ok(86_400));
+        assert_eq!(time("197001020304Z"), Ok(86_400 + 3 * 3600 + 4 * 60));
+        assert_eq!(time("19700102030405Z"), Ok(86_400 + 3 * 3600 + 4 * 60 + 5));
+        for bad in ["", "Z", "1970Z", "19700102", "19700132Z", "19700102250000Z", "1970010é2Z"] {
+            assert!(time(bad).is_err(), "{bad}");
+        }
+        let window = "valid-after=\"19700102Z\",valid-before=\"19700103Z\"";
+        let signers = Signers::read(&format!("alice {window} {}", key(1).0)).unwrap();
+        let signer = signers.find(&key(1).1).unwrap();
+        assert_eq!(signer.valid_at(86_399), Err(Outside::NotYet));
+        assert_eq!(signer.valid_at(86_400), Ok(()));
+        assert_eq!(signer.valid_at(2 * 86_400), Ok(()));
+        assert_eq!(signer.valid_at(2 * 86_400 + 1), Err(Outside::NoLonger));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "([ -~]{0,12}[ \t\"=,\n]){0,8}") {
+            drop(Signers::read(&text));
+        }
+    }
+}

@@ -47,8 +47,7 @@ pub(super) fn recall<O: Objects>(
     if !accepted.mainline(&anchor.commit).contains(&id) {
         return Err(not_on_mainline(anchor).of(id));
     }
-    let range = range::load_accepted(&reader, pins, id)?;
-    let mut judge = Judge::new(reader, pins, range, now);
+    let mut judge = Judge::new(reader, pins, accepted.up_to(id), now);
     judge.new_commits()?;
     judge.revocations(&anchor.commit)?;
     judge.evidence(id, None)

@@ -167,6 +167,7 @@ fn protected_paths_need_different_people_on_the_same_content() {
         ),
         row("one person twice", |s| approved(s, "alice", "alice", API), two),
         row("one person with two keys", two_keys, two),
+        row("the author merges what another only began", author_merges, two),
         row(
             "changed while merging",
             |s| {
@@ -245,6 +246,13 @@ fn scene_with_thresholds() -> Scene {
 
 fn two_keys(scene: &Scene) -> CommitId {
     approved(scene, "alice", "alice+second", API)
+}
+
+/// dave writes, alice puts an empty commit on top and merges her own tip.
+fn author_merges(scene: &Scene) -> CommitId {
+    let begun = scene.next("dave").file(API, "a = 4\n").make();
+    let tip = scene.forge.commit("alice").on(&begun).make();
+    scene.forge.commit("alice").on(&scene.root).on(&tip).tree_of(&tip).make()
 }
 
 /// alice invites sock on a branch, sock writes there, and alice merges all of it.
