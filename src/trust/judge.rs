@@ -67,7 +67,7 @@ impl<'a, O: Objects> Judge<'a, O> {
         if !node.twin {
             self.clock(&node)?;
         }
-        let (commit, _) = self.reader.commit(id)?;
+        let commit = self.reader.commit(id)?;
         let seal = self.authenticate(id, &commit, node.effective)?;
         self.inherit(id, &node)?;
         Ok(seal)
@@ -136,7 +136,7 @@ impl<'a, O: Objects> Judge<'a, O> {
         }
         let tree = match self.range.new.get(id) {
             Some(node) => node.tree.clone(),
-            None => self.reader.commit(id)?.0.tree,
+            None => self.reader.commit(id)?.tree,
         };
         let root = self.reader.tree(&tree)?;
         let folder = root.iter().find(|e| e.name == policy::FOLDER && e.mode == Mode::Folder);

@@ -8,8 +8,6 @@ pub(super) const TREE: u64 = 16 << 20;
 pub(super) const FILE: u64 = 1 << 20;
 /// Commits in one step from the anchor, or from the introduction, to a new head.
 pub(super) const COMMITS: usize = 10_000;
-/// The bytes of all these commits together.
-pub(super) const COMMIT_BYTES: usize = 256 << 20;
 /// Parents of one commit.
 pub(super) const PARENTS: usize = 8;
 /// Components of a path.
@@ -21,3 +19,7 @@ pub(super) const FILE_BYTES: usize = 64 << 20;
 /// Paths in the difference between a commit and its first parent. Trees that
 /// name one subtree many times make this number explode; the files do not exist.
 pub(super) const CHANGES: usize = 50_000;
+/// The bytes of all objects that are read to decide on a new head, each time one is.
+pub(super) const READ: u64 = 1 << 30;
+/// The bytes of the files among them: policies stay in memory while it is decided.
+pub(super) const READ_FILES: u64 = 128 << 20;

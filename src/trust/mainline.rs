@@ -107,7 +107,7 @@ impl<O: Objects> Judge<'_, O> {
     fn tree_of(&self, id: &CommitId) -> Result<CommitId, Breach> {
         match self.range.new.get(id) {
             Some(node) => Ok(node.tree.clone()),
-            None => Ok(self.reader.commit(id)?.0.tree),
+            None => Ok(self.reader.commit(id)?.tree),
         }
     }
 

@@ -40,16 +40,6 @@ pub(super) struct Range {
     pub(super) accepted: HashMap<CommitId, i64>,
 }
 
-/// What bounds a walk.
-#[derive(Clone, Copy)]
-struct Bounds {
-    commits: usize,
-    bytes: usize,
-}
-
-const NEW: Bounds = Bounds { commits: limits::COMMITS, bytes: limits::COMMIT_BYTES };
-const UNBOUNDED: Bounds = Bounds { commits: usize::MAX, bytes: usize::MAX };
-
 /// Loads what is new between `anchor` and `head`.
 pub(super) fn load<O: Objects>(
     reader: &Reader<'_, O>,
@@ -58,10 +48,10 @@ pub(super) fn load<O: Objects>(
     head: &CommitId,
 ) -> Result<Range, Refusal> {
     let Some(anchor) = anchor else {
-        return Walk::new(reader, pins, None, HashMap::new(), NEW).run(head);
+        return Walk::new(reader, pins, None, HashMap::new(), limits::COMMITS).run(head);
     };
     let near = HashMap::from([(anchor.commit.clone(), anchor.time)]);
-    let range = Walk::new(reader, pins, Some(anchor), near, NEW).run(head);
+    let range = Walk::new(reader, pins, Some(anchor), near, limits::COMMITS).run(head);
     match range {
         Ok(range) if !range.bypasses_anchor(pins) && range.meets(pins) => Ok(range),
         Err(refusal)
@@ -71,7 +61,7 @@ pub(super) fn load<O: Objects>(
         }
         Ok(_) | Err(_) => {
             let far = history(reader, pins, &anchor.commit)?;
-            Walk::new(reader, pins, Some(anchor), far, NEW).run(head)
+            Walk::new(reader, pins, Some(anchor), far, limits::COMMITS).run(head)
         }
     }
 }
@@ -83,7 +73,7 @@ pub(super) fn load_accepted<O: Objects>(
     pins: &Pins,
     head: &CommitId,
 ) -> Result<Range, Refusal> {
-    Walk::new(reader, pins, None, HashMap::new(), UNBOUNDED).run(head)
+    Walk::new(reader, pins, None, HashMap::new(), usize::MAX).run(head)
 }
 
 /// The effective times of `anchor` and everything below it.
@@ -92,7 +82,7 @@ fn history<O: Objects>(
     pins: &Pins,
     anchor: &CommitId,
 ) -> Result<HashMap<CommitId, i64>, Refusal> {
-    let range = load_accepted(reader, pins, anchor)?;
+    let range = load_accepted(&reader.unbounded(), pins, anchor)?;
     Ok(range.new.into_iter().map(|(id, node)| (id, node.effective)).collect())
 }
 
@@ -156,8 +146,7 @@ struct Walk<'a, O> {
     reader: &'a Reader<'a, O>,
     pins: &'a Pins,
     anchor: Option<&'a Anchor>,
-    bounds: Bounds,
-    bytes: usize,
+    most: usize,
     /// Commits whose parents are being walked, with the next parent's place.
     open: Vec<(CommitId, usize)>,
     range: Range,
@@ -169,10 +158,10 @@ impl<'a, O: Objects> Walk<'a, O> {
         pins: &'a Pins,
         anchor: Option<&'a Anchor>,
         accepted: HashMap<CommitId, i64>,
-        bounds: Bounds,
+        most: usize,
     ) -> Self {
         let range = Range { accepted, ..Range::default() };
-        Self { reader, pins, anchor, bounds, bytes: 0, open: Vec::new(), range }
+        Self { reader, pins, anchor, most, open: Vec::new(), range }
     }
 
     /// Walks depth first without recursion, each commit once.
@@ -223,18 +212,11 @@ impl<'a, O: Objects> Walk<'a, O> {
         new.or_else(|| self.range.accepted.get(id).copied())
     }
 
-    fn node(&mut self, id: &CommitId) -> Result<Node, Breach> {
-        if self.range.new.len() >= self.bounds.commits {
-            return Err(too_many(format!("more than {} new commits", self.bounds.commits)));
+    fn node(&self, id: &CommitId) -> Result<Node, Breach> {
+        if self.range.new.len() >= self.most {
+            return Err(too_many(self.most));
         }
-        let (commit, size) = self.reader.commit(id)?;
-        self.bytes += size;
-        if self.bytes > self.bounds.bytes {
-            return Err(too_many(format!(
-                "the new commits have more than {} bytes",
-                self.bounds.bytes
-            )));
-        }
+        let commit = self.reader.commit(id)?;
         if commit.parents.is_empty() && *id != self.pins.introduction {
             return Err(foreign(id, self.pins));
         }
@@ -253,11 +235,11 @@ pub(super) fn payload_digest(payload: &[u8]) -> String {
     Sha256::digest(payload).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn too_many(because: String) -> Breach {
+fn too_many(most: usize) -> Breach {
     Breach::new(
         "O5",
         Reason::TooLarge,
-        because,
+        format!("there are more than {most} new commits"),
         "pin a later introduction commit in the host's config, or let the host follow in smaller steps",
     )
 }

@@ -42,7 +42,7 @@ pub(super) fn recall<O: Objects>(
     id: &CommitId,
     now: i64,
 ) -> Result<VerifiedCommit, Refusal> {
-    let reader = reader(objects, pins, id, Some(anchor))?;
+    let reader = reader(objects, pins, id, Some(anchor))?.unbounded();
     let accepted = range::load_accepted(&reader, pins, &anchor.commit)?;
     if !accepted.mainline(&anchor.commit).contains(&id) {
         return Err(not_on_mainline(anchor).of(id));
@@ -80,7 +80,7 @@ impl<O: Objects> Judge<'_, O> {
     }
 
     fn verified(&mut self, head: &CommitId, anchor: Option<&Anchor>) -> Result<Verified, Breach> {
-        let (commit, _) = self.reader.commit(head)?;
+        let commit = self.reader.commit(head)?;
         let payload = payload_digest(&commit.payload);
         let time = match (self.range.new.get(head), anchor) {
             (Some(node), _) => node.effective,

@@ -263,3 +263,18 @@ fn what_a_thief_signed_cannot_be_recalled_after_the_revocation() {
     assert_eq!(because(back(&bad)), ("K3".to_owned(), Revoked));
     assert!(back(&good).is_ok());
 }
+
+#[test]
+fn what_the_anchor_vouches_for_is_not_judged_again() {
+    let scene = Scene::new();
+    let good = scene.next("dave").make();
+    let bad = scene.forge.commit("dave").on(&good).file(WEB, "a = 9\n").make();
+    let anchor = scene.accept(&bad);
+    let head = revocation(&scene, &bad, &good);
+    let anchor = scene.verify_from(Some(&anchor), &head).unwrap().anchor().clone();
+    // The branch left below what a judge of today would refuse.
+    let branch = scene.next("bob").file("manifests/services/web-2.toml", "a = 1\n").make();
+    let merge = scene.forge.commit("alice").on(&head).on(&branch).make();
+    assert!(scene.verify_from(Some(&anchor), &merge).is_ok());
+    assert_eq!(because(scene.verify_from(None, &merge)), ("K3".to_owned(), Revoked));
+}
