@@ -3,10 +3,16 @@
 //! The contracts run inside a host: this program is started there again with
 //! [`INSIDE`] set, once for each, so that each is counted here by its name.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
+use nix::Caches;
+use store::Closures;
 use writ::world::caddy::CaddyRoutes;
+use writ::world::nix::NixStore;
+use writ::world::probes::HostProbes;
+use writ::world::systemd::Systemd;
 
 use super::lab::fleet::Fleet;
 use super::lab::host::{Host, Program};
@@ -15,33 +21,45 @@ use super::lab::host::{Host, Program};
 pub(crate) const INSIDE: &str = "WRIT_TEST_INSIDE";
 const THERE: &str = "/usr/local/bin/contracts";
 
+#[path = "../contract/literal.rs"]
+mod literal;
+#[path = "../contract/nix.rs"]
+mod nix;
+#[path = "../contract/probes.rs"]
+mod probes;
 #[path = "../contract/routes.rs"]
 mod routes;
+#[path = "../contract/sample.rs"]
+mod sample;
+#[path = "../contract/store.rs"]
+mod store;
+#[path = "../contract/systemd.rs"]
+mod systemd;
+#[path = "../contract/units.rs"]
+mod units;
 
 /// A contract by name.
 type Contract = (&'static str, fn());
-/// The host that the contracts of one adapter share, one after the other.
+/// The host that some contracts share, one after the other.
 type Shared = Arc<OnceLock<Mutex<Host>>>;
 
-/// Contracts, each held against an adapter of its own.
+/// The contracts of a module, each held against a world of its own.
 macro_rules! contracts {
-    ($adapter:expr, $module:ident: $($name:ident),* $(,)?) => {
-        vec![$((stringify!($name), || held(async { $module::$name(&$adapter).await }))),*]
+    ($against:ident, $module:ident: $($name:ident),* $(,)?) => {
+        vec![$((
+            concat!(stringify!($module), "::", stringify!($name)),
+            (|| $against($module::$name)) as fn(),
+        )),*]
     };
 }
 
-/// The contracts by adapter.
-fn adapters() -> Vec<(&'static str, Vec<Contract>)> {
-    vec![("caddy", caddy())]
+/// The contracts by the host that they share.
+fn all() -> [(&'static str, Vec<Contract>); 3] {
+    [("caddy", of_caddy()), ("nix", of_nix()), ("systemd", [of_systemd(), of_probes()].concat())]
 }
 
-fn caddy_adapter() -> CaddyRoutes {
-    let admin = "http://localhost:2019".parse().expect("an admin address");
-    CaddyRoutes::new(&admin).expect("a client")
-}
-
-fn caddy() -> Vec<Contract> {
-    contracts!(caddy_adapter(), routes:
+fn of_caddy() -> Vec<Contract> {
+    contracts!(against_caddy, routes:
         a_configuration_is_read_back_as_it_was_written,
         no_configuration_is_a_configuration_too,
         a_change_replaces_the_whole_configuration,
@@ -52,6 +70,68 @@ fn caddy() -> Vec<Contract> {
     )
 }
 
+fn of_nix() -> Vec<Contract> {
+    macro_rules! stores {
+        ($($name:ident),*) => { contracts!(against_store, store: $($name),*) };
+    }
+    macro_rules! nix {
+        ($($name:ident),*) => { contracts!(against_nix, nix: $($name),*) };
+    }
+    [store::store_contract!(stores), nix::nix_only!(nix)].concat()
+}
+
+fn of_systemd() -> Vec<Contract> {
+    macro_rules! units {
+        ($($name:ident),*) => { contracts!(against_systemd, units: $($name),*) };
+    }
+    macro_rules! literal {
+        ($($name:ident),*) => { contracts!(against_systemd, literal: $($name),*) };
+    }
+    macro_rules! systemd {
+        ($($name:ident),*) => { contracts!(against_systemd, systemd: $($name),*) };
+    }
+    [
+        units::units_contract!(units),
+        literal::literal_contract!(literal),
+        systemd::systemd_contract!(systemd),
+    ]
+    .concat()
+}
+
+fn of_probes() -> Vec<Contract> {
+    macro_rules! each {
+        ($($name:ident),*) => { contracts!(against_probes, probes: $($name),*) };
+    }
+    [probes::probes_contract!(each), probes::command_contract!(each)].concat()
+}
+
+fn against_caddy(contract: impl AsyncFn(&CaddyRoutes)) {
+    let admin = "http://localhost:2019".parse().expect("an admin address");
+    let caddy = CaddyRoutes::new(&admin).expect("a client");
+    held(contract(&caddy));
+}
+
+fn against_store(contract: impl AsyncFn(&NixStore, &Closures)) {
+    let caches = caches();
+    held(contract(&caches.store(&["signed"]), &caches.closures));
+}
+
+fn against_nix(contract: impl AsyncFn(&Caches)) {
+    held(contract(&caches()));
+}
+
+fn caches() -> Caches {
+    Caches::new(Path::new("/root/caches"), "contract")
+}
+
+fn against_systemd(contract: impl AsyncFn(&Systemd)) {
+    held(contract(&Systemd::new()));
+}
+
+fn against_probes(contract: impl AsyncFn(&HostProbes)) {
+    held(contract(&HostProbes::new().expect("a client")));
+}
+
 fn held(contract: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(contract);
@@ -59,23 +139,20 @@ fn held(contract: impl Future<Output = ()>) {
 
 /// Each contract as a test that runs it inside a host.
 pub(crate) fn trials() -> Vec<Trial> {
-    adapters()
-        .into_iter()
-        .flat_map(|(adapter, contracts)| on_one_host(adapter, contracts))
-        .collect()
+    all().into_iter().flat_map(|(host, contracts)| on_one_host(host, contracts)).collect()
 }
 
-fn on_one_host(adapter: &'static str, contracts: Vec<Contract>) -> Vec<Trial> {
+fn on_one_host(host: &'static str, contracts: Vec<Contract>) -> Vec<Trial> {
     let shared = Shared::default();
-    let trial = |(name, _)| {
-        let (name, shared) = (format!("{adapter}::{name}"), Arc::clone(&shared));
-        Trial::test(name.clone(), move || inside(adapter, &shared, &name))
+    let trial = |(name, _): Contract| {
+        let shared = Arc::clone(&shared);
+        Trial::test(name, move || inside(host, &shared, name))
     };
     contracts.into_iter().map(trial).collect()
 }
 
-fn inside(adapter: &str, shared: &Shared, name: &str) -> Result<(), Failed> {
-    let host = shared.get_or_init(|| Mutex::new(boot(adapter)));
+fn inside(host: &str, shared: &Shared, name: &str) -> Result<(), Failed> {
+    let host = shared.get_or_init(|| Mutex::new(boot(host)));
     let host = host.lock().unwrap_or_else(PoisonError::into_inner);
     let ran = host.run(&["env", &format!("{INSIDE}=1"), THERE, "--exact", name]);
     if ran.ok && ran.stdout.contains("1 passed") {
@@ -85,23 +162,20 @@ fn inside(adapter: &str, shared: &Shared, name: &str) -> Result<(), Failed> {
     }
 }
 
-fn boot(adapter: &str) -> Host {
+fn boot(name: &str) -> Host {
     let fleet = Arc::new(Fleet::new().expect("hosts can be booted here"));
     let here = std::env::current_exe().expect("/proc is mounted");
-    Host::boot(&fleet, adapter, &[Program { here, there: THERE }])
+    Host::boot(&fleet, name, &[Program { here, there: THERE }])
 }
 
 /// Runs contracts right here: this is the host.
 pub(crate) fn run(arguments: &Arguments) -> Conclusion {
-    let trial = |adapter: &str, (name, contract): Contract| {
-        Trial::test(format!("{adapter}::{name}"), move || {
+    let trial = |(name, contract): Contract| {
+        Trial::test(name, move || {
             contract();
             Ok(())
         })
     };
-    let trials = adapters()
-        .into_iter()
-        .flat_map(|(adapter, all)| all.into_iter().map(move |one| trial(adapter, one)))
-        .collect();
-    libtest_mimic::run(arguments, trials)
+    let contracts = all().into_iter().flat_map(|(_, contracts)| contracts);
+    libtest_mimic::run(arguments, contracts.map(trial).collect())
 }
