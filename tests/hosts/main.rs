@@ -9,6 +9,7 @@ mod contracts;
 mod itself;
 #[path = "../lab/mod.rs"]
 mod lab;
+mod scenes;
 
 use std::process::ExitCode;
 
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
     if std::env::var_os(contracts::INSIDE).is_some() {
         return contracts::run(&arguments).exit_code();
     }
-    let subjects = [("itself", itself::SCENES)].into_iter();
+    let subjects = std::iter::once(("itself", itself::SCENES)).chain(scenes::ALL);
     let scenes =
         subjects.flat_map(|(subject, scenes)| scenes.iter().map(move |s| play(subject, s)));
     let ignored = cannot_boot();

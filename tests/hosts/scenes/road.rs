@@ -15,6 +15,7 @@ pub(super) const SCENES: &[Scene] = &[
     ("a_history_that_goes_back_is_refused", goes_back),
     ("a_reverted_commit_restores_the_old_version_without_any_cache", reverted),
     ("services_run_on_while_the_agent_is_replaced", agent_restarts),
+    ("a_rebooted_host_runs_everything_again", rebooted),
     ("what_was_stopped_or_removed_by_hand_is_put_back", healed),
     ("one_round_ends_with_the_verdict_as_exit_code", once),
 ];
@@ -108,8 +109,9 @@ fn not_trusted() {
     scene.untouched(pid);
 
     // A good commit on top of a bad one does not make the bad one good.
-    let laundered = workshop.release(Some(&scene.acme.alice), "carry on");
-    assert_eq!(scene.biz.judged(&laundered, "refused").reason(), "unknown-key");
+    workshop.release(Some(&scene.acme.alice), "carry on");
+    scene.biz.sync();
+    assert_eq!(scene.biz.judged(&strange, "refused").reason(), "unknown-key");
     scene.untouched(pid);
 
     workshop.reset(&scene.v1);
@@ -155,6 +157,15 @@ fn agent_restarts() {
     scene.update("v2");
 }
 
+fn rebooted() {
+    let mut scene = Running::v1();
+    let v2 = scene.update("v2");
+    scene.biz.host.reboot();
+    scene.biz.confirmed(&v2);
+    scene.biz.serves("web.acme.example", "v2");
+    scene.update("v3");
+}
+
 fn healed() {
     let scene = Running::v1();
     let healed = |what: &str| {
@@ -175,7 +186,9 @@ fn healed() {
 fn once() {
     let acme = super::Acme::found();
     let biz = acme.site("biz");
-    let code = || biz.host.sh("writ agent --config /etc/writ/agent.toml --once >/dev/null 2>&1 || echo $?");
+    let code = || {
+        biz.host.sh("writ agent --config /etc/writ/agent.toml --once >/dev/null 2>&1 || echo $?")
+    };
     acme.publish("web", "v1", 8001, "");
     acme.release("web: version 1");
     assert_eq!(code().trim(), "");
@@ -184,7 +197,10 @@ fn once() {
     acme.release("web: version 2");
     assert_eq!(code().trim(), "1");
     biz.serves("web.acme.example", "v1");
+    acme.publish("web", "v3", 8001, "");
+    acme.release("web: version 3");
+    assert_eq!(code().trim(), "");
     acme.workshop.host.must(&["mv", "/srv/git", "/srv/gone"]);
     assert_eq!(code().trim(), "3");
-    biz.serves("web.acme.example", "v1");
+    biz.serves("web.acme.example", "v3");
 }

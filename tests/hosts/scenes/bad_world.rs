@@ -1,0 +1,145 @@
+//! A host in trouble: a clear word about it, what runs goes on running, and recovery as soon as the trouble is over.
+
+use super::{Acme, Running, Scene};
+
+pub(super) const SCENES: &[Scene] = &[
+    ("a_caddy_that_is_down_is_waited_for", caddy_down),
+    ("a_full_store_is_waited_for", full_store),
+    ("a_full_ledger_changes_nothing", full_ledger),
+    ("a_clock_that_is_wrong_is_named_and_waited_for", wrong_clock),
+    ("a_damaged_anchor_is_never_taken_for_a_first_boot", damaged_anchor),
+    ("a_lost_anchor_is_never_taken_for_a_first_boot", lost_anchor),
+    ("a_remote_that_is_gone_is_waited_for", no_remote),
+];
+
+fn caddy_down() {
+    let scene = Running::v1();
+    let biz = &scene.biz;
+    let direct = || biz.host.run(&["curl", "--silent", "http://127.0.0.1:8001/"]).stdout;
+    biz.host.must(&["systemctl", "stop", "caddy"]);
+    scene.acme.publish("shop", "s1", 8002, "");
+    let commit = scene.acme.release("shop: version 1");
+    let status = biz.judged(&commit, "waiting");
+    assert!(status.why().contains("Caddy"), "{}", status.why());
+    assert_eq!(direct(), "v1");
+    biz.host.must(&["systemctl", "start", "caddy"]);
+    biz.confirmed(&commit);
+    biz.serves("web.acme.example", "v1");
+    biz.serves("shop.acme.example", "s1");
+}
+
+/// A host with a small disk of its own below `path`, which a file named `ballast`
+/// can fill.
+fn small_disk(acme: &Acme, path: &str, megabytes: u32) -> super::Site {
+    let biz = acme.site("biz");
+    biz.host
+        .sh(&format!("mkdir -p {path}; mount -t tmpfs -o size={megabytes}m,mode=755 tmpfs {path}"));
+    biz
+}
+
+fn fill(biz: &super::Site, path: &str) {
+    let full = biz.host.run(&["dd", "if=/dev/zero", &format!("of={path}/ballast"), "bs=4k"]);
+    assert!(full.stderr.contains("No space left"), "{}", full.stderr);
+}
+
+fn running_on(biz: super::Site, acme: Acme) -> Running {
+    acme.publish("web", "v1", 8001, "");
+    let v1 = acme.release("web: version 1");
+    biz.start();
+    biz.confirmed(&v1);
+    biz.serves("web.acme.example", "v1");
+    Running { acme, biz, v1 }
+}
+
+fn full_store() {
+    let acme = Acme::found();
+    let biz = small_disk(&acme, "/nix", 64);
+    let scene = running_on(biz, acme);
+    let pid = scene.biz.pid("web");
+    fill(&scene.biz, "/nix");
+    scene.acme.publish("web", "v2", 8001, "");
+    let commit = scene.acme.release("web: version 2");
+    let status = scene.biz.judged(&commit, "waiting");
+    assert!(
+        status.why().contains("No space left") || status.why().contains("full"),
+        "{}",
+        status.why()
+    );
+    scene.untouched(pid);
+    scene.biz.host.must(&["rm", "/nix/ballast"]);
+    scene.biz.confirmed(&commit);
+    scene.biz.serves("web.acme.example", "v2");
+}
+
+fn full_ledger() {
+    let acme = Acme::found();
+    let biz = small_disk(&acme, "/var/lib/writ", 8);
+    let scene = running_on(biz, acme);
+    let pid = scene.biz.pid("web");
+    fill(&scene.biz, "/var/lib/writ");
+    scene.acme.publish("web", "v2", 8001, "");
+    let commit = scene.acme.release("web: version 2");
+    scene.biz.status_where("a word about the disk", |status| {
+        status.why().contains("No space left") || status.why().contains("full")
+    });
+    scene.untouched(pid);
+    scene.biz.host.must(&["rm", "/var/lib/writ/ballast"]);
+    scene.biz.confirmed(&commit);
+    scene.biz.serves("web.acme.example", "v2");
+}
+
+fn wrong_clock() {
+    let scene = Running::v1();
+    let pid = scene.biz.pid("web");
+    let drop_in = "/etc/systemd/system/writ-agent.service.d/clock.conf";
+    let late = "[Service]\nEnvironment=LD_PRELOAD=/usr/$LIB/faketime/libfaketime.so.1 \
+                FAKETIME=-2d FAKETIME_DONT_FAKE_MONOTONIC=1\n";
+    scene.biz.host.put(drop_in, late, 0o644);
+    scene.biz.host.sh("systemctl daemon-reload; systemctl restart writ-agent");
+    scene.acme.publish("web", "v2", 8001, "");
+    let commit = scene.acme.release("web: version 2");
+    let status = scene.biz.judged(&commit, "refused");
+    assert_eq!(status.reason(), "clock", "{status:?}");
+    scene.untouched(pid);
+    scene.biz.host.must(&["rm", drop_in]);
+    scene.biz.host.sh("systemctl daemon-reload; systemctl restart writ-agent");
+    scene.biz.confirmed(&commit);
+    scene.biz.serves("web.acme.example", "v2");
+}
+
+const ANCHOR: &str = "/var/lib/writ/anchor.json";
+
+fn damaged_anchor() {
+    without_its_anchor(&format!("echo '{{\"version\": 1, \"comm' >{ANCHOR}"));
+}
+
+fn lost_anchor() {
+    without_its_anchor(&format!("rm {ANCHOR}"));
+}
+
+fn without_its_anchor(harm: &str) {
+    let scene = Running::v1();
+    let pid = scene.biz.pid("web");
+    scene.biz.host.sh(&format!("cp -a {ANCHOR} /root/anchor.json; {harm}"));
+    scene.biz.host.must(&["systemctl", "restart", "writ-agent"]);
+    scene.acme.publish("web", "v2", 8001, "");
+    let commit = scene.acme.release("web: version 2");
+    scene.biz.status_where("a word about the anchor", |status| status.why().contains(ANCHOR));
+    scene.untouched(pid);
+    scene.biz.host.sh(&format!("cp -a /root/anchor.json {ANCHOR}"));
+    scene.biz.confirmed(&commit);
+    scene.biz.serves("web.acme.example", "v2");
+}
+
+fn no_remote() {
+    let scene = Running::v1();
+    let pid = scene.biz.pid("web");
+    scene.acme.workshop.host.must(&["mv", "/srv/git", "/srv/gone"]);
+    scene.biz.status_where("a word about the remote", |status| {
+        drop(scene.biz.sync());
+        status.why().contains("deploy.git")
+    });
+    scene.untouched(pid);
+    scene.acme.workshop.host.must(&["mv", "/srv/gone", "/srv/git"]);
+    scene.update("v2");
+}
