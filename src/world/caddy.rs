@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use reqwest::header::{CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderValue, IF_MATCH, ORIGIN};
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, redirect};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -25,6 +25,9 @@ use crate::plan::observed::ObservedRoutes;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// No configuration is longer, in bytes.
 const LIMIT: usize = 64 << 20;
+/// How often a request is made before a cut connection counts.
+const ATTEMPTS: u8 = 3;
+const DOING: &str = "change Caddy's configuration";
 
 /// The real Caddy.
 #[derive(Debug)]
@@ -73,9 +76,7 @@ impl CaddyRoutes {
     }
 
     async fn read(&self) -> Result<(String, Value), String> {
-        let response = self.request(Method::GET).send().await.map_err(|e| chain(&e))?;
-        let status = response.status();
-        let (body, headers) = receive(response).await?;
+        let Answer { status, headers, body } = self.ask().await.map_err(|lost| lost.because)?;
         if status != StatusCode::OK {
             return Err(format!("{} answered {status}: {}", self.admin, words(&body)));
         }
@@ -85,6 +86,30 @@ impl CaddyRoutes {
         let config = serde_json::from_slice(&body)
             .map_err(|e| format!("{} sent a configuration that is not JSON: {e}", self.admin))?;
         Ok((etag.to_owned(), config))
+    }
+
+    /// With every change Caddy replaces its admin server as well, and a connection
+    /// that is still waiting at the old one is cut.
+    async fn ask(&self) -> Result<Answer, Lost> {
+        for _ in 1..ATTEMPTS {
+            match receive(self.request(Method::GET)).await {
+                Err(Lost { cut: true, .. }) => {}
+                answer => return answer,
+            }
+        }
+        receive(self.request(Method::GET)).await
+    }
+
+    async fn change(&self, etag: &HeaderValue, config: &[u8]) -> Result<Answer, Lost> {
+        let request = self.request(Method::POST).header(IF_MATCH, etag);
+        receive(request.header(CONTENT_TYPE, "application/json").body(config.to_vec())).await
+    }
+
+    fn advice(&self) -> String {
+        format!(
+            "start Caddy, and have its admin endpoint listen where this host's config says: {}",
+            self.admin
+        )
     }
 }
 
@@ -97,49 +122,48 @@ impl Routes for CaddyRoutes {
     }
 
     async fn apply(&self, etag: &str, config: &Value) -> Result<(), Fault> {
-        let doing = "change Caddy's configuration";
-        let etag = HeaderValue::from_str(etag)
-            .map_err(|_| Fault::wait(doing, format!("{etag:?} is not an ETag")))?;
-        let request = self.request(Method::POST).header(IF_MATCH, etag);
-        let request = request
-            .header(CONTENT_TYPE, "application/json")
-            .body(serde_json::to_vec(config).map_err(|e| Fault::refuse(doing, e))?);
-        let unreachable = |because: String| Fault::wait(doing, because).remedy(self.advice());
-        let response = request.send().await.map_err(|e| unreachable(chain(&e)))?;
-        let status = response.status();
-        let (body, _) = receive(response).await.map_err(unreachable)?;
-        verdict(status, &words(&body)).map_err(|fault| match status {
-            StatusCode::FORBIDDEN => fault.remedy(self.advice()),
-            _ => fault,
-        })
-    }
-}
-
-impl CaddyRoutes {
-    fn advice(&self) -> String {
-        format!(
-            "start Caddy, and have its admin endpoint listen where this host's config says: {}",
-            self.admin
-        )
+        let tag = HeaderValue::from_str(etag)
+            .map_err(|_| Fault::wait(DOING, format!("{etag:?} is not an ETag")))?;
+        let bytes = serde_json::to_vec(config).map_err(|e| Fault::refuse(DOING, e))?;
+        for _ in 0..ATTEMPTS {
+            match self.change(&tag, &bytes).await {
+                Ok(answer) => {
+                    return verdict(answer.status, &words(&answer.body)).map_err(
+                        |fault| match answer.status {
+                            StatusCode::FORBIDDEN => fault.remedy(self.advice()),
+                            _ => fault,
+                        },
+                    );
+                }
+                // Nobody said whether it took effect, so look.
+                Err(lost) => match self.read().await {
+                    Ok((_, now)) if now == *config => return Ok(()),
+                    Ok((now, _)) if now == etag && lost.cut => {}
+                    Ok(_) | Err(_) => {
+                        return Err(Fault::wait(DOING, lost.because).remedy(self.advice()));
+                    }
+                },
+            }
+        }
+        Err(Fault::wait(DOING, "Caddy cut every connection").remedy(self.advice()))
     }
 }
 
 /// What Caddy's answer to a change means.
 fn verdict(status: StatusCode, words: &str) -> Result<(), Fault> {
-    let doing = "change Caddy's configuration";
     match status {
         _ if status.is_success() => Ok(()),
         StatusCode::PRECONDITION_FAILED => {
-            Err(Fault::wait(doing, "it was changed by somebody else in the meantime"))
+            Err(Fault::wait(DOING, "it was changed by somebody else in the meantime"))
         }
         StatusCode::BAD_REQUEST | StatusCode::INTERNAL_SERVER_ERROR if of_the_host(words) => {
-            Err(Fault::wait(doing, words)
+            Err(Fault::wait(DOING, words)
                 .remedy("free the address, permission or space that Caddy asks for"))
         }
         StatusCode::BAD_REQUEST | StatusCode::INTERNAL_SERVER_ERROR => {
-            Err(Fault::refuse(doing, words))
+            Err(Fault::refuse(DOING, words))
         }
-        _ => Err(Fault::wait(doing, format!("Caddy answered {status}: {words}"))),
+        _ => Err(Fault::wait(DOING, format!("Caddy answered {status}: {words}"))),
     }
 }
 
@@ -156,31 +180,53 @@ fn of_the_host(words: &str) -> bool {
     ERRNO.iter().any(|errno| words.contains(errno))
 }
 
-/// The body, and the headers with the trailers among them.
-async fn receive(response: Response) -> Result<(Vec<u8>, HeaderMap), String> {
+/// What Caddy sent, trailers among the headers.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+/// A request without a whole answer.
+struct Lost {
+    because: String,
+    /// There was a connection, and Caddy ended it.
+    cut: bool,
+}
+
+impl From<reqwest::Error> for Lost {
+    fn from(error: reqwest::Error) -> Self {
+        Self { because: chain(&error), cut: !error.is_connect() && !error.is_timeout() }
+    }
+}
+
+async fn receive(request: RequestBuilder) -> Result<Answer, Lost> {
+    let response = request.send().await?;
+    let status = response.status();
     let mut headers = response.headers().clone();
-    let mut body = reqwest::Body::from(response);
-    let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
-        match frame.map_err(|e| chain(&e))?.into_data() {
-            Ok(data) if bytes.len() + data.len() > LIMIT => {
-                return Err(format!("the answer is longer than {} MiB", LIMIT >> 20));
+    let mut frames = reqwest::Body::from(response);
+    let mut body = Vec::new();
+    while let Some(frame) = frames.frame().await {
+        match frame?.into_data() {
+            Ok(data) if body.len() + data.len() > LIMIT => {
+                let because = format!("the answer is longer than {} MiB", LIMIT >> 20);
+                return Err(Lost { because, cut: false });
             }
-            Ok(data) => bytes.extend_from_slice(&data),
+            Ok(data) => body.extend_from_slice(&data),
             Err(frame) => headers.extend(frame.into_trailers().unwrap_or_default()),
         }
     }
-    Ok((bytes, headers))
+    Ok(Answer { status, headers, body })
 }
 
 /// What Caddy says about an error, else the start of whatever it sent.
 fn words(body: &[u8]) -> String {
     #[derive(Deserialize)]
-    struct Answer {
+    struct Refusal {
         error: String,
     }
     match serde_json::from_slice(body) {
-        Ok(Answer { error }) => error,
+        Ok(Refusal { error }) => error,
         Err(_) => String::from_utf8_lossy(body).chars().take(400).collect::<String>(),
     }
 }
