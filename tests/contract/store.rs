@@ -1,6 +1,7 @@
 //! What every implementation of `Store` keeps, real nix and the simulated one.
 //!
-//! Each promise is one test, and has a profile of its own.
+//! Each promise is one test. It removes every profile first, so no two of them may
+//! run at once on one store.
 
 use std::collections::BTreeSet;
 
@@ -20,6 +21,7 @@ macro_rules! store_contract {
             a_closure_other_than_the_signed_one_is_refused,
             a_profile_that_moved_is_left_alone,
             the_way_back_needs_no_fetch,
+            what_one_profile_keeps_another_may_use,
             five_versions_are_kept,
             the_current_version_is_kept_however_old,
             a_retired_profile_leaves_nothing
@@ -52,6 +54,16 @@ fn name(text: &str) -> ServiceName {
     text.parse().unwrap()
 }
 
+/// A name without a profile, in a store that keeps nothing.
+async fn fresh<S: Store>(store: &S, name: &str) -> ServiceName {
+    for (service, path) in store.observe().await.unwrap().current {
+        store.retire(&service, &path).await.unwrap();
+    }
+    store.release().await.unwrap();
+    assert_eq!(rooted(store).await, BTreeSet::new());
+    name.parse().unwrap()
+}
+
 async fn current<S: Store>(store: &S, service: &ServiceName) -> Option<StorePath> {
     store.observe().await.unwrap().current.remove(service)
 }
@@ -71,7 +83,7 @@ async fn deploy<S: Store>(store: &S, all: &Closures, service: &ServiceName, orde
 }
 
 pub(crate) async fn a_profile_keeps_what_it_points_at<S: Store>(store: &S, all: &Closures) {
-    let service = name("keeps");
+    let service = fresh(store, "keeps").await;
     assert_eq!(current(store, &service).await, None);
     deploy(store, all, &service, &[0]).await;
     store.release().await.unwrap();
@@ -80,7 +92,7 @@ pub(crate) async fn a_profile_keeps_what_it_points_at<S: Store>(store: &S, all: 
 }
 
 pub(crate) async fn every_verb_may_be_repeated<S: Store>(store: &S, all: &Closures) {
-    let service = name("repeats");
+    let service = fresh(store, "repeats").await;
     let to = &all.versions[0];
     for _ in 0..2 {
         store.fetch(&[all.artifact(0), all.artifact(0)]).await.unwrap();
@@ -99,7 +111,7 @@ pub(crate) async fn every_verb_may_be_repeated<S: Store>(store: &S, all: &Closur
 }
 
 pub(crate) async fn nothing_is_used_that_was_never_fetched<S: Store>(store: &S, all: &Closures) {
-    let service = name("unfetched");
+    let service = fresh(store, "unfetched").await;
     assert!(store.switch(&service, None, &all.absent).await.is_err());
     assert_eq!(current(store, &service).await, None);
 }
@@ -108,7 +120,7 @@ pub(crate) async fn one_closure_that_no_cache_has_fails_the_whole_fetch<S: Store
     store: &S,
     all: &Closures,
 ) {
-    let service = name("partial");
+    let service = fresh(store, "partial").await;
     let fault = store.fetch(&[all.artifact(6), plain(&all.absent)]).await.unwrap_err();
     assert_eq!(fault.retry, Retry::Soon, "a cache may get it yet: {fault}");
     assert!(text(&fault).contains(all.absent.as_str()), "the path is named: {fault:?}");
@@ -126,13 +138,12 @@ pub(crate) async fn a_closure_other_than_the_signed_one_is_refused<S: Store>(
     store: &S,
     all: &Closures,
 ) {
-    let service = name("digest");
+    let service = fresh(store, "digest").await;
     let wrong: ClosureDigest = format!("sha256:{}", "0".repeat(64)).parse().unwrap();
     let with = |digest: &ClosureDigest| Artifact {
         closure_digest: Some(digest.clone()),
         ..all.artifact(0)
     };
-    store.release().await.unwrap();
     let fault = store.fetch(&[with(&wrong), all.artifact(1)]).await.unwrap_err();
     assert_eq!(fault.retry, Retry::NextCommit, "{fault}");
     assert!(text(&fault).contains(all.digest.as_str()), "what was found is named: {fault:?}");
@@ -142,7 +153,7 @@ pub(crate) async fn a_closure_other_than_the_signed_one_is_refused<S: Store>(
 }
 
 pub(crate) async fn a_profile_that_moved_is_left_alone<S: Store>(store: &S, all: &Closures) {
-    let service = name("moved");
+    let service = fresh(store, "moved").await;
     deploy(store, all, &service, &[0, 1]).await;
     store.fetch(&[all.artifact(2)]).await.unwrap();
     for from in [None, Some(&all.versions[0])] {
@@ -155,7 +166,7 @@ pub(crate) async fn a_profile_that_moved_is_left_alone<S: Store>(store: &S, all:
 }
 
 pub(crate) async fn the_way_back_needs_no_fetch<S: Store>(store: &S, all: &Closures) {
-    let service = name("back");
+    let service = fresh(store, "back").await;
     deploy(store, all, &service, &[0, 1]).await;
     store.release().await.unwrap();
     store.switch(&service, Some(&all.versions[1]), &all.versions[0]).await.unwrap();
@@ -163,8 +174,18 @@ pub(crate) async fn the_way_back_needs_no_fetch<S: Store>(store: &S, all: &Closu
     assert_eq!(current(store, &service).await.as_ref(), Some(&all.versions[1]));
 }
 
+pub(crate) async fn what_one_profile_keeps_another_may_use<S: Store>(store: &S, all: &Closures) {
+    let service = fresh(store, "shares").await;
+    let other = name("shares-too");
+    deploy(store, all, &service, &[0, 1]).await;
+    store.release().await.unwrap();
+    store.switch(&other, None, &all.versions[0]).await.unwrap();
+    store.retire(&service, &all.versions[1]).await.unwrap();
+    assert_eq!(rooted(store).await, [all.versions[0].clone()].into());
+}
+
 pub(crate) async fn five_versions_are_kept<S: Store>(store: &S, all: &Closures) {
-    let service = name("five");
+    let service = fresh(store, "five").await;
     deploy(store, all, &service, &[0, 1, 2, 3, 4, 5, 6]).await;
     store.release().await.unwrap();
     for old in &all.versions[..2] {
@@ -179,7 +200,7 @@ pub(crate) async fn five_versions_are_kept<S: Store>(store: &S, all: &Closures) 
 }
 
 pub(crate) async fn the_current_version_is_kept_however_old<S: Store>(store: &S, all: &Closures) {
-    let service = name("old");
+    let service = fresh(store, "old").await;
     deploy(store, all, &service, &[0, 1, 2, 3, 4, 5, 0]).await;
     store.release().await.unwrap();
     assert_eq!(current(store, &service).await.as_ref(), Some(&all.versions[0]));
@@ -188,7 +209,8 @@ pub(crate) async fn the_current_version_is_kept_however_old<S: Store>(store: &S,
 }
 
 pub(crate) async fn a_retired_profile_leaves_nothing<S: Store>(store: &S, all: &Closures) {
-    let (service, neighbour) = (name("gone"), name("gone-not"));
+    let service = fresh(store, "gone").await;
+    let neighbour = name("gone-not");
     deploy(store, all, &service, &[0, 1]).await;
     deploy(store, all, &neighbour, &[2]).await;
     store.release().await.unwrap();

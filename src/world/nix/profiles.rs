@@ -75,7 +75,8 @@ impl Profiles {
         if now.current.as_ref() != from {
             return Err(moved(doing, from, now.current.as_ref()));
         }
-        if !exists(Path::new(to.as_str())) || !(fetched || now.versions.values().any(|p| p == to)) {
+        let kept = fetched || now.keeps(to) || self.any_keeps(to);
+        if !kept || !exists(Path::new(to.as_str())) {
             return Err(Fault::wait(doing, "it was not fetched, or is gone from the store"));
         }
         let place = || {
@@ -134,6 +135,11 @@ impl Profiles {
             }
         }
         Ok(())
+    }
+
+    /// Whether a version of whatever profile keeps `path`: services may share a closure.
+    fn any_keeps(&self, path: &StorePath) -> bool {
+        self.all().is_ok_and(|all| all.values().any(|profile| profile.keeps(path)))
     }
 
     fn version(&self, service: &ServiceName, n: u64) -> PathBuf {
@@ -227,6 +233,10 @@ impl Profiles {
 }
 
 impl Profile {
+    fn keeps(&self, path: &StorePath) -> bool {
+        self.versions.values().any(|kept| kept == path)
+    }
+
     /// The versions that are no longer kept.
     fn surplus(&self) -> Vec<u64> {
         let keep = if self.current.is_some() { KEPT } else { 0 };
