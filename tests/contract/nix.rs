@@ -4,7 +4,7 @@
 //! deletes them from the store again, so that they have to be fetched.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -30,6 +30,7 @@ macro_rules! nix_only {
             each_trouble_with_a_cache_is_told_apart,
             what_a_cache_does_not_announce_is_not_taken,
             a_full_disk_is_waited_for,
+            a_cache_that_was_mended_counts_at_once,
             a_download_that_hangs_is_stopped_at_the_deadline,
             a_profile_that_nix_has_locked_is_waited_for,
             a_path_that_was_deleted_is_reported_and_not_rooted
@@ -62,6 +63,8 @@ impl Caches {
             copy(path, &dir.join("strange"), Some(&dir.join("stranger.secret")));
             copy(path, &dir.join("unsigned"), None);
         }
+        fs::create_dir_all(dir.join("empty")).unwrap();
+        fs::write(dir.join("empty/nix-cache-info"), "StoreDir: /nix/store\n").unwrap();
         let digest = digest(&versions[0]);
         let caches = Self {
             dir: dir.to_owned(),
@@ -279,8 +282,6 @@ pub(crate) async fn each_trouble_with_a_cache_is_told_apart(caches: &Caches) {
         assert!(fault.remedy.is_some() && !fault.evidence.is_empty(), "{fault:?}");
         fault
     };
-    fs::create_dir_all(caches.dir.join("empty")).unwrap();
-    fs::write(caches.dir.join("empty/nix-cache-info"), "StoreDir: /nix/store\n").unwrap();
     assert!(fetch(&["empty"]).await.because.contains("no cache has all of it"));
     assert!(fetch(&["http://127.0.0.1:9"]).await.because.contains("cannot be reached"));
     assert!(fetch(&["not-there"]).await.because.contains("not there: file://"));
@@ -323,6 +324,54 @@ pub(crate) async fn a_full_disk_is_waited_for(caches: &Caches) {
     assert_eq!(fault.retry, Retry::Soon);
     assert!(fault.because.contains("the disk is full"), "{fault:?}");
     caches.store(&["signed"]).fetch(&[caches.artifact(0)]).await.unwrap();
+}
+
+/// Nix remembers what a cache over HTTP said, for up to 30 days.
+pub(crate) async fn a_cache_that_was_mended_counts_at_once(caches: &Caches) {
+    caches.forget();
+    let mended = caches.dir.join("mended");
+    fs::create_dir_all(&mended).unwrap();
+    let store = caches.store(&[&serve(mended.clone())]);
+    let wanted = [caches.artifact(0)];
+    for cache in ["empty", "unsigned", "strange"] {
+        put(&caches.dir.join(cache), &mended);
+        assert_eq!(store.fetch(&wanted).await.unwrap_err().retry, Retry::Soon);
+    }
+    put(&caches.dir.join("signed"), &mended);
+    store.fetch(&wanted).await.unwrap();
+    fs::remove_dir_all(mended).unwrap();
+}
+
+/// Copies a cache over another.
+fn put(from: &Path, over: &Path) {
+    let contents = format!("{}/.", from.display());
+    out("cp", &["-r", &contents, over.to_str().unwrap()]);
+}
+
+/// Serves the files of a directory over HTTP as long as the test runs.
+fn serve(dir: PathBuf) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let mut request = [0; 4096];
+            let n = connection.read(&mut request).unwrap_or(0);
+            let text = String::from_utf8_lossy(&request[..n]);
+            let path = text.split(' ').nth(1).unwrap_or("/").trim_start_matches('/');
+            let (status, body) = match fs::read(dir.join(path)) {
+                Ok(body) => ("200 OK", body),
+                Err(_) => ("404 Not Found", Vec::new()),
+            };
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
+            let body = if text.starts_with("HEAD") { Vec::new() } else { body };
+            let _ = connection.write_all(&[head.into_bytes(), body].concat());
+        }
+    });
+    url
 }
 
 pub(crate) async fn a_download_that_hangs_is_stopped_at_the_deadline(caches: &Caches) {
