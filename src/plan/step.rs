@@ -10,6 +10,9 @@ use super::{Plan, Waiting};
 use crate::manifest::service::{Artifact, Check, Health};
 use crate::names::{ServiceName, StorePath, UnitName};
 
+/// How many items of a step fit into one line.
+const SHOWN: usize = 4;
+
 /// A step; what it acts on may run side by side inside of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "step", rename_all = "kebab-case")]
@@ -205,9 +208,13 @@ fn watch_line(watch: &Watch) -> String {
     }
 }
 
+/// In one line, for logs and the status: the plan itself shows everything.
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<8}{}", self.verb(), self.lines().join(", "))
+        let lines = self.lines();
+        let (shown, left) = lines.split_at(lines.len().min(SHOWN));
+        write!(f, "{:<8}{}", self.verb(), shown.join(", "))?;
+        if left.is_empty() { Ok(()) } else { write!(f, " and {} more", left.len()) }
     }
 }
 
