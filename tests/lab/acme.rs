@@ -39,6 +39,7 @@ impl Acme {
         let signers = format!("alice namespaces=\"git\" {}\n", alice.public);
         workshop.write(".writ/allowed_signers", &signers);
         workshop.write(".writ/policy.toml", POLICY);
+        workshop.write("manifests/hosts/biz.toml", "tags = [\"front\"]\n");
         let introduction = workshop.release(Some(&alice), "Found the repository");
         Self { fleet, workshop, alice, introduction }
     }

@@ -45,6 +45,7 @@ impl Workshop {
             "git init --quiet --bare --initial-branch=main {REMOTE}
              git init --quiet --initial-branch=main {CLONE}
              git -C {CLONE} remote add origin {REMOTE}
+             git -C {CLONE} config gpg.ssh.allowedSignersFile {CLONE}/.writ/allowed_signers
              mkdir -p /root/keys
              nix key generate-secret --key-name cache-1 >{CACHE_SECRET}"
         ));

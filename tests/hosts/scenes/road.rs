@@ -1,8 +1,10 @@
 //! The whole road: a signed push converges a host, a bad one changes nothing, a revert takes it back.
 
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::super::lab::host::until;
+use super::super::lab::workshop::example;
 use super::{Running, Scene};
 
 pub(super) const SCENES: &[Scene] = &[
@@ -17,6 +19,7 @@ pub(super) const SCENES: &[Scene] = &[
     ("services_run_on_while_the_agent_is_replaced", agent_restarts),
     ("a_rebooted_host_runs_everything_again", rebooted),
     ("what_was_stopped_or_removed_by_hand_is_put_back", healed),
+    ("the_demo_holds_to_its_end", demo),
     ("one_round_ends_with_the_verdict_as_exit_code", once),
 ];
 
@@ -203,4 +206,13 @@ fn once() {
     acme.workshop.host.must(&["mv", "/srv/git", "/srv/gone"]);
     assert_eq!(code().trim(), "3");
     biz.serves("web.acme.example", "v3");
+}
+
+fn demo() {
+    let demo = example("demo");
+    let told = Command::new(demo).stdin(Stdio::null()).output().unwrap();
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
+    assert!(told.status.success(), "{stdout}{stderr}");
+    assert!(stdout.contains("6. git revert: held"), "{stdout}");
 }

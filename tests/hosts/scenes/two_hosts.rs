@@ -17,7 +17,6 @@ fn service(acme: &Acme, name: &str, version: &str, port: u16, hosts: &str) {
 /// `biz` is tagged `front`; `shop` is tagged `till`.
 fn company() -> Acme {
     let acme = Acme::found();
-    acme.workshop.write("manifests/hosts/biz.toml", "tags = [\"front\"]\n");
     acme.workshop.write("manifests/hosts/shop.toml", "tags = [\"till\"]\n");
     service(&acme, "web", "w1", 8001, "\"tag:front\"");
     service(&acme, "pay", "p1", 8002, "\"tag:till\", \"elsewhere\"");
