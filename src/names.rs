@@ -73,8 +73,8 @@ name!(
 );
 name!(
     /// A service or profile of the manifest.
-    ServiceName, "service name (lowercase letters, digits and `-`, at most 48 characters, a letter first; `agent` and `boot` are taken)",
-    |s| is_plain_name(s) && !RESERVED.contains(&s)
+    ServiceName, "service name (lowercase letters, digits and `-`, at most 48 characters, a letter first; `agent`, `boot` and the likes of `web-3-link` are taken)",
+    |s| is_plain_name(s) && !RESERVED.contains(&s) && !is_link_name(s)
 );
 name!(
     /// A path directly below `/nix/store`: 32 characters of nix's base 32, a
@@ -144,6 +144,13 @@ name!(
 
 /// Names whose units are the agent's own: `writ-agent.service`, `writ-boot.service`.
 const RESERVED: [&str; 2] = ["agent", "boot"];
+
+/// `<profile>-<n>-link` is what nix calls the versions of a profile.
+fn is_link_name(text: &str) -> bool {
+    text.strip_suffix("-link")
+        .and_then(|stem| stem.rsplit_once('-'))
+        .is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
 
 fn is_lower_hex(text: &str) -> bool {
     text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -306,6 +313,8 @@ mod tests {
         assert!("Web".parse::<ServiceName>().is_err());
         assert!("-web".parse::<ServiceName>().is_err());
         assert!("agent".parse::<ServiceName>().is_err());
+        assert!("web-3-link".parse::<ServiceName>().is_err());
+        assert!("web-link".parse::<ServiceName>().is_ok());
         assert!("a..b".parse::<BranchName>().is_err());
         assert!("--upload-pack=x".parse::<BranchName>().is_err());
         assert!("/var/../etc".parse::<AbsolutePath>().is_err());

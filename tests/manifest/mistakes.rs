@@ -47,6 +47,20 @@ fn a_broken_dependency_is_not_reported_as_an_unknown_one() {
 }
 
 #[test]
+fn routes_are_told_apart_as_caddy_does() {
+    let service = |path: &str| {
+        format!(
+            "hosts = [\"*\"]\n{ARTIFACT}[exec]\ncommand = \"web\"\n\
+             [[http]]\ndomain = \"a.example.org\"\ninternalPort = 8000\npath = \"/api\"\n\
+             [[http]]\ndomain = \"a.example.org\"\ninternalPort = 8000\npath = \"{path}\"\n"
+        )
+    };
+    assert_eq!(problems(&service("/apis")), "");
+    assert!(problems(&service("/API")).contains("is given twice"));
+    assert!(problems(&service("/api./x")).contains("is no path of a route"));
+}
+
+#[test]
 fn nobody_waits_for_a_job() {
     let mut files = one(
         "manifests/services/web.toml",

@@ -56,7 +56,8 @@ fn route<'a>(table: &Table<'_, 'a>, is_static: bool, routes: &mut Routes<'a>) {
     let compress = table.value("compress").unwrap_or(false);
     let (Some(domain), Some(path)) = (domain, path) else { return };
     for Spotted { value, at } in [&domain].into_iter().chain(&staging).chain(&redirects) {
-        let path = path.trim_end_matches('/').to_owned();
+        // Caddy matches paths in either case.
+        let path = path.trim_end_matches('/').to_ascii_lowercase();
         let claim = Claim::Route(value.as_str().to_owned(), path);
         routes.claims.push(Spotted { value: claim, at: *at });
         routes.https.extend(https.map(|https| Spotted { value: (value.clone(), https), at: *at }));
@@ -108,7 +109,8 @@ fn is_path(text: &str) -> bool {
 
 fn path(node: &Node<'_>, report: &Report) -> Option<String> {
     let text = text(node, report)?;
-    if is_path(text) {
+    // Caddy takes a dot at a segment's end away before it matches.
+    if is_path(text) && text.split('/').all(|segment| !segment.ends_with('.')) {
         return Some(text.to_owned());
     }
     let remedy = "begin with `/`; use letters, digits, `/` and -._~!$&'()+,;=:@, no `*`, `%`, braces, `//` or `..`; all below the path is meant, too";
