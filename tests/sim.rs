@@ -2,11 +2,15 @@
 
 #[path = "contract/routes.rs"]
 mod routes;
+#[path = "contract/store.rs"]
+mod store;
 #[path = "contract/units.rs"]
 mod units;
 mod world;
 
+use store::Closures;
 use world::SimWorld;
+use writ::names::StorePath;
 
 /// One test for each promise, each on a machine of its own.
 macro_rules! on_a_machine {
@@ -39,4 +43,33 @@ mod of_routes {
         applying_what_is_there_already_succeeds,
         a_configuration_that_cannot_be_loaded_leaves_the_old_one,
     }
+}
+
+mod of_the_store {
+    use super::*;
+
+    macro_rules! each {
+        ($($name:ident),* $(,)?) => {
+            $(#[tokio::test]
+            async fn $name() {
+                let (world, closures) = a_store();
+                store::$name(&world, &closures).await;
+            })*
+        };
+    }
+    store::store_contract!(each);
+}
+
+/// A machine whose caches hold eight closures, the first of a known digest.
+fn a_store() -> (SimWorld, Closures) {
+    let path = |n: usize| -> StorePath {
+        format!("/nix/store/{}-version-{n}", n.to_string().repeat(32)).parse().unwrap()
+    };
+    let (world, versions) = (SimWorld::default(), (0..8).map(path).collect::<Vec<_>>());
+    let digest: writ::names::ClosureDigest = format!("sha256:{}", "d".repeat(64)).parse().unwrap();
+    world.touch(|machine| {
+        machine.cached.extend(versions.iter().cloned());
+        machine.digests.insert(versions[0].clone(), digest.clone());
+    });
+    (world, Closures { versions, digest, absent: path(9) })
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde_json::Value;
 use writ::fault::Fault;
 use writ::manifest::service::{Artifact, Check};
-use writ::names::{AbsolutePath, AccountName, ServiceName, StorePath, UnitName};
+use writ::names::{AbsolutePath, AccountName, ClosureDigest, ServiceName, StorePath, UnitName};
 use writ::plan::observed::{ObservedRoutes, ObservedStore, ObservedUnit, Pulse, UnitState};
 use writ::world::{Facts, Probes, Routes, Store, Units, World};
 
@@ -28,6 +28,8 @@ pub(crate) struct SimWorld {
 pub(crate) struct Machine {
     /// What the binary caches hold.
     pub(crate) cached: BTreeSet<StorePath>,
+    /// The digests of those closures that a test asks for.
+    pub(crate) digests: BTreeMap<StorePath, ClosureDigest>,
     /// Paths of which [`Store::fetch`] holds a root.
     pub(crate) fetched: BTreeSet<StorePath>,
     /// Each profile's versions, oldest first, and which is current.
@@ -214,6 +216,14 @@ impl Store for SimWorld {
             if let Some(absent) = absent {
                 let because = format!("no cache has {}", absent.store_path);
                 return Err(Fault::wait(doing, because));
+            }
+            for closure in closures {
+                let found = machine.digests.get(&closure.store_path);
+                if closure.closure_digest.as_ref().is_some_and(|digest| Some(digest) != found) {
+                    let found = found.map_or_else(|| "unknown".to_owned(), ToString::to_string);
+                    let because = format!("{} has the digest {found}", closure.store_path);
+                    return Err(Fault::refuse(doing, because));
+                }
             }
             machine.downloads += closures.len();
             machine.fetched.extend(closures.iter().map(|c| c.store_path.clone()));
