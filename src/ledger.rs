@@ -10,6 +10,7 @@
 //!
 //! Ids are stored, never evidence: a commit read back from here is verified again.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, symlink};
@@ -22,7 +23,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::fault::Fault;
-use crate::names::{CommitId, Fingerprint, Principal};
+use crate::names::{CommitId, Fingerprint, Principal, UnitName};
 use crate::trust::{Anchor, Refusal, VerifiedCommit};
 use crate::verdict::Verdict;
 
@@ -235,6 +236,58 @@ impl Ledger {
             self.point("current", number)?;
         }
         Ok(())
+    }
+
+    /// Keeps the units of a generation (those that did not change are links to the
+    /// last good one's), so that the next boot can put them back
+    /// without anybody's help. They are on disk when this returns.
+    pub fn keep_units(
+        &self,
+        number: u64,
+        units: &BTreeMap<UnitName, String>,
+    ) -> Result<(), LedgerError> {
+        let (folder, fresh) =
+            (self.folder(number).join("units"), self.folder(number).join("units.new"));
+        let failed = |source| io("write", &folder, source);
+        match fs::remove_dir_all(&fresh) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+            Ok(()) | Err(_) => fs::create_dir(&fresh).map_err(failed)?,
+        }
+        let before = self.last_good()?.filter(|before| *before != number);
+        let known = before.map(|before| self.units(before)).transpose()?.unwrap_or_default();
+        for (unit, text) in units {
+            let path = fresh.join(unit.as_str());
+            let old = before.map(|before| self.folder(before).join("units").join(unit.as_str()));
+            match old.filter(|_| known.get(unit) == Some(text)) {
+                Some(old) => fs::hard_link(old, path).map_err(failed)?,
+                None => fs::write(path, text).map_err(failed)?,
+            }
+        }
+        // One flush for all of them: a thousand by themselves would take seconds.
+        File::open(&fresh).and_then(|dir| Ok(rustix::fs::syncfs(dir)?)).map_err(failed)?;
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+            Ok(()) | Err(_) => fs::rename(&fresh, &folder).map_err(failed)?,
+        }
+        sync_dir(&self.folder(number))
+    }
+
+    /// The units that a generation was confirmed with.
+    pub fn units(&self, number: u64) -> Result<BTreeMap<UnitName, String>, LedgerError> {
+        let folder = self.folder(number).join("units");
+        let mut units = BTreeMap::new();
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(units),
+            Err(source) => return Err(io("read", &folder, source)),
+        };
+        for entry in entries {
+            let path = entry.map_err(|source| io("read", &folder, source))?.path();
+            let name = path.file_name().and_then(|name| name.to_str()?.parse().ok());
+            let text = fs::read_to_string(&path).map_err(|source| io("read", &path, source))?;
+            units.extend(name.map(|name: UnitName| (name, text)));
+        }
+        Ok(units)
     }
 
     /// Says which generation the host runs.
@@ -456,6 +509,27 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("commit.json"), "{}").unwrap();
         assert!(matches!(ledger.anchor(), Err(LedgerError::AnchorLost { .. })));
+    }
+
+    #[test]
+    fn units_are_kept_for_the_next_boot_and_shared_while_they_do_not_change() {
+        let (dir, ledger) = ledger();
+        let unit = |name: &str| -> UnitName { format!("writ-{name}.service").parse().unwrap() };
+        let one = BTreeMap::from([(unit("a"), "a1".to_owned()), (unit("b"), "b1".to_owned())]);
+        let two = BTreeMap::from([(unit("a"), "a2".to_owned()), (unit("b"), "b1".to_owned())]);
+        for (number, units) in [(1, &one), (2, &two)] {
+            fs::create_dir_all(dir.path().join(format!("generations/{number}"))).unwrap();
+            ledger.keep_units(number, units).unwrap();
+            ledger.keep_units(number, units).unwrap();
+            ledger.verdict(number, &Verdict::Confirmed { at: String::new() }).unwrap();
+        }
+        assert_eq!((ledger.units(1).unwrap(), ledger.units(2).unwrap()), (one, two));
+        let inode = |n: u64, name: &str| {
+            let path = dir.path().join(format!("generations/{n}/units/writ-{name}.service"));
+            fs::metadata(path).unwrap().ino()
+        };
+        assert_eq!(inode(1, "b"), inode(2, "b"));
+        assert_ne!(inode(1, "a"), inode(2, "a"));
     }
 
     #[test]

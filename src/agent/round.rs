@@ -12,6 +12,7 @@ use crate::names::CommitId;
 use crate::next::{End, History, Next, after};
 use crate::observe::observe;
 use crate::plan::step::Step;
+use crate::plan::unit::unit_files;
 use crate::plan::{Plan, plan, resumed, unsupported};
 use crate::source::repo::Repository;
 use crate::trust::{self, VerifiedCommit};
@@ -95,22 +96,23 @@ impl<W: World> Agent<W> {
             let reasons = plan.waiting.iter().map(ToString::to_string).collect();
             return self.wait(generation, reasons);
         }
-        self.carry_out(generation, plan).await
+        self.carry_out(generation, &desired, plan).await
     }
 
     async fn carry_out(
         &mut self,
         generation: &Generation,
+        desired: &Desired<VerifiedCommit>,
         plan: Plan<VerifiedCommit>,
     ) -> Result<Next, Fault> {
         if plan.steps.is_empty() {
-            return self.confirm(generation).await;
+            return self.confirm(generation, desired).await;
         }
         self.ledger.plan(generation.number, &plan)?;
         self.begin(generation)?;
         let mut journal = Shown { shared: Arc::clone(&self.shared), total: plan.steps.len() };
         match converge(plan, &*self.world, &mut journal).await {
-            Outcome::Converged => self.confirm(generation).await,
+            Outcome::Converged => self.confirm(generation, desired).await,
             Outcome::Stopped { at, because } => self.stopped(generation, &at, because).await,
         }
     }
@@ -124,7 +126,14 @@ impl<W: World> Agent<W> {
         Ok(())
     }
 
-    async fn confirm(&mut self, generation: &Generation) -> Result<Next, Fault> {
+    async fn confirm(
+        &mut self,
+        generation: &Generation,
+        desired: &Desired<VerifiedCommit>,
+    ) -> Result<Next, Fault> {
+        let files = desired.services.values().flat_map(unit_files);
+        let units = files.map(|file| (file.name, file.text)).collect();
+        self.ledger.keep_units(generation.number, &units)?;
         let verdict = Verdict::Confirmed { at: now().to_string() };
         self.ledger.verdict(generation.number, &verdict)?;
         self.world.store().release().await?;

@@ -1,6 +1,7 @@
 //! The command line: one file a command, each with its arguments and what it does.
 
 pub mod agent;
+pub mod boot;
 pub mod check;
 pub mod plan;
 pub mod status;
@@ -34,6 +35,7 @@ pub enum Command {
     Check(check::Args),
     Plan(plan::Args),
     Trust(trust::Args),
+    Boot(boot::Args),
     /// The agent's own child: fetches a branch for its parent.
     #[command(hide = true)]
     FetchBranch,

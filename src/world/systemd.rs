@@ -5,6 +5,7 @@
 //! never started, runs what is on disk; only where systemd itself says that a
 //! loaded unit is older than its file are all files read again.
 
+pub mod boot;
 mod bus;
 mod files;
 mod journal;
