@@ -30,6 +30,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Plan(args) => writ::cli::plan::run(&args),
         Command::Trust(args) => writ::cli::trust::run(&args),
         Command::Boot(args) => writ::cli::boot::run(&args),
+        Command::Verify(args) => writ::cli::verify::run(&args),
         Command::FetchBranch => {
             writ::source::fetch::run().map_err(|error| Failure::new(Blame::World, &error))
         }

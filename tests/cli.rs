@@ -164,6 +164,7 @@ fn every_command_explains_itself_with_an_example() {
         &["sync"],
         &["check"],
         &["plan"],
+        &["verify"],
         &["trust", "show"],
         &["trust", "reset"],
     ] {

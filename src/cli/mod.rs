@@ -8,6 +8,7 @@ pub mod status;
 pub mod sync;
 pub mod this_host;
 pub mod trust;
+pub mod verify;
 
 use std::error::Error;
 use std::fmt;
@@ -36,6 +37,7 @@ pub enum Command {
     Plan(plan::Args),
     Trust(trust::Args),
     Boot(boot::Args),
+    Verify(verify::Args),
     /// The agent's own child: fetches a branch for its parent.
     #[command(hide = true)]
     FetchBranch,

@@ -8,6 +8,9 @@ use gix::bstr::ByteSlice as _;
 use gix::object::tree::EntryKind;
 use thiserror::Error;
 
+use super::repo::Repository;
+use crate::names::CommitId;
+
 /// The folder of a deploy repository that holds its manifest.
 const MANIFESTS: &str = "manifests";
 
@@ -107,6 +110,27 @@ pub fn revision(root: &Path, revision: &str) -> Result<BTreeMap<String, Vec<u8>>
         files.insert(name, blob.data.clone());
     }
     Ok(files)
+}
+
+/// The history that `root` lies in, for reading alone, and the commit that
+/// `revision` names in it.
+///
+/// # Errors
+/// There is no repository, it is shallow, or it has no such commit.
+pub fn history(root: &Path, revision: &str) -> Result<(Repository, CommitId), CheckoutError> {
+    let no_repository = |why: String| CheckoutError::NoRepository { path: root.to_owned(), why };
+    let found = gix::discover(root).map_err(|error| no_repository(error.to_string()))?;
+    let missing = |why: String| CheckoutError::NoRevision { revision: revision.to_owned(), why };
+    let commit = found
+        .rev_parse_single(revision)
+        .map_err(|error| missing(error.to_string()))?
+        .object()
+        .and_then(|object| object.peel_to_commit().map_err(gix::Error::from_error))
+        .map_err(|error| missing(error.to_string()))?;
+    let id = commit.id.to_string().parse().map_err(|_| missing("it has no full id".to_owned()))?;
+    let repository = Repository::open_to_read(found.common_dir())
+        .map_err(|fault| no_repository(fault.because))?;
+    Ok((repository, id))
 }
 
 /// The root of the checkout that `start` lies in, or `start` itself outside of one.

@@ -96,18 +96,35 @@ impl Repository {
     /// # Errors
     /// It is not a repository, or its objects could come from elsewhere (rule O4).
     pub fn open(path: &Path) -> Result<Self, Fault> {
+        let opened = Self::open_as_is(path, &FORBIDDEN)?;
+        let packed = opened.path().join("packed-refs");
+        if replaces(&packed).map_err(|error| Fault::wait(doing("open", path), error))? {
+            return Err(changed(path, "it has replace refs"));
+        }
+        Ok(opened)
+    }
+
+    /// Opens somebody's own repository to judge its history by its ids. Replaced
+    /// objects and grafts are not looked at; one that is not whole is refused.
+    ///
+    /// # Errors
+    /// It is not a repository, or is shallow.
+    pub fn open_to_read(path: &Path) -> Result<Self, Fault> {
+        Self::open_as_is(path, &FORBIDDEN[..1])
+    }
+
+    fn open_as_is(path: &Path, forbidden: &[(&str, &str)]) -> Result<Self, Fault> {
         let repo = options().open(path).map_err(|error| {
             Fault::wait(doing("open", path), chain(&error)).remedy(
                 "move the folder away; it is fetched again, and the accepted commit is kept elsewhere",
             )
         })?;
         let repo = repo.to_thread_local();
-        if let Some(why) =
-            forbidden(repo.git_dir()).map_err(|error| Fault::wait(doing("open", path), error))?
-        {
-            return Err(Fault::wait(doing("open", path), why).remedy(
-                "find out who changed this folder, then move it away; it is fetched again",
-            ));
+        for (name, why) in forbidden {
+            let there = repo.git_dir().join(name).try_exists();
+            if there.map_err(|error| Fault::wait(doing("open", path), error))? {
+                return Err(changed(path, why));
+            }
         }
         Ok(Self { repo })
     }
@@ -303,19 +320,17 @@ fn options() -> open::Options {
         ])
 }
 
-/// Why the repository in `git_dir` may not be believed, by rule O4.
-fn forbidden(git_dir: &Path) -> io::Result<Option<&'static str>> {
-    for (name, why) in FORBIDDEN {
-        if git_dir.join(name).try_exists()? {
-            return Ok(Some(why));
-        }
-    }
-    match fs::read(git_dir.join("packed-refs")) {
-        Ok(refs) if refs.windows(14).any(|w| w == b" refs/replace/") => {
-            Ok(Some("it has replace refs"))
-        }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(_) | Err(_) => Ok(None),
+fn changed(path: &Path, why: &str) -> Fault {
+    Fault::wait(doing("open", path), why)
+        .remedy("find out who changed this folder, then move it away; it is fetched again")
+}
+
+/// Whether packed refs put other objects in the place of some.
+fn replaces(packed_refs: &Path) -> io::Result<bool> {
+    match fs::read(packed_refs) {
+        Ok(refs) => Ok(refs.windows(14).any(|w| w == b" refs/replace/")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

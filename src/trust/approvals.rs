@@ -12,42 +12,47 @@ use std::collections::{BTreeSet, HashSet};
 use super::breach::Breach;
 use super::changes::{self, Change};
 use super::judge::Judge;
-use super::mainline;
+use super::mainline::{self, Permit};
 use super::policy::Policy;
 use super::{Objects, Reason};
 use crate::names::{CommitId, Principal};
 
-/// Checks the thresholds of the paths that the mainline commit `id` changes.
+/// Checks the thresholds of the paths that the mainline commit `id` changes, and
+/// notes whose word counted.
 pub(super) fn check<O: Objects>(
     judge: &Judge<'_, O>,
     id: &CommitId,
     policy: &Policy,
-    changes: &[Change],
+    permits: &mut [Permit],
 ) -> Result<(), Breach> {
-    let protected: Vec<(&Change, u32)> = changes
-        .iter()
-        .map(|change| (change, policy.threshold(&change.path)))
-        .filter(|(_, threshold)| *threshold > 1)
+    let mut protected: Vec<(&mut Permit, u32)> = permits
+        .iter_mut()
+        .map(|permit| (policy.threshold(&permit.change.path), permit))
+        .filter(|(threshold, _)| *threshold > 1)
+        .map(|(threshold, permit)| (permit, threshold))
         .collect();
     let Some((first, threshold)) = protected.first() else { return Ok(()) };
-    let branch = branch(judge, id, policy)
-        .ok_or_else(|| missing(first, *threshold, "it is not a merge of the approving form"))?;
+    let branch = branch(judge, id, policy).ok_or_else(|| {
+        missing(&first.change, *threshold, "it is not a merge of the approving form")
+    })?;
     let mut approved: Vec<BTreeSet<&Principal>> = vec![BTreeSet::new(); protected.len()];
     for commit in branch {
         let Some((principal, rights)) = judge.signer_under(policy, commit) else { continue };
         let unlike = differing_paths(judge, commit, id)?;
-        for ((change, _), people) in protected.iter().zip(&mut approved) {
-            let same = !unlike.contains(&change.path);
-            if same && mainline::denied(&judge.reader, change, rights)?.is_none() {
+        for ((permit, _), people) in protected.iter().zip(&mut approved) {
+            let same = !unlike.contains(&permit.change.path);
+            if same && mainline::covered(&judge.reader, &permit.change, rights)?.is_ok() {
                 people.insert(principal);
             }
         }
     }
-    for ((change, threshold), people) in protected.iter().zip(&approved) {
+    for ((permit, threshold), people) in protected.iter_mut().zip(approved) {
         if people.len() < *threshold as usize {
             let names: Vec<&str> = people.iter().map(|p| p.as_str()).collect();
-            return Err(missing(change, *threshold, &format!("signed by {}", names.join(", "))));
+            let found = format!("signed by {}", names.join(", "));
+            return Err(missing(&permit.change, *threshold, &found));
         }
+        permit.people = people.into_iter().cloned().collect();
     }
     Ok(())
 }

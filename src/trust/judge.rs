@@ -9,7 +9,7 @@ use super::object::Reader;
 use super::policy::{self, Policy};
 use super::range::{Node, Range};
 use super::seal::{Seal, moment};
-use super::tree::{Entry, Mode};
+use super::tree::Entry;
 use super::{Objects, Pins, Reason, Refusal};
 use crate::names::{CommitId, Fingerprint};
 
@@ -46,19 +46,27 @@ impl<'a, O: Objects> Judge<'a, O> {
     /// Judges every new commit, parents before children; then, with everyone's
     /// signature known, what the mainline changes.
     pub(super) fn new_commits(&mut self) -> Result<(), Refusal> {
-        let order = std::mem::take(&mut self.range.order);
-        for id in &order {
-            let seal = self.commit(id).map_err(|breach| breach.of(id))?;
-            self.seals.insert(id.clone(), seal);
-        }
-        let head = order.last().cloned();
-        self.range.order = order;
-        let Some(head) = head else { return Ok(()) };
-        let mainline: Vec<CommitId> = self.range.mainline(&head).into_iter().cloned().collect();
-        for id in mainline.iter().rev() {
-            mainline::check(self, id).map_err(|breach| breach.of(id))?;
+        self.signatures()?;
+        for id in self.mainline() {
+            mainline::check(self, &id).map_err(|breach| breach.of(&id))?;
         }
         Ok(())
+    }
+
+    /// Who signed each new commit, and that they might sign at all.
+    pub(super) fn signatures(&mut self) -> Result<(), Refusal> {
+        for place in 0..self.range.order.len() {
+            let id = self.range.order[place].clone();
+            let seal = self.commit(&id).map_err(|breach| breach.of(&id))?;
+            self.seals.insert(id, seal);
+        }
+        Ok(())
+    }
+
+    /// The new commits of the mainline, the oldest first.
+    pub(super) fn mainline(&self) -> Vec<CommitId> {
+        let Some(head) = self.range.order.last() else { return Vec::new() };
+        self.range.mainline(head).into_iter().rev().cloned().collect()
     }
 
     /// Everything that one commit and its parents' policies decide.
@@ -139,9 +147,7 @@ impl<'a, O: Objects> Judge<'a, O> {
             None => self.reader.commit(id)?.tree,
         };
         let root = self.reader.tree(&tree)?;
-        let folder = root.iter().find(|e| e.name == policy::FOLDER && e.mode == Mode::Folder);
-        let folder =
-            folder.ok_or_else(|| Breach::policy(policy::FOLDER, "there is no such folder"))?;
+        let folder = policy::folder(&root)?;
         let policy = match self.by_folder.get(&folder.id) {
             Some(policy) => Rc::clone(policy),
             None => self.read_policy(folder)?,

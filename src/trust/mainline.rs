@@ -4,54 +4,69 @@ use super::breach::Breach;
 use super::changes::{self, Change, Content};
 use super::judge::Judge;
 use super::object::Reader;
-use super::policy::{self, Policy, Rights};
+use super::policy::{self, Cover, Policy, Rights};
 use super::seal::NAMESPACE;
 use super::tree::Mode;
 use super::{Objects, Reason, approvals};
 use crate::names::{CommitId, Principal};
 
+/// A path that a mainline commit changes, and what lets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Permit {
+    pub(super) change: Change,
+    pub(super) cover: Cover,
+    /// Those whose word counted, where the path is protected.
+    pub(super) people: Vec<Principal>,
+}
+
 /// Judges the difference between a new mainline commit and its first parent, by the
-/// policy of that parent.
-pub(super) fn check<O: Objects>(judge: &mut Judge<'_, O>, id: &CommitId) -> Result<(), Breach> {
+/// policy of that parent, and gives what lets each path be.
+pub(super) fn check<O: Objects>(
+    judge: &mut Judge<'_, O>,
+    id: &CommitId,
+) -> Result<Vec<Permit>, Breach> {
     let node = judge.range.new[id].clone();
     // The introduction is pinned; a twin's content was judged under its other id.
     let (Some(parent), false) = (node.parents.first(), node.twin || *id == judge.pins.introduction)
     else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let policy = judge.policy(parent)?;
     let before = judge.tree_of(parent)?;
     let changes = changes::between(&judge.reader, &before, &node.tree)?;
     if changes.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let (principal, rights) = judge.signer_under(&policy, id).ok_or_else(|| no_rights(parent))?;
-    for change in &changes {
-        if let Some(why) = denied(&judge.reader, change, rights)? {
-            return Err(path_denied(principal, change, &why));
+    let mut permits = Vec::with_capacity(changes.len());
+    for change in changes {
+        match covered(&judge.reader, &change, rights)? {
+            Ok(cover) => permits.push(Permit { change, cover, people: Vec::new() }),
+            Err(why) => return Err(path_denied(principal, &change, &why)),
         }
     }
-    approvals::check(judge, id, &policy, &changes)
+    approvals::check(judge, id, &policy, &mut permits)?;
+    Ok(permits)
 }
 
-/// Why `rights` do not cover a change; `None` where they do.
-pub(super) fn denied<O: Objects>(
+/// What of `rights` covers a change, or why nothing does.
+pub(super) fn covered<O: Objects>(
     reader: &Reader<'_, O>,
     change: &Change,
     rights: &Rights,
-) -> Result<Option<String>, Breach> {
-    if !rights.reach(&change.path) {
-        return Ok(Some(if policy::is_policy(&change.path) {
+) -> Result<Result<Cover, String>, Breach> {
+    let Some(cover) = rights.cover(&change.path) else {
+        return Ok(Err(if policy::is_policy(&change.path) {
             "changing the policy takes the role admin".to_owned()
         } else {
             "nothing grants this path".to_owned()
         }));
-    }
+    };
     match rights.only() {
         Some(only) if !only_fields(reader, change, only)? => {
-            Ok(Some(format!("only the fields {} of a TOML manifest may change", only.join(", "))))
+            Ok(Err(format!("only the fields {} of a TOML manifest may change", only.join(", "))))
         }
-        Some(_) | None => Ok(None),
+        Some(_) | None => Ok(Ok(cover)),
     }
 }
 
@@ -104,7 +119,7 @@ fn path_denied(principal: &Principal, change: &Change, why: &str) -> Breach {
 
 impl<O: Objects> Judge<'_, O> {
     /// The tree of a commit, new or accepted.
-    fn tree_of(&self, id: &CommitId) -> Result<CommitId, Breach> {
+    pub(super) fn tree_of(&self, id: &CommitId) -> Result<CommitId, Breach> {
         match self.range.new.get(id) {
             Some(node) => Ok(node.tree.clone()),
             None => Ok(self.reader.commit(id)?.tree),

@@ -11,11 +11,13 @@
 //! # }
 //! ```
 
+mod advice;
 mod approvals;
 mod base64;
 mod breach;
 mod changes;
 mod commit;
+mod explain;
 mod files;
 mod glob;
 mod judge;
@@ -37,6 +39,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub use explain::{Account, Claims, Explained, Touched, claims, explain};
 
 use crate::names::{CommitId, Fingerprint, Principal};
 
@@ -186,6 +190,33 @@ pub fn recall(
     now: i64,
 ) -> Result<VerifiedCommit, Refusal> {
     verify::recall(objects, pins, anchor, id, now)
+}
+
+impl Reason {
+    /// The reason as programs read it: `path-denied`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unsigned => "unsigned",
+            Self::BadSignature => "bad-signature",
+            Self::UnknownKey => "unknown-key",
+            Self::NotAuthorized => "not-authorized",
+            Self::PathDenied => "path-denied",
+            Self::Threshold => "threshold",
+            Self::Rollback => "rollback",
+            Self::ForeignRoot => "foreign-root",
+            Self::Malformed => "malformed",
+            Self::MissingObject => "missing-object",
+            Self::TooLarge => "too-large",
+            Self::PolicyMalformed => "policy-malformed",
+            Self::Channel => "channel",
+            Self::Clock => "clock",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::Stale => "stale",
+            Self::Equivocation => "equivocation",
+            Self::Unsupported => "unsupported",
+        }
+    }
 }
 
 impl fmt::Display for Kind {

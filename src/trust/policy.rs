@@ -48,6 +48,14 @@ enum Role {
     Rollback,
 }
 
+/// What of a principal's rights lets a path be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Cover {
+    Admin,
+    /// The pattern that matched.
+    Grant(String),
+}
+
 /// `[[protect]]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -131,6 +139,22 @@ impl Policy {
         self.principals.get(principal)
     }
 
+    /// Everyone the policy names.
+    pub(super) fn people(&self) -> impl Iterator<Item = (&Principal, &Rights)> {
+        self.principals.iter()
+    }
+
+    /// The channel that the policy in the folder `entries` names, whoever it is for.
+    pub(super) fn channel<O: Objects>(
+        reader: &Reader<'_, O>,
+        entries: &[Entry],
+    ) -> Result<String, Breach> {
+        let rules = text(reader, entries, RULES)?;
+        let read: Rules =
+            toml::from_str(&rules).map_err(|error| malformed(RULES, &told(&rules, &error)))?;
+        Ok(read.channel)
+    }
+
     /// How many distinct principals a change of `path` needs.
     pub(super) fn threshold(&self, path: &str) -> u32 {
         let matching = self.protect.iter().filter(|p| p.paths.iter().any(|g| g.matches(path)));
@@ -139,11 +163,22 @@ impl Policy {
 }
 
 impl Rights {
-    /// Whether `path` may be written at all. Only role admin reaches the policy
-    /// itself, whatever is granted.
-    pub(super) fn reach(&self, path: &str) -> bool {
-        let admin = self.roles.contains(&Role::Admin);
-        admin || (!is_policy(path) && self.grants.iter().any(|g| g.matches(path)))
+    /// What lets `path` be written; `None` where nothing does. Only role admin
+    /// reaches the policy itself, whatever is granted.
+    pub(super) fn cover(&self, path: &str) -> Option<Cover> {
+        if self.is_admin() {
+            return Some(Cover::Admin);
+        }
+        let grant = self.grants.iter().find(|g| !is_policy(path) && g.matches(path))?;
+        Some(Cover::Grant(grant.as_str().to_owned()))
+    }
+
+    pub(super) fn is_admin(&self) -> bool {
+        self.roles.contains(&Role::Admin)
+    }
+
+    pub(super) fn grants(&self) -> &[Glob] {
+        &self.grants
     }
 
     pub(super) fn only(&self) -> Option<&[String]> {
@@ -173,6 +208,12 @@ impl Protect {
         }
         if self.threshold == 0 { Err("`threshold` is 0".to_owned()) } else { Ok(()) }
     }
+}
+
+/// The policy folder among the entries of a root tree.
+pub(super) fn folder(root: &[Entry]) -> Result<&Entry, Breach> {
+    let folder = root.iter().find(|e| e.name == FOLDER && e.mode == Mode::Folder);
+    folder.ok_or_else(|| Breach::policy(FOLDER, "there is no such folder"))
 }
 
 /// Whether `path` is the policy folder or lies in it.

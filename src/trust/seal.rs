@@ -133,7 +133,7 @@ pub(super) fn moment(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |t| t.to_string())
 }
 
-fn unsigned() -> Breach {
+pub(super) fn unsigned() -> Breach {
     Breach::new(
         "O1",
         Reason::Unsigned,
@@ -142,7 +142,7 @@ fn unsigned() -> Breach {
     )
 }
 
-fn bad_signature(because: &str) -> Breach {
+pub(super) fn bad_signature(because: &str) -> Breach {
     Breach::new(
         "S1",
         Reason::BadSignature,

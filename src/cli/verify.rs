@@ -1,0 +1,163 @@
+//! `writ verify`: what a host would say to a history, without a host.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use serde::Serialize;
+
+use super::{Blame, Failure, show, show_json};
+use crate::config::Config;
+use crate::names::{CommitId, Fingerprint, Principal};
+use crate::source::checkout;
+use crate::trust::{self, Account, Objects, Pins, Refusal, VerifiedCommit};
+
+/// Verify a history offline, as a host would on its first start.
+///
+/// What a host pins comes from --host-config, or from --introduction. Exit code 0:
+/// a host would obey; 1: it would not.
+///
+/// Example: writ verify --host-config hosts/biz.toml --explain
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// The commit to judge.
+    #[arg(default_value = "HEAD")]
+    revision: String,
+    /// The deploy repository.
+    #[arg(long, default_value = ".")]
+    repo: PathBuf,
+    /// A host's config, for its pins.
+    #[arg(long, required_unless_present = "introduction")]
+    host_config: Option<PathBuf>,
+    /// The full id of the commit that the history is judged from.
+    #[arg(long, conflicts_with = "host_config")]
+    introduction: Option<CommitId>,
+    /// The fingerprint of the key that signed the introduction; whichever it was,
+    /// where this is left out.
+    #[arg(long, requires = "introduction")]
+    introducer: Option<Fingerprint>,
+    /// The repository's id and branch; those of the introduction's policy, where
+    /// this is left out.
+    #[arg(long, requires = "introduction", value_name = "ID:BRANCH")]
+    channel: Option<String>,
+    /// Tell each commit of the mainline: who signed it, which paths it touches and
+    /// what lets it; and where the policy is weaker than it looks.
+    #[arg(long)]
+    explain: bool,
+    /// For programs.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is told, in this order.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    #[serde(flatten)]
+    verdict: Verdict,
+    #[serde(flatten)]
+    account: Option<Account>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "verdict", rename_all = "kebab-case")]
+enum Verdict {
+    Accepted { commit: CommitId, principal: Principal, key: Fingerprint },
+    Refused(Refusal),
+}
+
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let (repository, head) = checkout::history(&args.repo, &args.revision)
+        .map_err(|error| Failure::new(Blame::Usage, &error))?;
+    let now = jiff::Timestamp::now().as_second();
+    let (verdict, account) = match pins(args, &repository)? {
+        Ok(pins) => {
+            let verdict = trust::verify(&repository, &pins, None, &head, now);
+            let explain = || trust::explain(&repository, &pins, &head, now);
+            (verdict, args.explain.then(explain))
+        }
+        Err(refusal) => (Err(refusal), None),
+    };
+    let told = Told { verdict: verdict.into(), account };
+    if args.json {
+        show_json(&told)?;
+    } else {
+        show(text(&told));
+    }
+    match told.verdict {
+        Verdict::Accepted { .. } => Ok(()),
+        Verdict::Refused(_) => Err(Failure::told(Blame::Refused)),
+    }
+}
+
+/// The pins that the command line names, what it leaves out being the
+/// introduction's own word.
+fn pins(args: &Args, objects: &impl Objects) -> Result<Result<Pins, Refusal>, Failure> {
+    if let Some(path) = &args.host_config {
+        let config = Config::load(path).map_err(|error| Failure::new(Blame::Usage, &error))?;
+        return Ok(Ok(config.pins()));
+    }
+    let Some(introduction) = args.introduction.clone() else {
+        return Err(Failure::told(Blame::Usage).hint("name --host-config or --introduction"));
+    };
+    let claims = match trust::claims(objects, &introduction) {
+        Ok(claims) => claims,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    Ok(Ok(Pins {
+        channel: args.channel.clone().unwrap_or(claims.channel),
+        introducer: args.introducer.clone().unwrap_or(claims.key),
+        introduction,
+        minimum: None,
+    }))
+}
+
+impl From<Result<VerifiedCommit, Refusal>> for Verdict {
+    fn from(verdict: Result<VerifiedCommit, Refusal>) -> Self {
+        match verdict {
+            Ok(commit) => Self::Accepted {
+                commit: commit.id().clone(),
+                principal: commit.principal().clone(),
+                key: commit.key().clone(),
+            },
+            Err(refusal) => Self::Refused(refusal),
+        }
+    }
+}
+
+fn text(told: &Told) -> String {
+    let mut text = String::new();
+    if let Some(account) = &told.account {
+        tell(&mut text, account);
+    }
+    match &told.verdict {
+        Verdict::Accepted { commit, principal, key } => {
+            text += &format!("accepted: {commit}\n  signed by {principal} ({key})\n");
+        }
+        Verdict::Refused(refusal) => {
+            let Refusal { commit, rule, because, remedy, .. } = refusal;
+            let reason = refusal.reason.word();
+            text += &format!("refused by rule {rule} ({reason}): {commit}\n  {because}\n");
+            text += &format!("hint: {remedy}\n");
+        }
+    }
+    text
+}
+
+fn tell(text: &mut String, account: &Account) {
+    for commit in &account.commits {
+        let _ = writeln!(text, "{} {}", commit.commit.short(), commit.subject);
+        let _ = writeln!(text, "  signed by {} ({})", commit.principal, commit.key);
+        for touched in &commit.touched {
+            let _ = write!(text, "  {} {}: {}", touched.change, touched.path, touched.by);
+            if !touched.people.is_empty() {
+                let people: Vec<&str> = touched.people.iter().map(Principal::as_str).collect();
+                let _ = write!(text, ", agreed by {}", people.join(", "));
+            }
+            text.push('\n');
+        }
+    }
+    for warning in &account.warnings {
+        let _ = writeln!(text, "warning: {warning}");
+    }
+}

@@ -1,0 +1,83 @@
+//! Where a valid policy is weaker than it looks, or about to lock its people out.
+
+use std::collections::BTreeSet;
+
+use super::policy::{self, Policy, Protect, Rights};
+use super::seal::NAMESPACE;
+use crate::names::Principal;
+
+/// A file of the policy, for what a change of any of them takes.
+const POLICY: &str = ".writ/policy.toml";
+const SIGNERS: &str = ".writ/allowed_signers";
+
+/// One sentence for each weakness.
+pub(super) fn on(policy: &Policy) -> Vec<String> {
+    let mut found = Vec::new();
+    let signing: BTreeSet<&Principal> =
+        policy.signers.iter().filter(|s| s.may_sign(NAMESPACE)).map(|s| &s.principal).collect();
+    let holders: Vec<(&Principal, &Rights)> =
+        policy.people().filter(|(name, _)| signing.contains(name)).collect();
+    found.extend(policy.protect.iter().filter_map(|protect| hollow(policy, protect)));
+    found.extend(policy.protect.iter().filter_map(|protect| unreachable(&holders, protect)));
+    found.extend(few_admins(policy, &holders));
+    for (name, rights) in policy.people() {
+        if !signing.contains(name) {
+            found.push(format!("{name} has rights and no key that may sign commits"));
+        }
+        let idle = rights.grants().iter().find(|g| policy::is_policy(g.as_str()));
+        if let Some(grant) = idle.filter(|_| !rights.is_admin()) {
+            found.push(format!(
+                "the grant {} of {name} does nothing: only the role admin reaches .writ/",
+                grant.as_str()
+            ));
+        }
+    }
+    for name in signing {
+        if policy.rights(name).is_none() {
+            found.push(format!("{name} has a key and no rights: its commits are refused"));
+        }
+    }
+    found
+}
+
+/// A threshold that fewer people than it asks for can take away.
+fn hollow(policy: &Policy, protect: &Protect) -> Option<String> {
+    let guard = policy.threshold(POLICY).min(policy.threshold(SIGNERS));
+    (guard < protect.threshold).then(|| {
+        format!(
+            "{} takes {} people, and the policy that says so takes {guard}: protect \".writ/**\" with the same threshold",
+            named(protect),
+            protect.threshold
+        )
+    })
+}
+
+/// A threshold that nobody can reach.
+fn unreachable(holders: &[(&Principal, &Rights)], protect: &Protect) -> Option<String> {
+    let own = protect.paths.iter().all(|path| policy::is_policy(path.as_str()));
+    let can = |rights: &Rights| rights.is_admin() || (!own && !rights.grants().is_empty());
+    let people = holders.iter().filter(|(_, rights)| can(rights)).count();
+    (people < protect.threshold as usize).then(|| {
+        format!(
+            "{} takes {} people, and only {people} could sign: nobody can change it",
+            named(protect),
+            protect.threshold
+        )
+    })
+}
+
+/// The loss of one key is the loss of the policy.
+fn few_admins(policy: &Policy, holders: &[(&Principal, &Rights)]) -> Option<String> {
+    let needed = policy.threshold(POLICY).max(policy.threshold(SIGNERS)) as usize;
+    let admins = holders.iter().filter(|(_, rights)| rights.is_admin()).count();
+    (admins == needed).then(|| {
+        format!(
+            "changing .writ/ takes {needed} of {admins} administrators: if one of them loses a key, nobody can change it any more"
+        )
+    })
+}
+
+fn named(protect: &Protect) -> String {
+    let paths: Vec<&str> = protect.paths.iter().map(|path| path.as_str()).collect();
+    paths.join(", ")
+}

@@ -1,0 +1,132 @@
+//! A history told commit by commit: who signed what, and what let them.
+
+use serde::Serialize;
+
+use super::breach::Breach;
+use super::changes::Change;
+use super::judge::Judge;
+use super::key::fingerprint;
+use super::mainline::{self, Permit};
+use super::object::{Format, Reader};
+use super::policy::{self, Cover, Policy};
+use super::seal::NAMESPACE;
+use super::{Objects, Pins, Refusal, advice, range, sshsig};
+use crate::names::{CommitId, Fingerprint, Principal};
+
+/// What a commit claims about itself; nothing of it is verified.
+#[derive(Clone, Debug)]
+pub struct Claims {
+    /// The key that it names as its signer's.
+    pub key: Fingerprint,
+    /// The channel that its policy names.
+    pub channel: String,
+}
+
+/// What a history comes to under its own policies, so far as it can be judged.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Account {
+    /// The mainline, the introduction first, up to the first refused commit.
+    pub commits: Vec<Explained>,
+    /// Where the last policy that could be judged is weaker than it looks.
+    pub warnings: Vec<String>,
+}
+
+/// One commit of the mainline.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explained {
+    pub commit: CommitId,
+    pub principal: Principal,
+    pub key: Fingerprint,
+    /// The first line of the message, without control characters.
+    pub subject: String,
+    /// Empty for the introduction, which is taken whole.
+    pub touched: Vec<Touched>,
+}
+
+/// One path that a commit changes.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Touched {
+    pub path: String,
+    /// `add`, `change` or `delete`.
+    pub change: &'static str,
+    /// What lets the signer: `role admin`, `grant manifests/**`.
+    pub by: String,
+    /// Whose word counted, where the path is protected.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub people: Vec<Principal>,
+}
+
+/// What the commit `id` claims, for somebody who is about to pin it.
+///
+/// # Errors
+/// It is no commit with an SSH signature and a policy.
+pub fn claims(objects: &impl Objects, id: &CommitId) -> Result<Claims, Refusal> {
+    let reader = Reader::new(objects, Format::of(id));
+    claimed(&reader, id).map_err(|breach| breach.of(id))
+}
+
+fn claimed<O: Objects>(reader: &Reader<'_, O>, id: &CommitId) -> Result<Claims, Breach> {
+    let commit = reader.commit(id)?;
+    let armor = commit.signature.as_deref().ok_or_else(super::seal::unsigned)?;
+    let signature =
+        sshsig::read(armor, NAMESPACE).map_err(|bad| super::seal::bad_signature(bad.0))?;
+    let root = reader.tree(&commit.tree)?;
+    let folder = policy::folder(&root)?;
+    let channel = Policy::channel(reader, &reader.tree(&folder.id)?)?;
+    Ok(Claims { key: fingerprint(&signature.key), channel })
+}
+
+/// Tells the history of `head` from the introduction on. Whether it is accepted is
+/// for [`super::verify`] to say.
+pub fn explain(objects: &impl Objects, pins: &Pins, head: &CommitId, now: i64) -> Account {
+    let reader = Reader::new(objects, Format::of(&pins.introduction));
+    let Ok(range) = range::load(&reader, pins, None, head) else { return Account::default() };
+    let mut judge = Judge::new(reader, pins, range, now);
+    // What follows a refused commit has no signers here, and is not told.
+    drop(judge.signatures());
+    let mut account = Account::default();
+    for id in judge.mainline() {
+        let Some(seal) = judge.seals.get(&id).cloned() else { break };
+        let (Ok(permits), Ok(commit)) =
+            (mainline::check(&mut judge, &id), judge.reader.commit(&id))
+        else {
+            break;
+        };
+        account.commits.push(Explained {
+            commit: id,
+            principal: seal.principal,
+            key: seal.key,
+            subject: subject(&commit.message),
+            touched: permits.into_iter().map(touched).collect(),
+        });
+    }
+    if let Some(last) = account.commits.last()
+        && let Ok(policy) = judge.policy(&last.commit)
+    {
+        account.warnings = advice::on(&policy);
+    }
+    account
+}
+
+fn touched(Permit { change, cover, people }: Permit) -> Touched {
+    let by = match cover {
+        Cover::Admin => "role admin".to_owned(),
+        Cover::Grant(pattern) => format!("grant {pattern}"),
+    };
+    Touched { change: word(&change), path: change.path, by, people }
+}
+
+fn word(change: &Change) -> &'static str {
+    match (&change.before, &change.after) {
+        (None, _) => "add",
+        (Some(_), None) => "delete",
+        (Some(_), Some(_)) => "change",
+    }
+}
+
+fn subject(message: &str) -> String {
+    message.lines().next().unwrap_or_default().replace(char::is_control, " ")
+}
