@@ -1,5 +1,6 @@
 //! The host's own config, `/etc/writ/agent.toml`: what is pinned here never comes from git.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -138,7 +139,7 @@ impl Config {
         Ok(config)
     }
 
-    /// What trust pins of this config.
+    /// What trust pins of this config; what the ledger remembers comes on top.
     pub fn pins(&self) -> Pins {
         let repository = &self.repository;
         Pins {
@@ -146,6 +147,7 @@ impl Config {
             introduction: repository.introduction.clone(),
             introducer: repository.introducer.clone(),
             minimum: repository.minimum.clone(),
+            revoked: BTreeSet::new(),
         }
     }
 }

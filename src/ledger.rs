@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! anchor.json               the last accepted commit
+//! revoked.json              keys that were once revoked
 //! head.json                 a newer head that was refused, and why
 //! generations/<n>/commit.json, plan.json, verdict.json, units/
 //! current, last-good        links to generations/<n>
@@ -10,7 +11,7 @@
 //!
 //! Ids are stored, never evidence: a commit read back from here is verified again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, symlink};
@@ -62,6 +63,13 @@ pub struct Generation {
 pub struct RefusedHead {
     pub at: String,
     pub refusal: Refusal,
+}
+
+/// Keys that were once revoked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Revoked {
+    keys: BTreeSet<Fingerprint>,
 }
 
 /// State that cannot be used; the agent changes nothing until a person has looked.
@@ -158,6 +166,7 @@ impl Ledger {
     /// and returns the generation's number. Accepting the newest again changes
     /// nothing.
     pub fn accept(&self, commit: &VerifiedCommit, now: &str) -> Result<u64, LedgerError> {
+        self.remember_revoked(commit)?;
         if self.anchor_or_none()?.as_ref() != Some(commit.anchor()) {
             self.write("anchor.json", 0o600, commit.anchor())?;
         }
@@ -185,9 +194,26 @@ impl Ledger {
 
     /// Puts the anchor somewhere else by root's own decision.
     pub fn reset(&self, commit: &VerifiedCommit, now: &str) -> Result<u64, LedgerError> {
+        self.remember_revoked(commit)?;
         self.write("anchor.json", 0o600, commit.anchor())?;
         self.forget_head()?;
         self.accept(commit, now)
+    }
+
+    /// Every key that an accepted policy has ever revoked (rule P3).
+    pub fn revoked(&self) -> Result<BTreeSet<Fingerprint>, LedgerError> {
+        let revoked: Option<Revoked> = self.read(&self.dir.join("revoked.json"))?;
+        Ok(revoked.map(|revoked| revoked.keys).unwrap_or_default())
+    }
+
+    /// Before the anchor moves, so that no crash makes the host forget.
+    fn remember_revoked(&self, commit: &VerifiedCommit) -> Result<(), LedgerError> {
+        let known = self.revoked()?;
+        if commit.revoked().is_subset(&known) {
+            return Ok(());
+        }
+        let keys = known.union(commit.revoked()).cloned().collect();
+        self.write("revoked.json", 0o600, &Revoked { keys })
     }
 
     /// The newest generation.

@@ -1,5 +1,7 @@
 //! Rounds of the agent on a simulated machine, with git, keys, signatures and disk real.
 
+#[path = "agent/closures.rs"]
+mod closures;
 #[path = "trust/forge.rs"]
 mod forge;
 #[path = "agent/scene.rs"]

@@ -7,7 +7,7 @@ use crate::names::CommitId;
 use crate::source::fetch::Answer;
 use crate::source::git::Known;
 use crate::source::repo::Repository;
-use crate::trust::{self, Anchor, Reason, Refusal, VerifiedCommit};
+use crate::trust::{self, Anchor, Pins, Reason, Refusal, VerifiedCommit};
 use crate::world::World;
 
 /// How many packs the copy of the repository may gather.
@@ -43,6 +43,11 @@ impl<W: World> Agent<W> {
             }
         }
         self.accepted(&repository)
+    }
+
+    /// What the config pins, and what this host will not forget.
+    pub(super) fn pins(&self) -> Result<Pins, Fault> {
+        Ok(Pins { revoked: self.ledger.revoked()?, ..self.config.pins() })
     }
 
     fn repository(&self) -> Result<Repository, Fault> {
@@ -120,7 +125,7 @@ impl<W: World> Agent<W> {
         tip: &CommitId,
     ) -> Result<Option<Refusal>, Fault> {
         let at = now();
-        match trust::verify(repository, &self.config.pins(), anchor, tip, at.as_second()) {
+        match trust::verify(repository, &self.pins()?, anchor, tip, at.as_second()) {
             Ok(commit) => {
                 let number = self.ledger.accept(&commit, &at.to_string())?;
                 tracing::info!(generation = number, "accepted {commit}");
@@ -159,16 +164,12 @@ impl<W: World> Agent<W> {
             return Ok(Followed::Head(head.commit.clone()));
         }
         let at = now();
-        let commit = trust::verify(
-            repository,
-            &self.config.pins(),
-            Some(&anchor),
-            &anchor.commit,
-            at.as_second(),
-        )
-        .map_err(|refusal| {
-            Fault::wait("verify the commit that was accepted last", &refusal).remedy(refusal.remedy)
-        })?;
+        let commit =
+            trust::verify(repository, &self.pins()?, Some(&anchor), &anchor.commit, at.as_second())
+                .map_err(|refusal| {
+                    Fault::wait("verify the commit that was accepted last", &refusal)
+                        .remedy(refusal.remedy)
+                })?;
         self.ledger.accept(&commit, &at.to_string())?;
         self.remember_head(commit.clone());
         Ok(Followed::Head(commit))

@@ -13,7 +13,7 @@ use crate::next::{End, History, Next, after};
 use crate::observe::observe;
 use crate::plan::step::Step;
 use crate::plan::unit::unit_files;
-use crate::plan::{Plan, plan, resumed, unsupported};
+use crate::plan::{Plan, plan, resumed, undigested, unsupported};
 use crate::source::repo::Repository;
 use crate::trust::{self, VerifiedCommit};
 use crate::verdict::Verdict;
@@ -86,6 +86,10 @@ impl<W: World> Agent<W> {
         let lacking = unsupported(&desired);
         if !lacking.is_empty() {
             return self.refuse(generation, "manifest", "unsupported", lacking);
+        }
+        let bare = undigested(&desired);
+        if head.requires_closure_digests() && !bare.is_empty() {
+            return self.refuse(generation, "C1", "closure-digest", bare);
         }
         let observed = observe(&*self.world, &desired).await?;
         // A generation that was begun before may have its processes running and
@@ -353,12 +357,11 @@ impl<W: World> Agent<W> {
         let anchor = self.ledger.anchor()?.ok_or_else(|| {
             Fault::wait("read the last accepted commit", "nothing was accepted yet")
         })?;
-        let commit =
-            trust::recall(&repository, &self.config.pins(), &anchor, id, now().as_second())
-                .map_err(|refusal| {
-                    Fault::wait(format!("verify commit {} again", id.short()), &refusal)
-                        .remedy(refusal.remedy)
-                })?;
+        let commit = trust::recall(&repository, &self.pins()?, &anchor, id, now().as_second())
+            .map_err(|refusal| {
+                Fault::wait(format!("verify commit {} again", id.short()), &refusal)
+                    .remedy(refusal.remedy)
+            })?;
         let wish = self.wish(commit);
         self.memory.good = Some(wish.clone());
         Ok(wish)

@@ -9,7 +9,7 @@ use crate::config::{Config, DEFAULT_PATH};
 use crate::ledger::Ledger;
 use crate::names::CommitId;
 use crate::source::repo::Repository;
-use crate::trust;
+use crate::trust::{self, Pins};
 
 /// Look at what this host trusts, or put its anchor somewhere else.
 #[derive(Debug, ClapArgs)]
@@ -79,12 +79,12 @@ fn reset(config: &Config, to: &CommitId) -> Result<(), Failure> {
     let format = config.repository.object_format;
     let repository = Repository::open_or_create(&ledger.repository(), format)?;
     let now = jiff::Timestamp::now();
-    let commit = trust::verify(&repository, &config.pins(), None, to, now.as_second()).map_err(
-        |refusal| {
+    let pins = Pins { revoked: ledger.revoked().map_err(usable)?, ..config.pins() };
+    let commit =
+        trust::verify(&repository, &pins, None, to, now.as_second()).map_err(|refusal| {
             let remedy = refusal.remedy.clone();
             Failure::new(Blame::Refused, &refusal).hint(remedy)
-        },
-    )?;
+        })?;
     let number = ledger.reset(&commit, &now.to_string()).map_err(usable)?;
     show(format!("generation {number}: {commit}\nthe agent goes on from there: writ sync\n"));
     Ok(())

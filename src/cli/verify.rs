@@ -109,6 +109,7 @@ fn pins(args: &Args, objects: &impl Objects) -> Result<Result<Pins, Refusal>, Fa
         introducer: args.introducer.clone().unwrap_or(claims.key),
         introduction,
         minimum: None,
+        revoked: Default::default(),
     }))
 }
 

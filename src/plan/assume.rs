@@ -13,6 +13,9 @@ pub fn assumed<Source>(desired: &Desired<Source>) -> Observed {
     let current: std::collections::BTreeMap<_, _> =
         services().map(|s| (s.name.clone(), s.artifact.store_path.clone())).collect();
     let rooted = current.values().cloned().collect();
+    let verified = services()
+        .filter_map(|s| Some((s.artifact.store_path.clone(), s.artifact.closure_digest.clone()?)))
+        .collect();
     let units = services()
         .flat_map(|service| {
             let started = unit::started(service);
@@ -26,7 +29,7 @@ pub fn assumed<Source>(desired: &Desired<Source>) -> Observed {
     let merged = routes::merge(&Value::Null, services()).ok().and_then(|merged| merged.config);
     let config = merged.unwrap_or(Value::Null);
     Observed {
-        store: ObservedStore { current, rooted },
+        store: ObservedStore { current, rooted, verified },
         units,
         routes: ObservedRoutes::Up { etag: String::new(), config },
         ..Observed::default()

@@ -27,9 +27,9 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::manifest::Desired;
-use crate::manifest::service::{Service, Strategy, Work};
-use crate::names::{AbsolutePath, AccountName, ServiceName, UnitName};
-use observed::{Observed, ObservedRoutes, ObservedUnit, UnitState};
+use crate::manifest::service::{Artifact, Service, Strategy, Work};
+use crate::names::{AbsolutePath, AccountName, ClosureDigest, ServiceName, UnitName};
+use observed::{Observed, ObservedRoutes, ObservedStore, ObservedUnit, UnitState};
 use step::{FileChange, ProfileMove, RouteChange, Step, UnitChange, UnitRemoval, Watch};
 use unit::Impact;
 
@@ -190,15 +190,33 @@ fn runs(unit: Option<&ObservedUnit>) -> bool {
     }
 }
 
+/// What no profile keeps, and what was never compared with the digest it is signed
+/// with: a path may have come here before anybody signed one.
 fn fetch<Source>(desired: &Desired<Source>, observed: &Observed) -> Option<Step> {
     let closures: BTreeSet<_> = desired
         .services
         .values()
         .map(|service| &service.artifact)
-        .filter(|artifact| !observed.store.rooted.contains(&artifact.store_path))
+        .filter(|artifact| !here(artifact, &observed.store))
         .cloned()
         .collect();
     (!closures.is_empty()).then(|| Step::Fetch { closures: closures.into_iter().collect() })
+}
+
+fn here(artifact: &Artifact, store: &ObservedStore) -> bool {
+    let path = &artifact.store_path;
+    let compared = |digest: &ClosureDigest| store.verified.get(path) == Some(digest);
+    store.rooted.contains(path) && artifact.closure_digest.as_ref().is_none_or(compared)
+}
+
+/// Artifacts without a digest, for a policy that requires one (rule C1): whoever
+/// holds a cache's key could change what they are.
+pub fn undigested<Source>(desired: &Desired<Source>) -> Vec<String> {
+    let bare = |service: &&Service| service.artifact.closure_digest.is_none();
+    let told = |service: &Service| {
+        format!("{}: the policy requires artifact.closureDigest, and there is none", service.name)
+    };
+    desired.services.values().filter(bare).map(told).collect()
 }
 
 /// Units of ours that no desired service has.

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::names::{AbsolutePath, AccountName, ServiceName, StorePath, UnitName};
+use crate::names::{AbsolutePath, AccountName, ClosureDigest, ServiceName, StorePath, UnitName};
 
 /// A snapshot of the parts of the host this program manages.
 ///
@@ -29,6 +29,9 @@ pub struct ObservedStore {
     /// Every path that a version of any profile keeps alive, so that nothing has
     /// to be fetched to go there.
     pub rooted: BTreeSet<StorePath>,
+    /// Those among them that were compared on this host with a signed digest, each
+    /// with that digest.
+    pub verified: BTreeMap<StorePath, ClosureDigest>,
 }
 
 /// One unit of ours: its file, and what systemd makes of it.

@@ -137,6 +137,21 @@ impl<'a, O: Objects> Judge<'a, O> {
         Ok(())
     }
 
+    /// Rule P3 beyond one history: a key that this host has seen revoked stays so.
+    pub(super) fn remembered(&mut self, head: &CommitId) -> Result<(), Refusal> {
+        let policy = self.policy(head).map_err(|breach| breach.of(head))?;
+        match self.pins.revoked.iter().find(|key| !policy.revoked.contains_key(*key)) {
+            None => Ok(()),
+            Some(key) => Err(Breach::new(
+                "P3",
+                Reason::Revoked,
+                format!("this host has seen {key} revoked, and its policy does not revoke it"),
+                "carry every [[revoked]] entry over into the rewritten history",
+            )
+            .of(head)),
+        }
+    }
+
     /// The policy of a commit, read once for each `.writ/`.
     pub(super) fn policy(&mut self, id: &CommitId) -> Result<Rc<Policy>, Breach> {
         if let Some(policy) = self.by_commit.get(id) {

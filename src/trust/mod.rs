@@ -34,7 +34,7 @@ mod tree;
 mod verify;
 mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -83,6 +83,9 @@ pub struct Pins {
     pub introducer: Fingerprint,
     /// The new head must be this commit or a descendant.
     pub minimum: Option<CommitId>,
+    /// Keys that this host has once seen revoked: the head's policy must revoke
+    /// them too, even on a history that was rewritten (rule P3).
+    pub revoked: BTreeSet<Fingerprint>,
 }
 
 /// The last accepted commit: its id, and the SHA-256 of its payload without the
@@ -116,6 +119,8 @@ struct Verified {
     committed: i64,
     message: String,
     files: BTreeMap<String, Vec<u8>>,
+    revoked: BTreeSet<Fingerprint>,
+    closure_digests: bool,
 }
 
 /// Why a commit is not obeyed.
@@ -266,6 +271,16 @@ impl VerifiedCommit {
     /// The files below `manifests/`, by path from the repository's root.
     pub fn files(&self) -> &BTreeMap<String, Vec<u8>> {
         &self.inner.files
+    }
+
+    /// The keys that its policy revokes, for the host to remember (rule P3).
+    pub fn revoked(&self) -> &BTreeSet<Fingerprint> {
+        &self.inner.revoked
+    }
+
+    /// Whether its policy wants a digest with every artifact (rule C1).
+    pub fn requires_closure_digests(&self) -> bool {
+        self.inner.closure_digests
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Policy {
     pub(super) protect: Vec<Protect>,
     /// Compromised keys, each with the last commit up to which it counts.
     pub(super) revoked: BTreeMap<Fingerprint, CommitId>,
+    /// Every artifact of the manifest carries a digest (rule C1).
+    pub(super) closure_digests: bool,
     principals: BTreeMap<Principal, Rights>,
 }
 
@@ -111,7 +113,7 @@ impl Policy {
         Self::check(signers, read, channel)
     }
 
-    fn check(signers: Signers, rules: Rules, channel: &str) -> Result<Self, Breach> {
+    fn check(signers: Signers, mut rules: Rules, channel: &str) -> Result<Self, Breach> {
         if rules.channel != channel {
             return Err(Breach::new(
                 "P4",
@@ -130,8 +132,9 @@ impl Policy {
         for protect in &rules.protect {
             protect.check().map_err(|why| malformed(RULES, &format!("protect: {why}")))?;
         }
-        let revoked = revoked(rules.revoked, &signers)?;
-        Ok(Self { signers, protect: rules.protect, revoked, principals: rules.principals })
+        let revoked = revoked(std::mem::take(&mut rules.revoked), &signers)?;
+        let Rules { protect, principals, require_closure_digest: closure_digests, .. } = rules;
+        Ok(Self { signers, protect, revoked, closure_digests, principals })
     }
 
     /// The rights of a principal; `None` where the policy does not name it.
@@ -258,11 +261,8 @@ fn oversized(breach: Breach, name: &str) -> Breach {
 /// ignore it would be to grant what the policy denies.
 fn supported(rules: &Rules) -> Result<(), Breach> {
     let rollback = rules.principals.values().any(|r| r.roles.contains(&Role::Rollback));
-    let unknown = [
-        (rollback, "G6", "the role `rollback`"),
-        (rules.require_closure_digest, "C1", "`requireClosureDigest`"),
-        (rules.require_plan, "P1", "`requirePlan`"),
-    ];
+    let unknown =
+        [(rollback, "G6", "the role `rollback`"), (rules.require_plan, "P1", "`requirePlan`")];
     match unknown.into_iter().find(|(asked, ..)| *asked) {
         Some((_, rule, what)) => Err(Breach::unsupported(
             rule,

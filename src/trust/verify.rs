@@ -32,6 +32,7 @@ pub(super) fn verify<O: Objects>(
         judge.valid_now(head).map_err(|breach| breach.of(head))?;
     }
     judge.revocations(head)?;
+    judge.remembered(head)?;
     judge.evidence(head, vouching)
 }
 
@@ -87,7 +88,7 @@ impl<O: Objects> Judge<'_, O> {
             (None, Some(anchor)) if anchor.payload == payload => anchor.time,
             (None, _) => return Err(foreign_anchor()),
         };
-        self.policy(head)?;
+        let policy = self.policy(head)?;
         let seal = match self.seals.get(head) {
             Some(seal) => seal.clone(),
             None => self.authenticate(head, &commit, time)?,
@@ -102,6 +103,8 @@ impl<O: Objects> Judge<'_, O> {
             committed: commit.time,
             message: commit.message,
             files,
+            revoked: policy.revoked.keys().cloned().collect(),
+            closure_digests: policy.closure_digests,
         })
     }
 }

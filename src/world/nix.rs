@@ -2,6 +2,7 @@
 //! one nix process.
 
 mod cache;
+mod digests;
 mod fetch;
 mod link;
 mod lock;
@@ -16,6 +17,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 pub use cache::{BadCache, check_public_key, check_substituter};
+use digests::Digests;
 use profiles::{New, Profiles};
 
 use super::Store;
@@ -100,6 +102,10 @@ impl NixStore {
         link::sync(&roots)
     }
 
+    fn digests(&self) -> Digests {
+        Digests::beside(&self.profiles.dir)
+    }
+
     fn remember(&self) -> std::sync::MutexGuard<'_, BTreeSet<StorePath>> {
         self.fetched.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -150,7 +156,14 @@ impl NixStore {
 impl Store for NixStore {
     async fn observe(&self) -> Result<ObservedStore, Fault> {
         let doing = "read the profiles";
-        self.profiles.observe().map_err(|e| self.profiles.fault(doing, &e))
+        let observe = || {
+            let mut observed = self.profiles.observe()?;
+            let ObservedStore { rooted, verified, .. } = &mut observed;
+            *verified = self.digests().read()?;
+            verified.retain(|path, _| rooted.contains(path));
+            Ok(observed)
+        };
+        observe().map_err(|e| self.profiles.fault(doing, &e))
     }
 
     async fn fetch(&self, closures: &[Artifact]) -> Result<(), Fault> {
@@ -165,9 +178,13 @@ impl Store for NixStore {
             .collect();
         fs::create_dir_all(&self.config.home)
             .and_then(|()| self.root(&paths))
+            .and_then(|()| self.digests().forget(&paths))
             .map_err(|e| self.profiles.fault("make garbage-collector roots", &e))?;
         fetch::realise(&self.config, &paths).await?;
         self.check_digests(&signed).await?;
+        self.digests()
+            .add(&signed)
+            .map_err(|e| self.profiles.fault("remember the digests of closures", &e))?;
         self.remember().extend(paths.into_iter().cloned());
         Ok(())
     }
@@ -199,7 +216,9 @@ impl Store for NixStore {
         };
         clear().map_err(|e| self.profiles.fault(doing, &e))?;
         self.remember().clear();
-        self.profiles.prune(doing).await
+        self.profiles.prune(doing).await?;
+        let forget = || self.digests().keep(&self.profiles.observe()?.rooted);
+        forget().map_err(|e| self.profiles.fault(doing, &e))
     }
 }
 

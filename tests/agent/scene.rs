@@ -1,6 +1,7 @@
 //! A host whose machine is simulated and whose git, signatures, ledger and agent are real.
 
 use std::path::PathBuf;
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use writ::config::Config;
 use writ::ledger::Ledger;
 use writ::names::{CommitId, StorePath, UnitName};
 use writ::source::git::GitSource;
+use writ::source::repo::Repository;
 use writ::verdict::Verdict;
 
 use crate::forge::{CHANNEL, Forge};
@@ -99,6 +101,20 @@ impl Scene {
             program: env!("CARGO_BIN_EXE_writ").into(),
         };
         Agent::new(config, ledger, source, Arc::clone(&self.world))
+    }
+
+    /// Root resets the anchor, with the objects of `to` at hand.
+    pub(crate) fn trust_reset(&self, to: &CommitId) -> Output {
+        let config = self.home.path().join("agent.toml");
+        let repository = Repository::open(&self.ledger().repository()).unwrap();
+        let pack =
+            self.forge.git(["pack-objects", "--revs", "--stdout", "-q"], to.as_str().as_bytes());
+        repository.import_pack(&mut &pack[..]).unwrap();
+        Command::new(env!("CARGO_BIN_EXE_writ"))
+            .args(["trust", "reset", "--to", to.as_str(), "--config"])
+            .arg(config)
+            .output()
+            .unwrap()
     }
 
     pub(crate) async fn round(&self) -> Report {

@@ -150,6 +150,13 @@ pub(crate) async fn a_closure_other_than_the_signed_one_is_refused<S: Store>(
     assert!(store.switch(&service, None, &all.versions[0]).await.is_err());
     store.fetch(&[with(&all.digest), all.artifact(1)]).await.unwrap();
     store.switch(&service, None, &all.versions[0]).await.unwrap();
+    // What was compared is remembered, until the path is fetched on nobody's word.
+    let right = [(all.versions[0].clone(), all.digest.clone())].into();
+    assert_eq!(store.observe().await.unwrap().verified, right);
+    store.release().await.unwrap();
+    assert_eq!(store.observe().await.unwrap().verified, right);
+    store.fetch(&[all.artifact(0)]).await.unwrap();
+    assert!(store.observe().await.unwrap().verified.is_empty());
 }
 
 pub(crate) async fn a_profile_that_moved_is_left_alone<S: Store>(store: &S, all: &Closures) {

@@ -77,6 +77,7 @@ impl Forge {
             introduction: introduction.clone(),
             introducer: self.fingerprint(introducer),
             minimum: None,
+            revoked: Default::default(),
         }
     }
 

@@ -235,9 +235,6 @@ fn what_is_not_enforced_is_not_accepted() {
         |name, rule, attack| Row { name, rule, reason: Unsupported, attack, twin: |s| rule_ok(s) };
     let rows = [
         row("rollback role", "G6", |s| rule(s, "[principals.eve]\nroles = [\"rollback\"]")),
-        row("closure digests", "C1", |s| {
-            s.next("alice").file(POLICY, format!("requireClosureDigest = true\n{}", rules())).make()
-        }),
         row("plans", "P1", |s| {
             s.next("alice").file(POLICY, format!("requirePlan = true\n{}", rules())).make()
         }),
@@ -251,6 +248,31 @@ fn what_is_not_enforced_is_not_accepted() {
 fn rule_ok(scene: &Scene) -> CommitId {
     let off = format!("requireClosureDigest = false\nrequirePlan = false\n{}", rules());
     scene.next("alice").file(POLICY, off).make()
+}
+
+#[test]
+fn whether_digests_are_required_is_the_commits_own_policys_word() {
+    let scene = Scene::new();
+    let on = format!("requireClosureDigest = true\n{}", rules());
+    let on = scene.next("alice").file(POLICY, on).make();
+    assert!(scene.verify(&on).unwrap().requires_closure_digests());
+    assert!(!scene.verify(&rule_ok(&scene)).unwrap().requires_closure_digests());
+}
+
+#[test]
+fn a_key_that_a_host_saw_revoked_stays_so_on_a_rewritten_history() {
+    let mut scene = Scene::new();
+    let gone = scene.forge.fingerprint("gone");
+    let revoked = rule(&scene, &revoked(&scene));
+    assert_eq!(*scene.verify(&revoked).unwrap().revoked(), [gone.clone()].into());
+    let rewritten = signer_line(&scene, &format!("erin {}", scene.forge.public("gone")));
+    assert!(scene.verify(&rewritten).is_ok(), "nobody has seen it revoked");
+    scene.pins.revoked = [gone].into();
+    let refusal = scene.verify_from(None, &rewritten).unwrap_err();
+    assert_eq!((refusal.rule.as_str(), refusal.reason), ("P3", Revoked));
+    let forgetful = scene.next("alice").make();
+    assert_eq!(scene.verify_from(None, &forgetful).unwrap_err().reason, Revoked);
+    assert!(scene.verify_from(None, &revoked).is_ok());
 }
 
 #[test]

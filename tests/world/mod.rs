@@ -32,6 +32,8 @@ pub(crate) struct Machine {
     pub(crate) digests: BTreeMap<StorePath, ClosureDigest>,
     /// Paths of which [`Store::fetch`] holds a root.
     pub(crate) fetched: BTreeSet<StorePath>,
+    /// What was compared with a signed digest.
+    pub(crate) verified: BTreeMap<StorePath, ClosureDigest>,
     /// Each profile's versions, oldest first, and which is current.
     pub(crate) profiles: BTreeMap<ServiceName, (Vec<StorePath>, usize)>,
     pub(crate) files: BTreeMap<UnitName, String>,
@@ -206,7 +208,14 @@ impl World for SimWorld {
 impl Store for SimWorld {
     async fn observe(&self) -> Result<ObservedStore, Fault> {
         let machine = self.lock();
-        Ok(ObservedStore { current: machine.current(), rooted: machine.rooted() })
+        let rooted = machine.rooted();
+        let verified = machine
+            .verified
+            .clone()
+            .into_iter()
+            .filter(|(path, _)| rooted.contains(path))
+            .collect();
+        Ok(ObservedStore { current: machine.current(), rooted, verified })
     }
 
     async fn fetch(&self, closures: &[Artifact]) -> Result<(), Fault> {
@@ -226,6 +235,10 @@ impl Store for SimWorld {
                 }
             }
             machine.downloads += closures.len();
+            let digested = closures
+                .iter()
+                .filter_map(|c| Some((c.store_path.clone(), c.closure_digest.clone()?)));
+            machine.verified.extend(digested);
             machine.fetched.extend(closures.iter().map(|c| c.store_path.clone()));
             Ok(())
         })
