@@ -68,7 +68,8 @@ fn floors(acme: &Acme, biz: &Site) {
     sample("floor: nix-store --realise, one valid path", || {
         host.must(&["nix-store", "--realise", profile]);
     });
-    sample("floor: systemctl restart of the service", || {
+    sample("floor: systemctl reset-failed and restart of the service", || {
+        host.must(&["systemctl", "reset-failed", "writ-web.service"]);
         host.must(&["systemctl", "restart", "writ-web.service"]);
     });
     sample("floor: entering the host with `true`, part of each line above", || {
