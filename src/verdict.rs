@@ -16,6 +16,8 @@ pub enum Verdict {
     Applying { since: String },
     /// It runs, healthy.
     Confirmed { at: String },
+    /// It did not work, and the host is on its way back to `to`.
+    RollingBack { since: String, to: Option<CommitId>, step: String, fault: Fault },
     /// It did not work; the host is back on `to` (`None`: on nothing, since no
     /// generation had been confirmed before).
     RolledBack { at: String, to: Option<CommitId>, step: String, fault: Fault },
@@ -33,6 +35,7 @@ impl Verdict {
         match self {
             Self::Applying { .. } => "applying",
             Self::Confirmed { .. } => "confirmed",
+            Self::RollingBack { .. } => "rolling-back",
             Self::RolledBack { .. } => "rolled-back",
             Self::Refused { .. } => "refused",
             Self::Waiting { .. } => "waiting",
@@ -48,7 +51,7 @@ impl Verdict {
             | Self::RolledBack { .. }
             | Self::Refused { .. }
             | Self::Failed { .. } => true,
-            Self::Applying { .. } | Self::Waiting { .. } => false,
+            Self::Applying { .. } | Self::Waiting { .. } | Self::RollingBack { .. } => false,
         }
     }
 }
@@ -58,6 +61,14 @@ impl fmt::Display for Verdict {
         match self {
             Self::Applying { since } => write!(f, "applying since {since}"),
             Self::Confirmed { at } => write!(f, "confirmed at {at}"),
+            Self::RollingBack { since, to, step, fault } => {
+                match to {
+                    Some(to) => write!(f, "rolling back to {} since {since}", to.short())?,
+                    None => write!(f, "being taken back since {since}")?,
+                }
+                write!(f, "\n  step     {step}\n  reason   {fault}")?;
+                details(f, fault)
+            }
             Self::RolledBack { at, to, step, fault } => {
                 match to {
                     Some(to) => write!(f, "rolled back to {} at {at}", to.short())?,

@@ -7,6 +7,7 @@ pub mod status;
 mod follow;
 mod notify;
 mod ready;
+mod rollback;
 mod round;
 
 use std::sync::{Arc, Mutex};

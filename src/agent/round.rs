@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::follow::Followed;
+use super::rollback::Trouble;
 use super::{Agent, Report, Shared, Wish, now};
 use crate::converge::{Journal, Outcome, converge};
 use crate::fault::Fault;
@@ -63,6 +64,10 @@ impl<W: World> Agent<W> {
     async fn settle(&mut self, head: &VerifiedCommit) -> Result<Next, Fault> {
         let Some(generation) = self.ledger.newest()? else { return Ok(Next::Settled) };
         let tried = generation.verdict.as_ref().is_some_and(Verdict::is_final);
+        if let Some(Verdict::RollingBack { step, fault, .. }) = &generation.verdict {
+            let trouble = Trouble { step: step.clone(), fault: fault.clone() };
+            return self.go_on_back(&generation, trouble).await;
+        }
         if !tried {
             return self.attempt(&generation, head).await;
         }
@@ -159,7 +164,10 @@ impl<W: World> Agent<W> {
         let history = History { failures: self.memory.failures, on_last_good: false };
         let next = after(End::Stopped(because.retry), history);
         match &next {
-            Next::RollBack => self.roll_back(generation, at, because).await,
+            Next::RollBack => {
+                let trouble = Trouble { step: at.to_string(), fault: because };
+                self.roll_back(generation, trouble).await
+            }
             Next::Again(_) | Next::Settled | Next::WaitForCommit => {
                 if let Step::Fetch { .. } = at {
                     self.not_begun(generation)?;
@@ -181,62 +189,6 @@ impl<W: World> Agent<W> {
         self.ledger.verdict(generation.number, &verdict)?;
         self.ledger.set_current(self.ledger.last_good()?)?;
         Ok(())
-    }
-
-    /// Back to what was confirmed last, as a plan like any other.
-    async fn roll_back(
-        &mut self,
-        generation: &Generation,
-        at: &Step,
-        fault: Fault,
-    ) -> Result<Next, Fault> {
-        tracing::error!(generation = generation.number, step = at.verb(), "{fault}; rolling back");
-        let (step, to) = (at.to_string(), self.last_good_before(generation)?);
-        let back = self.go_back(generation, to.as_ref()).await?;
-        let at = now().to_string();
-        let verdict = match back {
-            Ok(()) => {
-                Verdict::RolledBack { at, to: to.map(|good| good.record.commit), step, fault }
-            }
-            Err(rollback) => Verdict::Failed { at, step, fault, rollback },
-        };
-        tracing::error!(generation = generation.number, "{}", verdict.word());
-        self.ledger.verdict(generation.number, &verdict)?;
-        self.calm(Vec::new());
-        Ok(match verdict {
-            Verdict::Failed { .. } => Next::Again(crate::next::pause(self.memory.failures)),
-            _ => Next::WaitForCommit,
-        })
-    }
-
-    async fn go_back(
-        &mut self,
-        generation: &Generation,
-        to: Option<&Generation>,
-    ) -> Result<Result<(), Fault>, Fault> {
-        let desired = match to {
-            Some(good) => match self.recall(&good.record.commit)?.desired {
-                Ok(desired) => desired,
-                Err(problems) => {
-                    let doing = format!("read generation {} again", good.number);
-                    return Ok(Err(Fault::refuse(doing, problems)));
-                }
-            },
-            // Nothing was ever confirmed here: take away what this one brought.
-            None => {
-                let wish = self.recall(&generation.record.commit)?;
-                Arc::new(Desired::nothing(self.config.host.clone(), wish.commit))
-            }
-        };
-        let observed = observe(&*self.world, &desired).await?;
-        let plan = plan(&desired, &observed);
-        let mut journal = Shown { shared: Arc::clone(&self.shared), total: plan.steps.len() };
-        let outcome = converge(plan, &*self.world, &mut journal).await;
-        self.ledger.set_current(to.map(|good| good.number))?;
-        Ok(match outcome {
-            Outcome::Converged => Ok(()),
-            Outcome::Stopped { because, .. } => Err(because),
-        })
     }
 
     /// Keeps a confirmed generation as it is: what was stopped is started, what
@@ -318,7 +270,7 @@ impl<W: World> Agent<W> {
         Ok(())
     }
 
-    fn calm(&self, waiting: Vec<String>) {
+    pub(super) fn calm(&self, waiting: Vec<String>) {
         self.shared.update(|snapshot| {
             snapshot.fault = None;
             snapshot.waiting = waiting;
@@ -340,13 +292,16 @@ impl<W: World> Agent<W> {
         }
     }
 
-    fn last_good_before(&self, newest: &Generation) -> Result<Option<Generation>, Fault> {
+    pub(super) fn last_good_before(
+        &self,
+        newest: &Generation,
+    ) -> Result<Option<Generation>, Fault> {
         let number = self.ledger.last_good()?.filter(|number| *number != newest.number);
         Ok(number.map(|number| self.ledger.generation(number)).transpose()?)
     }
 
     /// An earlier commit as evidence: its id is in the ledger, its trust is not.
-    fn recall(&mut self, id: &CommitId) -> Result<Wish, Fault> {
+    pub(super) fn recall(&mut self, id: &CommitId) -> Result<Wish, Fault> {
         if let Some(good) = &self.memory.good
             && good.commit.id() == id
         {
@@ -401,9 +356,9 @@ impl<W: World> Agent<W> {
 }
 
 /// Shows each step as it begins.
-struct Shown {
-    shared: Arc<Shared>,
-    total: usize,
+pub(super) struct Shown {
+    pub(super) shared: Arc<Shared>,
+    pub(super) total: usize,
 }
 
 impl Journal for Shown {

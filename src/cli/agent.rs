@@ -93,7 +93,12 @@ pub fn judge(report: &Report) -> Result<(), Failure> {
             Err(Failure::told(Blame::Refused))
         }
         Some(Verdict::Confirmed { .. }) if report.faults.is_empty() => Ok(()),
-        Some(Verdict::Confirmed { .. } | Verdict::Waiting { .. } | Verdict::Applying { .. })
+        Some(
+            Verdict::Confirmed { .. }
+            | Verdict::Waiting { .. }
+            | Verdict::Applying { .. }
+            | Verdict::RollingBack { .. },
+        )
         | None => Err(Failure::told(Blame::World)),
     }
 }

@@ -14,6 +14,9 @@ fn digested(scene: &Scene, name: &str, version: &str) -> String {
     let path = closure(name, version);
     let line = format!("storePath = \"{path}\"\n");
     let text = scene.service(name, version, "");
+    scene.world.touch(|machine| {
+        machine.digests.insert(path, digest().parse().unwrap());
+    });
     text.replace(&line, &format!("{line}closureDigest = \"{}\"\n", digest()))
 }
 

@@ -129,7 +129,7 @@ impl Site {
     #[track_caller]
     pub(crate) fn verdict_on(&self, commit: &str) -> Status {
         self.status_where(&format!("a verdict on commit {commit}"), |status| {
-            status.head() == commit && !["applying", "fetching"].contains(&status.kind())
+            status.head() == commit && !["applying", "rolling-back"].contains(&status.kind())
         })
     }
 

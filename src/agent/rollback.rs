@@ -1,0 +1,125 @@
+//! The way back to what was confirmed last: a plan like any other, carried to its end also after a crash.
+
+use std::sync::Arc;
+
+use super::round::Shown;
+use super::{Agent, now};
+use crate::converge::{Outcome, converge};
+use crate::fault::{Fault, Retry};
+use crate::ledger::Generation;
+use crate::manifest::Desired;
+use crate::next::{Next, pause};
+use crate::observe::observe;
+use crate::plan::{plan, resumed};
+use crate::trust::VerifiedCommit;
+use crate::verdict::Verdict;
+use crate::world::World;
+
+/// What a generation failed at.
+pub(super) struct Trouble {
+    pub(super) step: String,
+    pub(super) fault: Fault,
+}
+
+/// Whether a rollback has been begun by an agent that did not live to finish it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    Now,
+    Before,
+}
+
+impl<W: World> Agent<W> {
+    /// Goes back, having recorded that this is what is happening: an agent that
+    /// starts in the middle of it does not try the bad generation again.
+    pub(super) async fn roll_back(
+        &mut self,
+        generation: &Generation,
+        trouble: Trouble,
+    ) -> Result<Next, Fault> {
+        let Trouble { step, fault } = trouble;
+        tracing::error!(generation = generation.number, step, "{fault}; rolling back");
+        let to = self.last_good_before(generation)?.map(|good| good.record.commit);
+        let verdict = Verdict::RollingBack {
+            since: now().to_string(),
+            to,
+            step: step.clone(),
+            fault: fault.clone(),
+        };
+        self.ledger.verdict(generation.number, &verdict)?;
+        self.back(generation, Trouble { step, fault }, Begun::Now).await
+    }
+
+    /// Finishes a rollback that an earlier round began.
+    pub(super) async fn go_on_back(
+        &mut self,
+        generation: &Generation,
+        trouble: Trouble,
+    ) -> Result<Next, Fault> {
+        self.back(generation, trouble, Begun::Before).await
+    }
+
+    async fn back(
+        &mut self,
+        generation: &Generation,
+        Trouble { step, fault }: Trouble,
+        begun: Begun,
+    ) -> Result<Next, Fault> {
+        let to = self.last_good_before(generation)?;
+        let back = self.converge_back(generation, to.as_ref(), begun).await;
+        let at = now().to_string();
+        let verdict = match back {
+            Ok(()) => {
+                self.ledger.set_current(to.as_ref().map(|good| good.number))?;
+                Verdict::RolledBack { at, to: to.map(|good| good.record.commit), step, fault }
+            }
+            // The way back is open; the host is not ready to go it.
+            Err(rollback) if rollback.retry == Retry::Soon => return Err(rollback),
+            Err(rollback) => Verdict::Failed { at, step, fault, rollback },
+        };
+        tracing::error!(generation = generation.number, "{}", verdict.word());
+        self.ledger.verdict(generation.number, &verdict)?;
+        self.calm(Vec::new());
+        Ok(match verdict {
+            Verdict::Failed { .. } => Next::Again(pause(self.memory.failures)),
+            _ => Next::WaitForCommit,
+        })
+    }
+
+    async fn converge_back(
+        &mut self,
+        generation: &Generation,
+        to: Option<&Generation>,
+        begun: Begun,
+    ) -> Result<(), Fault> {
+        let desired = self.target(generation, to)?;
+        let observed = observe(&*self.world, &desired).await?;
+        let plan = match begun {
+            Begun::Now => plan(&desired, &observed),
+            Begun::Before => resumed(&desired, &observed),
+        };
+        let mut journal = Shown { shared: Arc::clone(&self.shared), total: plan.steps.len() };
+        match converge(plan, &*self.world, &mut journal).await {
+            Outcome::Converged => Ok(()),
+            Outcome::Stopped { because, .. } => Err(because),
+        }
+    }
+
+    /// What the host is taken back to: the last good generation, or where none was
+    /// ever confirmed, nothing of what this one brought.
+    fn target(
+        &mut self,
+        generation: &Generation,
+        to: Option<&Generation>,
+    ) -> Result<Arc<Desired<VerifiedCommit>>, Fault> {
+        let Some(good) = to else {
+            let wish = self.recall(&generation.record.commit)?;
+            return Ok(Arc::new(Desired::nothing(self.config.host.clone(), wish.commit)));
+        };
+        self.recall(&good.record.commit)?.desired.map_err(|problems| {
+            Fault::refuse(
+                format!("read the manifest of generation {} again", good.number),
+                problems,
+            )
+        })
+    }
+}
