@@ -12,6 +12,8 @@ mod hand;
 mod objects;
 #[path = "trust/paths.rs"]
 mod paths;
+#[path = "trust/people.rs"]
+mod people;
 #[path = "trust/policies.rs"]
 mod policies;
 #[path = "trust/random.rs"]

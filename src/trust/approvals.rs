@@ -4,57 +4,95 @@
 //! both commits have the same tree, signed by different people. Counted are the
 //! signers of c and of the commits between p and s that hold the very content the
 //! protected path ends up with: who signed an earlier state has not approved the
-//! last. Who a key belongs to, and what it may approve, is p's policy's word alone,
+//! last. With it or instead of it, people approve in the commit's message
+//! ([`super::detached`]); then the commit's own signer is one of them. Who a key belongs to, and what it may approve, is p's policy's word alone,
 //! since the branch could have invited its own approvers.
 
 use std::collections::{BTreeSet, HashSet};
 
 use super::breach::Breach;
 use super::changes::{self, Change};
+use super::detached::{self, Approver};
 use super::judge::Judge;
 use super::mainline::{self, Permit};
-use super::policy::Policy;
+use super::policy::{Policy, Rights};
 use super::{Objects, Reason};
-use crate::names::{CommitId, Principal};
+use crate::names::{CommitId, Fingerprint, Principal};
 
 /// Checks the thresholds of the paths that the mainline commit `id` changes, and
-/// notes whose word counted.
+/// notes whose word counted. Returns the keys of detached approvals among them.
 pub(super) fn check<O: Objects>(
     judge: &Judge<'_, O>,
     id: &CommitId,
     policy: &Policy,
     permits: &mut [Permit],
-) -> Result<(), Breach> {
-    let mut protected: Vec<(&mut Permit, u32)> = permits
-        .iter_mut()
-        .map(|permit| (policy.threshold(&permit.change.path), permit))
-        .filter(|(threshold, _)| *threshold > 1)
-        .map(|(threshold, permit)| (permit, threshold))
-        .collect();
-    let Some((first, threshold)) = protected.first() else { return Ok(()) };
-    let branch = branch(judge, id, policy).ok_or_else(|| {
-        missing(&first.change, *threshold, "it is not a merge of the approving form")
-    })?;
-    let mut approved: Vec<BTreeSet<&Principal>> = vec![BTreeSet::new(); protected.len()];
-    for commit in branch {
+) -> Result<Vec<Fingerprint>, Breach> {
+    let mut protected: Vec<Protected<'_, '_>> =
+        permits.iter_mut().filter_map(|permit| Protected::of(permit, policy)).collect();
+    if protected.is_empty() {
+        return Ok(Vec::new());
+    }
+    let merge = branch(judge, id, policy);
+    for commit in merge.clone().unwrap_or_else(|| vec![id]) {
         let Some((principal, rights)) = judge.signer_under(policy, commit) else { continue };
         let unlike = differing_paths(judge, commit, id)?;
-        for ((permit, _), people) in protected.iter().zip(&mut approved) {
-            let same = !unlike.contains(&permit.change.path);
-            if same && mainline::covered(&judge.reader, &permit.change, rights)?.is_ok() {
-                people.insert(principal);
-            }
+        for path in protected.iter_mut().filter(|p| !unlike.contains(&p.permit.change.path)) {
+            path.agrees(judge, principal, rights)?;
         }
     }
-    for ((permit, threshold), people) in protected.iter_mut().zip(approved) {
-        if people.len() < *threshold as usize {
-            let names: Vec<&str> = people.iter().map(|p| p.as_str()).collect();
-            let found = format!("signed by {}", names.join(", "));
-            return Err(missing(&permit.change, *threshold, &found));
+    let (approvers, bad) = detached::approvers(judge, id, &judge.reader.commit(id)?, policy);
+    for Approver { principal, rights, .. } in &approvers {
+        for path in &mut protected {
+            path.agrees(judge, principal, rights)?;
         }
-        permit.people = people.into_iter().cloned().collect();
     }
-    Ok(())
+    for path in protected {
+        path.settle(merge.is_some(), &bad)?;
+    }
+    Ok(approvers.into_iter().map(|approver| approver.key.clone()).collect())
+}
+
+/// A path that takes several people, and who of them has been found.
+struct Protected<'a, 'p> {
+    permit: &'a mut Permit,
+    threshold: u32,
+    people: BTreeSet<&'p Principal>,
+}
+
+impl<'a, 'p> Protected<'a, 'p> {
+    fn of(permit: &'a mut Permit, policy: &Policy) -> Option<Self> {
+        let threshold = policy.threshold(&permit.change.path);
+        (threshold > 1).then(|| Self { permit, threshold, people: BTreeSet::new() })
+    }
+
+    /// Counts somebody who could have made the change alone, were it not protected.
+    fn agrees<O: Objects>(
+        &mut self,
+        judge: &Judge<'_, O>,
+        principal: &'p Principal,
+        rights: &Rights,
+    ) -> Result<(), Breach> {
+        if mainline::covered(&judge.reader, &self.permit.change, rights)?.is_ok() {
+            self.people.insert(principal);
+        }
+        Ok(())
+    }
+
+    fn settle(self, merge: bool, bad: &[String]) -> Result<(), Breach> {
+        if self.people.len() >= self.threshold as usize {
+            self.permit.people = self.people.into_iter().cloned().collect();
+            return Ok(());
+        }
+        let names: Vec<&str> = self.people.iter().map(|p| p.as_str()).collect();
+        let mut found = format!("agreed to by {}", names.join(", "));
+        if !merge {
+            found.push_str("; it is not a merge of the approving form");
+        }
+        for why in bad {
+            found.push_str(&format!("; an approval does not count: {why}"));
+        }
+        Err(missing(&self.permit.change, self.threshold, &found))
+    }
 }
 
 /// The commits whose signers count: `id` itself and those between its parents; `None`
@@ -97,6 +135,6 @@ fn missing(change: &Change, threshold: u32, found: &str) -> Breach {
         "G5",
         Reason::Threshold,
         format!("{} needs {threshold} people: {found}", change.path),
-        "push the change as a branch from the tip, and let somebody else merge it: git merge --no-ff -S BRANCH",
+        "push the change as a branch from the tip, and let somebody else merge it (git merge --no-ff -S BRANCH), or have somebody approve it (writ trust approve COMMIT)",
     )
 }

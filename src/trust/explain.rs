@@ -115,6 +115,7 @@ fn touched(Permit { change, cover, people }: Permit) -> Touched {
     let by = match cover {
         Cover::Admin => "role admin".to_owned(),
         Cover::Grant(pattern) => format!("grant {pattern}"),
+        Cover::Rollback(past) => format!("role rollback, as it was in {}", past.short()),
     };
     Touched { change: word(&change), path: change.path, by, people }
 }

@@ -23,6 +23,8 @@ pub(super) struct Judge<'a, O> {
     pub(super) range: Range,
     /// Who signed each new commit.
     pub(super) seals: HashMap<CommitId, Seal>,
+    /// Keys whose detached approvals counted, each with the commit it approved.
+    pub(super) approvals: Vec<(CommitId, Fingerprint)>,
     /// The host's clock.
     pub(super) now: i64,
     /// Policies by the id of their `.writ/`, and by commit.
@@ -38,6 +40,7 @@ impl<'a, O: Objects> Judge<'a, O> {
             range,
             now,
             seals: HashMap::new(),
+            approvals: Vec::new(),
             by_folder: HashMap::new(),
             by_commit: HashMap::new(),
         }
@@ -127,10 +130,13 @@ impl<'a, O: Objects> Judge<'a, O> {
         let policy = self.policy(newest).map_err(|breach| breach.of(newest))?;
         for (key, good_until) in &policy.revoked {
             let good = self.range.down_from(good_until);
-            let counts = |id: &CommitId| {
-                self.seals[id].key != *key || good.contains_key(id) || self.range.new[id].twin
-            };
-            if let Some(bad) = self.range.order.iter().find(|id| !counts(id)) {
+            let signed = self.range.order.iter().map(|id| (id, &self.seals[id].key));
+            let approved = self.approvals.iter().map(|(id, key)| (id, key));
+            let bad = signed
+                .chain(approved)
+                .filter(|(_, by)| *by == key)
+                .find(|(id, _)| !good.contains_key(id) && !self.range.new[*id].twin);
+            if let Some((bad, _)) = bad {
                 return Err(revoked(key, good_until).of(bad));
             }
         }

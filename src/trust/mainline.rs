@@ -7,7 +7,7 @@ use super::object::Reader;
 use super::policy::{self, Cover, Policy, Rights};
 use super::seal::NAMESPACE;
 use super::tree::Mode;
-use super::{Objects, Reason, approvals};
+use super::{Objects, Reason, approvals, rollback};
 use crate::names::{CommitId, Principal};
 
 /// A path that a mainline commit changes, and what lets it.
@@ -38,6 +38,13 @@ pub(super) fn check<O: Objects>(
         return Ok(Vec::new());
     }
     let (principal, rights) = judge.signer_under(&policy, id).ok_or_else(|| no_rights(parent))?;
+    if rights.may_roll_back()
+        && let Some(past) = rollback::restored(judge, &node)?
+    {
+        let cover = Cover::Rollback(past);
+        let permit = |change| Permit { change, cover: cover.clone(), people: Vec::new() };
+        return Ok(changes.into_iter().map(permit).collect());
+    }
     let mut permits = Vec::with_capacity(changes.len());
     for change in changes {
         match covered(&judge.reader, &change, rights)? {
@@ -45,7 +52,8 @@ pub(super) fn check<O: Objects>(
             Err(why) => return Err(path_denied(principal, &change, &why)),
         }
     }
-    approvals::check(judge, id, &policy, &mut permits)?;
+    let approvals = approvals::check(judge, id, &policy, &mut permits)?;
+    judge.approvals.extend(approvals.into_iter().map(|key| (id.clone(), key)));
     Ok(permits)
 }
 
@@ -123,6 +131,14 @@ impl<O: Objects> Judge<'_, O> {
         match self.range.new.get(id) {
             Some(node) => Ok(node.tree.clone()),
             None => Ok(self.reader.commit(id)?.tree),
+        }
+    }
+
+    /// The parents of a commit, new or accepted.
+    pub(super) fn parents_of(&self, id: &CommitId) -> Result<Vec<CommitId>, Breach> {
+        match self.range.new.get(id) {
+            Some(node) => Ok(node.parents.clone()),
+            None => Ok(self.reader.commit(id)?.parents),
         }
     }
 

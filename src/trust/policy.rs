@@ -56,6 +56,8 @@ pub(super) enum Cover {
     Admin,
     /// The pattern that matched.
     Grant(String),
+    /// The role, and the commit that is restored.
+    Rollback(CommitId),
 }
 
 /// `[[protect]]`.
@@ -180,6 +182,11 @@ impl Rights {
         self.roles.contains(&Role::Admin)
     }
 
+    /// Rule G6.
+    pub(super) fn may_roll_back(&self) -> bool {
+        self.roles.contains(&Role::Rollback)
+    }
+
     pub(super) fn grants(&self) -> &[Glob] {
         &self.grants
     }
@@ -260,18 +267,15 @@ fn oversized(breach: Breach, name: &str) -> Breach {
 /// What a policy may ask for and this version does not enforce is refused: to
 /// ignore it would be to grant what the policy denies.
 fn supported(rules: &Rules) -> Result<(), Breach> {
-    let rollback = rules.principals.values().any(|r| r.roles.contains(&Role::Rollback));
-    let unknown =
-        [(rollback, "G6", "the role `rollback`"), (rules.require_plan, "P1", "`requirePlan`")];
-    match unknown.into_iter().find(|(asked, ..)| *asked) {
-        Some((_, rule, what)) => Err(Breach::unsupported(
-            rule,
-            format!(
-                "{FOLDER}/{RULES} asks for {what}, which this version of Writ does not enforce"
-            ),
-        )),
-        None => Ok(()),
+    if !rules.require_plan {
+        return Ok(());
     }
+    Err(Breach::unsupported(
+        "P1",
+        format!(
+            "{FOLDER}/{RULES} asks for `requirePlan`, which this version of Writ does not enforce"
+        ),
+    ))
 }
 
 fn revoked(

@@ -37,8 +37,12 @@ impl From<BadWire> for BadArmor {
 
 /// Reads an armored signature made for `namespace`.
 pub(super) fn read(armor: &[u8], namespace: &str) -> Result<Signature, BadArmor> {
-    let blob = dearmor(armor)?;
-    let mut wire = Wire::new(&blob);
+    read_blob(&dearmor(armor)?, namespace)
+}
+
+/// Reads a signature without its armor.
+pub(super) fn read_blob(blob: &[u8], namespace: &str) -> Result<Signature, BadArmor> {
+    let mut wire = Wire::new(blob);
     if wire.take(MAGIC.len())? != MAGIC {
         return Err(BadArmor("its magic is wrong"));
     }

@@ -234,7 +234,6 @@ fn what_is_not_enforced_is_not_accepted() {
     let row =
         |name, rule, attack| Row { name, rule, reason: Unsupported, attack, twin: |s| rule_ok(s) };
     let rows = [
-        row("rollback role", "G6", |s| rule(s, "[principals.eve]\nroles = [\"rollback\"]")),
         row("plans", "P1", |s| {
             s.next("alice").file(POLICY, format!("requirePlan = true\n{}", rules())).make()
         }),
