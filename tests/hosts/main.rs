@@ -23,7 +23,10 @@ fn main() -> ExitCode {
     if std::env::var_os(itself::VICTIM).is_some() {
         itself::be_the_victim();
     }
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Scenes mostly wait: for a service to stay healthy, for a host to boot.
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    arguments.test_threads.get_or_insert(2 * cores);
     if std::env::var_os(contracts::INSIDE).is_some() {
         return contracts::run(&arguments).exit_code();
     }

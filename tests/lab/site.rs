@@ -27,6 +27,7 @@ pub(crate) struct Config {
     pub(crate) introducer: String,
     pub(crate) cache: String,
     pub(crate) cache_key: String,
+    pub(crate) caddy: &'static str,
     /// How often the agent looks by itself.
     pub(crate) poll: &'static str,
 }
@@ -62,12 +63,13 @@ impl Config {
             introducer: introducer.to_owned(),
             cache: CACHE.to_owned(),
             cache_key: cache_key.trim().to_owned(),
+            caddy: "http://localhost:2019",
             poll: "30s",
         }
     }
 
     fn toml(&self, host: &str) -> String {
-        let Self { url, introduction, introducer, cache, cache_key, poll } = self;
+        let Self { url, introduction, introducer, cache, cache_key, caddy, poll } = self;
         let watch = url
             .strip_prefix("file://")
             .map_or(String::new(), |path| format!("watch = [\"{path}/refs/heads\"]\n"));
@@ -77,7 +79,7 @@ impl Config {
              objectFormat = \"sha1\"\nintroduction = \"{introduction}\"\nintroducer = \"{introducer}\"\n\n\
              [poll]\ninterval = \"{poll}\"\n{watch}\n\
              [nix]\nsubstituters = [\"{cache}\"]\ntrustedPublicKeys = [\"{cache_key}\"]\n\n\
-             [caddy]\nadmin = \"http://localhost:2019\"\n"
+             [caddy]\nadmin = \"{caddy}\"\n"
         )
     }
 }
@@ -122,17 +124,6 @@ impl Site {
         serde_json::from_str(&ran.stdout).ok().map(Status)
     }
 
-    /// Waits until the agent is done with a commit, whichever way.
-    ///
-    /// # Panics
-    /// Where it does not come to a verdict in time; says how far it came.
-    #[track_caller]
-    pub(crate) fn verdict_on(&self, commit: &str) -> Status {
-        self.status_where(&format!("a verdict on commit {commit}"), |status| {
-            status.head() == commit && !["applying", "rolling-back"].contains(&status.kind())
-        })
-    }
-
     /// Waits for a commit to be confirmed.
     #[track_caller]
     pub(crate) fn confirmed(&self, commit: &str) -> Status {
@@ -149,6 +140,10 @@ impl Site {
         })
     }
 
+    /// Waits for a status.
+    ///
+    /// # Panics
+    /// At the deadline; says how far the agent came.
     #[track_caller]
     pub(crate) fn status_where(&self, what: &str, holds: impl Fn(&Status) -> bool) -> Status {
         let start = std::time::Instant::now();

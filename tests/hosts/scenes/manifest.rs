@@ -11,6 +11,8 @@ pub(super) const SCENES: &[Scene] = &[
     ("another_revision_alone_restarts_nothing", revision_only),
     ("a_service_that_leaves_the_manifest_is_stopped_and_removed", removed),
     ("routes_of_others_stay_as_they_are", foreign_routes),
+    ("a_route_with_an_internal_certificate_answers_over_https", internal_https),
+    ("a_caddy_that_is_asked_over_a_socket_keeps_its_own_config", caddys_socket),
     ("a_static_site_is_served_out_of_its_closure", static_site),
     ("a_job_runs_when_its_timer_says_so", job),
     ("a_service_starts_after_what_it_depends_on_is_healthy", dependency),
@@ -88,6 +90,42 @@ fn foreign_routes() {
     scene.acme.workshop.remove("manifests/services/shop.toml");
     biz.confirmed(&scene.acme.release("shop: closed"));
     assert_eq!(theirs(), "theirs");
+}
+
+fn internal_https() {
+    let scene = Running::v1();
+    let path = scene.acme.workshop.server("web", "v2", "");
+    let web = Web { name: "web", store_path: &path, port: 8001, hosts: "\"*\"", more: "" };
+    let text = web.toml().replace("https = \"off\"", "https = \"internal\"");
+    scene.acme.workshop.write("manifests/services/web.toml", &text);
+    scene.biz.confirmed(&scene.acme.release("web: over https"));
+    let authority = "/var/lib/caddy/.local/share/caddy/pki/authorities/local/root.crt";
+    until("web answers over https", Duration::from_secs(30), || {
+        let resolve = ["--resolve", "web.acme.example:443:127.0.0.1"];
+        let url = "https://web.acme.example/";
+        let curl = [&["curl", "--silent", "--cacert", authority], &resolve[..], &[url]].concat();
+        (scene.biz.host.run(&curl).stdout == "v2").then_some(())
+    });
+    assert_eq!(scene.biz.host.get("web.acme.example", "/").0, 308, "plain http leads there");
+}
+
+fn caddys_socket() {
+    let acme = Acme::found();
+    acme.publish("web", "v1", 8001, "");
+    let commit = acme.release("web: version 1");
+    let mut biz = acme.site("biz");
+    let caddyfile = "{\n\tadmin unix//run/caddy/admin.sock\n}\n:9000 {\n\trespond theirs\n}\n";
+    biz.host.put("/etc/caddy/Caddyfile", caddyfile, 0o644);
+    let drop_in = "/etc/systemd/system/caddy.service.d/socket.conf";
+    biz.host.put(drop_in, "[Service]\nRuntimeDirectory=caddy\n", 0o644);
+    biz.host.sh("systemctl daemon-reload; systemctl restart caddy");
+    biz.reconfigure(|config| config.caddy = "unix:///run/caddy/admin.sock");
+    biz.confirmed(&commit);
+    biz.serves("web.acme.example", "v1");
+    assert_eq!(biz.host.must(&["curl", "--silent", "http://localhost:9000/"]), "theirs");
+    acme.publish("web", "v2", 8001, "");
+    biz.confirmed(&acme.release("web: version 2"));
+    biz.serves("web.acme.example", "v2");
 }
 
 fn static_site() {
