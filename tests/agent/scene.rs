@@ -1,7 +1,8 @@
 //! A host whose machine is simulated and whose git, signatures, ledger and agent are real.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tempfile::TempDir;
 use writ::agent::{Agent, Report};
 use writ::config::Config;
 use writ::ledger::Ledger;
-use writ::names::{CommitId, StorePath, UnitName};
+use writ::names::{CommitId, Fingerprint, StorePath, UnitName};
 use writ::source::git::GitSource;
 use writ::source::repo::Repository;
 use writ::verdict::Verdict;
@@ -21,14 +22,14 @@ pub(crate) const HOST: &str = "biz";
 
 /// The deploy repository and one host that follows it.
 pub(crate) struct Scene {
-    pub forge: Forge,
+    pub forge: Rc<Forge>,
     pub world: Arc<SimWorld>,
     pub root: CommitId,
     pub head: CommitId,
+    introducer: Fingerprint,
     home: TempDir,
 }
 
-/// Stops the clock of nothing: each scene has a world, a ledger and keys of its own.
 impl Scene {
     /// A repository with its introduction on `main`, and a host that has never run.
     pub(crate) fn new() -> Self {
@@ -43,7 +44,8 @@ impl Scene {
             .file(&format!("manifests/hosts/{HOST}.toml"), "tags = [\"web\"]\n")
             .make();
         let scene = Self {
-            forge,
+            introducer: forge.fingerprint("alice"),
+            forge: Rc::new(forge),
             world: Arc::default(),
             head: root.clone(),
             root: root.clone(),
@@ -51,6 +53,21 @@ impl Scene {
         };
         scene.point_main_at(&root);
         scene
+    }
+
+    /// The same host once more, to go another way from here; both follow the same
+    /// repository. Making keys and commits costs more than a round does.
+    pub(crate) fn twin(&self) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        copy(self.home.path(), home.path());
+        Self {
+            forge: Rc::clone(&self.forge),
+            world: Arc::new(SimWorld::of(self.world.state())),
+            head: self.head.clone(),
+            root: self.root.clone(),
+            introducer: self.introducer.clone(),
+            home,
+        }
     }
 
     /// What the forge shows as the branch's head, authorised or not.
@@ -136,7 +153,7 @@ impl Scene {
             self.state().display(),
             self.forge.git_dir().display(),
             self.root,
-            self.forge.fingerprint("alice"),
+            self.introducer,
         );
         std::fs::write(&path, text).unwrap();
         Config::load(&path).unwrap()
@@ -178,6 +195,21 @@ impl Scene {
         let urls: Vec<String> =
             wanted.iter().map(|(name, _)| format!("http://{name}.example.org/")).collect();
         assert_eq!(routes, urls, "the routes");
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (kind, target) = (entry.file_type().unwrap(), to.join(entry.file_name()));
+        if kind.is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy(&entry.path(), &target);
+        } else if kind.is_symlink() {
+            std::os::unix::fs::symlink(std::fs::read_link(entry.path()).unwrap(), target).unwrap();
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
     }
 }
 

@@ -83,6 +83,11 @@ struct Trouble {
 }
 
 impl SimWorld {
+    /// A world around this machine.
+    pub(crate) fn of(machine: Machine) -> Self {
+        Self { machine: Mutex::new(machine) }
+    }
+
     /// The machine as it is.
     pub(crate) fn state(&self) -> Machine {
         self.lock().clone()
