@@ -334,6 +334,12 @@ impl Ledger {
         self.pointed("current")
     }
 
+    /// Whether the host runs the generation that was confirmed last, and nothing was
+    /// begun since.
+    pub fn runs_last_good(&self) -> Result<bool, LedgerError> {
+        Ok(self.current()? == self.last_good()?)
+    }
+
     /// Remembers a head that is not obeyed.
     pub fn refuse_head(&self, refused: &RefusedHead) -> Result<(), LedgerError> {
         if self.refused_head()?.is_some_and(|known| known.refusal == refused.refusal) {

@@ -12,6 +12,8 @@ mod rounds;
 mod scene;
 #[path = "agent/state.rs"]
 mod state;
+#[path = "agent/superseded.rs"]
+mod superseded;
 #[path = "agent/trouble.rs"]
 mod trouble;
 mod world;

@@ -7,7 +7,7 @@ use super::rollback::Trouble;
 use super::{Agent, Report, Shared, Wish, now};
 use crate::converge::{Journal, Outcome, converge};
 use crate::fault::Fault;
-use crate::ledger::Generation;
+use crate::ledger::{Generation, Ledger};
 use crate::manifest::{Desired, Manifest};
 use crate::names::CommitId;
 use crate::next::{End, History, Next, after};
@@ -97,9 +97,10 @@ impl<W: World> Agent<W> {
             return self.refuse(generation, "C1", "closure-digest", bare);
         }
         let observed = observe(&*self.world, &desired).await?;
-        // A generation that was begun before may have its processes running and
-        // not have been watched to the end.
-        let begun = matches!(generation.verdict, Some(Verdict::Applying { .. }));
+        // What was begun earlier, by this generation or by one that it overtook, may
+        // have its processes running and not have been watched to the end.
+        let begun = matches!(generation.verdict, Some(Verdict::Applying { .. }))
+            || !self.ledger.runs_last_good()?;
         let plan = if begun { resumed(&desired, &observed) } else { plan(&desired, &observed) };
         if !plan.waiting.is_empty() {
             let reasons = plan.waiting.iter().map(ToString::to_string).collect();
@@ -118,21 +119,13 @@ impl<W: World> Agent<W> {
             return self.confirm(generation, desired).await;
         }
         self.ledger.plan(generation.number, &plan)?;
-        self.begin(generation)?;
-        let mut journal = Shown { shared: Arc::clone(&self.shared), total: plan.steps.len() };
+        let shown = Shown { shared: Arc::clone(&self.shared), total: plan.steps.len() };
+        let ledger = self.ledger.clone();
+        let mut journal = Begun { shown, ledger, generation, recorded: false };
         match converge(plan, &*self.world, &mut journal).await {
             Outcome::Converged => self.confirm(generation, desired).await,
             Outcome::Stopped { at, because } => self.stopped(generation, &at, because).await,
         }
-    }
-
-    fn begin(&self, generation: &Generation) -> Result<(), Fault> {
-        if !matches!(generation.verdict, Some(Verdict::Applying { .. })) {
-            let since = now().to_string();
-            self.ledger.verdict(generation.number, &Verdict::Applying { since })?;
-        }
-        self.ledger.set_current(Some(generation.number))?;
-        Ok(())
     }
 
     async fn confirm(
@@ -169,26 +162,10 @@ impl<W: World> Agent<W> {
                 self.roll_back(generation, trouble).await
             }
             Next::Again(_) | Next::Settled | Next::WaitForCommit => {
-                if let Step::Fetch { .. } = at {
-                    self.not_begun(generation)?;
-                }
                 self.record_waiting(generation, vec![told(&because)])?;
                 Ok(next)
             }
         }
-    }
-
-    /// A generation whose closures are not here yet has changed nothing: it waits,
-    /// and the host still runs what it ran.
-    fn not_begun(&self, generation: &Generation) -> Result<(), Fault> {
-        let verdict = Verdict::Waiting { since: now().to_string(), reasons: Vec::new() };
-        let verdict = match &generation.verdict {
-            Some(waiting @ Verdict::Waiting { .. }) => waiting.clone(),
-            Some(_) | None => verdict,
-        };
-        self.ledger.verdict(generation.number, &verdict)?;
-        self.ledger.set_current(self.ledger.last_good()?)?;
-        Ok(())
     }
 
     /// Keeps a confirmed generation as it is: what was stopped is started, what
@@ -352,6 +329,29 @@ impl<W: World> Agent<W> {
             verdict: newest.and_then(|generation| generation.verdict),
             faults: snapshot.source_fault.into_iter().chain(snapshot.fault).collect(),
         }
+    }
+}
+
+/// Records that a generation is begun before the first step that changes anything;
+/// while its closures are being fetched the host still runs what it ran.
+struct Begun<'a> {
+    shown: Shown,
+    ledger: Ledger,
+    generation: &'a Generation,
+    recorded: bool,
+}
+
+impl Journal for Begun<'_> {
+    fn begins(&mut self, number: usize, step: &Step) -> Result<(), Fault> {
+        if !self.recorded && !matches!(step, Step::Fetch { .. }) {
+            if !matches!(self.generation.verdict, Some(Verdict::Applying { .. })) {
+                let since = now().to_string();
+                self.ledger.verdict(self.generation.number, &Verdict::Applying { since })?;
+            }
+            self.ledger.set_current(Some(self.generation.number))?;
+            self.recorded = true;
+        }
+        self.shown.begins(number, step)
     }
 }
 
