@@ -93,6 +93,9 @@ impl LedgerError {
                 format!("look at the disk and the permissions of {}", path.display())
             }
             Self::Damaged { path, .. } if path.ends_with("anchor.json") => ANCHOR_REMEDY.to_owned(),
+            Self::Damaged { path, .. } if path.ends_with("head.json") => {
+                format!("delete {}; it only tells people of a refused head", path.display())
+            }
             Self::Damaged { path, .. } => format!(
                 "restore {} from a backup, or move its generation's folder away; the anchor keeps the host from going back",
                 path.display()
@@ -257,11 +260,14 @@ impl Ledger {
     /// Records how a generation went; a confirmed one is the current and last good one.
     pub fn verdict(&self, number: u64, verdict: &Verdict) -> Result<(), LedgerError> {
         self.write(&format!("generations/{number}/verdict.json"), 0o644, verdict)?;
-        if let Verdict::Confirmed { .. } = verdict {
-            self.point("last-good", number)?;
-            self.point("current", number)?;
-        }
-        Ok(())
+        if let Verdict::Confirmed { .. } = verdict { self.set_good(number) } else { Ok(()) }
+    }
+
+    /// Says that the host runs a generation that is confirmed. Where it says so
+    /// already, nothing is written.
+    pub fn set_good(&self, number: u64) -> Result<(), LedgerError> {
+        self.point("last-good", number)?;
+        self.point("current", number)
     }
 
     /// Keeps the units of a generation (those that did not change are links to the
@@ -320,18 +326,36 @@ impl Ledger {
     pub fn set_current(&self, number: Option<u64>) -> Result<(), LedgerError> {
         match number {
             Some(number) => self.point("current", number),
-            None => self.forget("current"),
+            None => self.forget("current").map(|_| ()),
         }
     }
 
-    /// The generation that was confirmed last.
+    /// The generation that was confirmed last. Where the link is lost or damaged, or
+    /// its generation is gone, the verdicts tell.
     pub fn last_good(&self) -> Result<Option<u64>, LedgerError> {
-        self.pointed("last-good")
+        let here = |number: &u64| self.folder(*number).join("commit.json").exists();
+        match self.pointed("last-good") {
+            Ok(Some(number)) if here(&number) => return Ok(Some(number)),
+            Ok(_) | Err(LedgerError::Damaged { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let confirmed = |number: &u64| {
+            matches!(
+                self.generation(*number),
+                Ok(Generation { verdict: Some(Verdict::Confirmed { .. }), .. })
+            )
+        };
+        Ok(self.numbers()?.into_iter().rev().find(confirmed))
     }
 
-    /// The generation that the host runs.
+    /// The generation that the host runs; none where the link is damaged or its
+    /// generation is gone.
     pub fn current(&self) -> Result<Option<u64>, LedgerError> {
-        self.pointed("current")
+        match self.pointed("current") {
+            Ok(number) => Ok(number.filter(|n| self.folder(*n).join("commit.json").exists())),
+            Err(LedgerError::Damaged { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the host runs the generation that was confirmed last, and nothing was
@@ -342,7 +366,9 @@ impl Ledger {
 
     /// Remembers a head that is not obeyed.
     pub fn refuse_head(&self, refused: &RefusedHead) -> Result<(), LedgerError> {
-        if self.refused_head()?.is_some_and(|known| known.refusal == refused.refusal) {
+        if let Ok(Some(known)) = self.refused_head()
+            && known.refusal == refused.refusal
+        {
             return Ok(());
         }
         self.write("head.json", 0o644, refused)
@@ -353,8 +379,8 @@ impl Ledger {
         self.read(&self.dir.join("head.json"))
     }
 
-    /// Forgets a refused head once the branch is good again.
-    pub fn forget_head(&self) -> Result<(), LedgerError> {
+    /// Forgets a refused head once the branch is good again; says whether there was one.
+    pub fn forget_head(&self) -> Result<bool, LedgerError> {
         self.forget("head.json")
     }
 
@@ -393,7 +419,9 @@ impl Ledger {
     }
 
     fn point(&self, name: &str, number: u64) -> Result<(), LedgerError> {
-        if self.pointed(name)? == Some(number) {
+        if let Ok(Some(known)) = self.pointed(name)
+            && known == number
+        {
             return Ok(());
         }
         let path = self.dir.join(name);
@@ -410,6 +438,9 @@ impl Ledger {
         let target = match fs::read_link(&path) {
             Ok(target) => target,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                return Err(LedgerError::Damaged { path, why: "it is no link".to_owned() });
+            }
             Err(source) => return Err(io("read", &path, source)),
         };
         let number = target.file_name().and_then(|name| name.to_str()?.parse().ok());
@@ -419,11 +450,11 @@ impl Ledger {
         })
     }
 
-    fn forget(&self, name: &str) -> Result<(), LedgerError> {
+    fn forget(&self, name: &str) -> Result<bool, LedgerError> {
         let path = self.dir.join(name);
         match fs::remove_file(&path) {
-            Ok(()) => sync_dir(&self.dir),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Ok(()) => sync_dir(&self.dir).map(|()| true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(source) => Err(io("remove", &path, source)),
         }
     }
@@ -543,6 +574,54 @@ mod tests {
         assert!(matches!(ledger.anchor(), Err(LedgerError::AnchorLost { .. })));
     }
 
+    fn recorded(dir: &Path, number: u64, verdict: &str) {
+        let folder = dir.join(format!("generations/{number}"));
+        fs::create_dir_all(&folder).unwrap();
+        let record = CommitRecord {
+            commit: "a".repeat(40).parse().unwrap(),
+            signer: "alice".parse().unwrap(),
+            key: format!("SHA256:{}", "b".repeat(43)).parse().unwrap(),
+            author: String::new(),
+            committed: 0,
+            subject: String::new(),
+            accepted: String::new(),
+        };
+        fs::write(folder.join("commit.json"), encode(&record).unwrap()).unwrap();
+        fs::write(folder.join("verdict.json"), verdict).unwrap();
+    }
+
+    #[test]
+    fn the_last_good_generation_is_known_without_its_link() {
+        let (dir, ledger) = ledger();
+        let good = "{\"version\": 1, \"kind\": \"confirmed\", \"at\": \"x\"}";
+        let begun = "{\"version\": 1, \"kind\": \"applying\", \"since\": \"x\"}";
+        for (number, verdict) in [(1, good), (2, good), (3, "{"), (4, begun)] {
+            recorded(dir.path(), number, verdict);
+        }
+        let link = dir.path().join("last-good");
+        let remove = || fs::remove_file(&link).unwrap();
+        assert_eq!(ledger.last_good().unwrap(), Some(2), "the link is lost");
+        for target in ["generations/9", "somewhere/else", "generations/1"] {
+            symlink(target, &link).unwrap();
+            let known = if target == "generations/1" { 1 } else { 2 };
+            assert_eq!(ledger.last_good().unwrap(), Some(known), "{target}");
+            remove();
+        }
+        fs::write(&link, "no link").unwrap();
+        assert_eq!(ledger.last_good().unwrap(), Some(2));
+        ledger.set_good(1).unwrap();
+        assert_eq!(ledger.last_good().unwrap(), Some(1), "it can be written again");
+    }
+
+    #[test]
+    fn a_damaged_refused_head_is_written_again_and_forgotten() {
+        let (dir, ledger) = ledger();
+        fs::write(dir.path().join("head.json"), "{").unwrap();
+        assert!(ledger.refused_head().unwrap_err().remedy().contains("delete"));
+        assert!(ledger.forget_head().unwrap());
+        assert!(!ledger.forget_head().unwrap());
+    }
+
     #[test]
     fn units_are_kept_for_the_next_boot_and_shared_while_they_do_not_change() {
         let (dir, ledger) = ledger();
@@ -567,7 +646,7 @@ mod tests {
     #[test]
     fn a_confirmed_generation_is_the_last_good_one() {
         let (dir, ledger) = ledger();
-        fs::create_dir_all(dir.path().join("generations/3")).unwrap();
+        recorded(dir.path(), 3, "");
         let verdict = Verdict::Confirmed { at: "2026-01-01T00:00:00Z".to_owned() };
         ledger.verdict(3, &verdict).unwrap();
         assert_eq!(ledger.last_good().unwrap(), Some(3));

@@ -6,6 +6,8 @@ mod branch;
 mod closures;
 #[path = "trust/forge.rs"]
 mod forge;
+#[path = "agent/rollback.rs"]
+mod rollback;
 #[path = "agent/rounds.rs"]
 mod rounds;
 #[path = "agent/scene.rs"]

@@ -138,8 +138,8 @@ impl<W: World> Agent<W> {
     }
 
     fn obey_again(&mut self) -> Result<(), Fault> {
-        if self.memory.refused.take().is_some() || self.ledger.refused_head()?.is_some() {
-            self.ledger.forget_head()?;
+        let known = self.memory.refused.take().is_some();
+        if self.ledger.forget_head()? || known {
             tracing::info!("the branch is good again");
         }
         Ok(())

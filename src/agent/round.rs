@@ -71,6 +71,10 @@ impl<W: World> Agent<W> {
         if !tried {
             return self.attempt(&generation, head).await;
         }
+        if let Some(Verdict::Confirmed { .. }) = generation.verdict {
+            // The agent may have been killed between the verdict and the links.
+            self.ledger.set_good(generation.number)?;
+        }
         match self.good_wish(&generation, head)? {
             Some(wish) => self.heal(&wish).await,
             None => Ok(Next::WaitForCommit),
