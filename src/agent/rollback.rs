@@ -112,8 +112,8 @@ impl<W: World> Agent<W> {
         to: Option<&Generation>,
     ) -> Result<Arc<Desired<VerifiedCommit>>, Fault> {
         let Some(good) = to else {
-            let wish = self.recall(&generation.record.commit)?;
-            return Ok(Arc::new(Desired::nothing(self.config.host.clone(), wish.commit)));
+            let commit = self.recall(&generation.record.commit)?.commit;
+            return Ok(self.nothing(commit));
         };
         self.recall(&good.record.commit)?.desired.map_err(|problems| {
             Fault::refuse(
@@ -121,5 +121,10 @@ impl<W: World> Agent<W> {
                 problems,
             )
         })
+    }
+
+    /// What a host is where nothing was ever confirmed.
+    pub(super) fn nothing(&self, commit: VerifiedCommit) -> Arc<Desired<VerifiedCommit>> {
+        Arc::new(Desired::nothing(self.config.host.clone(), commit))
     }
 }

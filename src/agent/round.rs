@@ -75,10 +75,30 @@ impl<W: World> Agent<W> {
             // The agent may have been killed between the verdict and the links.
             self.ledger.set_good(generation.number)?;
         }
-        match self.good_wish(&generation, head)? {
-            Some(wish) => self.heal(&wish).await,
-            None => Ok(Next::WaitForCommit),
+        let Some(wish) = self.good_wish(&generation, head)? else {
+            return Ok(Next::WaitForCommit);
+        };
+        let next = self.heal(&wish).await?;
+        if next == Next::Settled {
+            self.arrived(&generation)?;
         }
+        Ok(next)
+    }
+
+    /// The host runs what was confirmed last, where the newest generation failed and
+    /// going back took more than one try, or was refused over a half-applied one.
+    fn arrived(&self, newest: &Generation) -> Result<(), Fault> {
+        let good = self.last_good_before(newest)?;
+        match newest.verdict.clone() {
+            Some(Verdict::Confirmed { .. }) => return Ok(()),
+            Some(Verdict::Failed { step, fault, .. }) => {
+                let to = good.as_ref().map(|good| good.record.commit.clone());
+                let verdict = Verdict::RolledBack { at: now().to_string(), to, step, fault };
+                self.ledger.verdict(newest.number, &verdict)?;
+            }
+            Some(_) | None => {}
+        }
+        Ok(self.ledger.set_current(good.map(|good| good.number))?)
     }
 
     /// Tries a generation that has no verdict yet.
@@ -182,12 +202,12 @@ impl<W: World> Agent<W> {
         let observed = observe(&*self.world, desired).await?;
         let plan = plan(desired, &observed);
         let waiting: Vec<_> = plan.waiting.iter().map(ToString::to_string).collect();
+        let next = if waiting.is_empty() {
+            Next::Settled
+        } else {
+            Next::Again(crate::next::pause(self.memory.failures))
+        };
         if plan.steps.is_empty() {
-            let next = if waiting.is_empty() {
-                Next::Settled
-            } else {
-                Next::Again(crate::next::pause(self.memory.failures))
-            };
             self.calm(waiting);
             return Ok(next);
         }
@@ -199,7 +219,7 @@ impl<W: World> Agent<W> {
             Outcome::Converged => {
                 self.world.store().release().await?;
                 self.calm(waiting);
-                Ok(Next::Settled)
+                Ok(next)
             }
             Outcome::Stopped { because, .. } => {
                 let history = History { failures: self.memory.failures, on_last_good: true };
@@ -267,9 +287,14 @@ impl<W: World> Agent<W> {
         if let Some(Verdict::Confirmed { .. }) = newest.verdict {
             return Ok(Some(self.remember_head(head.clone())));
         }
-        match self.last_good_before(newest)? {
-            Some(good) => self.recall(&good.record.commit).map(Some),
-            None => Ok(None),
+        match (self.last_good_before(newest)?, &newest.verdict) {
+            (Some(good), _) => self.recall(&good.record.commit).map(Some),
+            // Its remains are taken away until nothing is left.
+            (None, Some(Verdict::Failed { .. })) => {
+                let desired = Ok(self.nothing(head.clone()));
+                Ok(Some(Wish { commit: head.clone(), desired }))
+            }
+            (None, _) => Ok(None),
         }
     }
 

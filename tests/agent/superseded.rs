@@ -59,6 +59,18 @@ async fn a_newer_commit_whose_closure_is_away_does_not_hide_a_half_applied_gener
 }
 
 #[tokio::test]
+async fn an_invalid_newer_commit_takes_a_half_applied_generation_back() {
+    let mut scene = killed_while_watching().await;
+    scene.push(&[("manifests/services/web.toml", Some("hosts = [\"biz\"\n".to_owned()))]);
+    let report = scene.round().await;
+    assert_eq!(word(&report), "refused", "{report:?}");
+    scene.round().await;
+    scene.assert_runs(&[("web", "1")]);
+    let ledger = scene.ledger();
+    assert_eq!(ledger.current().unwrap(), ledger.last_good().unwrap());
+}
+
+#[tokio::test]
 async fn a_waiting_generation_gives_way_to_a_newer_commit() {
     let mut scene = Scene::new();
     scene.push_service("web", "1");
