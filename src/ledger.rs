@@ -25,6 +25,7 @@ use thiserror::Error;
 
 use crate::fault::Fault;
 use crate::names::{CommitId, Fingerprint, Principal, UnitName};
+use crate::plan::record::PlanRecord;
 use crate::trust::{Anchor, Refusal, VerifiedCommit};
 use crate::verdict::Verdict;
 
@@ -255,6 +256,12 @@ impl Ledger {
     /// Records a plan before its first step.
     pub fn plan(&self, number: u64, plan: &impl Serialize) -> Result<(), LedgerError> {
         self.write_plain(&format!("generations/{number}/plan.json"), plan)
+    }
+
+    /// The plan that was recorded last for a generation; `None` where nothing was
+    /// to be done, or nothing was begun.
+    pub fn recorded_plan(&self, number: u64) -> Result<Option<PlanRecord>, LedgerError> {
+        self.read(&self.folder(number).join("plan.json"))
     }
 
     /// Records how a generation went; a confirmed one is the current and last good one.

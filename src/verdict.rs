@@ -43,6 +43,19 @@ impl Verdict {
         }
     }
 
+    /// Since when it stands, RFC 3339.
+    pub fn when(&self) -> &str {
+        match self {
+            Self::Confirmed { at }
+            | Self::RolledBack { at, .. }
+            | Self::Refused { at, .. }
+            | Self::Failed { at, .. } => at,
+            Self::Applying { since }
+            | Self::RollingBack { since, .. }
+            | Self::Waiting { since, .. } => since,
+        }
+    }
+
     /// Whether the generation is over and done with, for good or ill, so that no
     /// later round may begin it again.
     pub fn is_final(&self) -> bool {

@@ -165,6 +165,8 @@ fn every_command_explains_itself_with_an_example() {
         &["check"],
         &["plan"],
         &["verify"],
+        &["log"],
+        &["show"],
         &["trust", "show"],
         &["trust", "reset"],
     ] {

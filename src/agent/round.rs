@@ -12,6 +12,7 @@ use crate::manifest::{Desired, Manifest};
 use crate::names::CommitId;
 use crate::next::{End, History, Next, after};
 use crate::observe::observe;
+use crate::plan::record::PlanRecord;
 use crate::plan::step::Step;
 use crate::plan::unit::unit_files;
 use crate::plan::{Plan, plan, resumed, undigested, unsupported};
@@ -142,7 +143,7 @@ impl<W: World> Agent<W> {
         if plan.steps.is_empty() {
             return self.confirm(generation, desired).await;
         }
-        self.ledger.plan(generation.number, &plan)?;
+        self.ledger.plan(generation.number, &recorded(&plan)?)?;
         let shown = Shown { shared: Arc::clone(&self.shared), total: plan.steps.len() };
         let ledger = self.ledger.clone();
         let mut journal = Begun { shown, ledger, generation, recorded: false };
@@ -396,6 +397,10 @@ impl Journal for Shown {
         self.shared.update(|snapshot| snapshot.step = Some(step.to_string()));
         Ok(())
     }
+}
+
+fn recorded(plan: &Plan<VerifiedCommit>) -> Result<PlanRecord, Fault> {
+    PlanRecord::of(plan).map_err(|error| Fault::wait("record the plan", error))
 }
 
 fn told(fault: &Fault) -> String {

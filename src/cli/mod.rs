@@ -3,7 +3,10 @@
 pub mod agent;
 pub mod boot;
 pub mod check;
+pub mod generation;
+pub mod log;
 pub mod plan;
+pub mod show;
 pub mod status;
 pub mod sync;
 pub mod this_host;
@@ -12,10 +15,13 @@ pub mod verify;
 
 use std::error::Error;
 use std::fmt;
+use std::path::Path;
 
 use clap::{Parser, Subcommand};
 
+use crate::config::Config;
 use crate::fault::{Fault, Retry};
+use crate::ledger::LedgerError;
 
 /// Deploys Nix-built services to hosts from a signed git branch.
 ///
@@ -35,6 +41,8 @@ pub enum Command {
     Sync(sync::Args),
     Check(check::Args),
     Plan(plan::Args),
+    Log(log::Args),
+    Show(show::Args),
     Trust(trust::Args),
     Boot(boot::Args),
     Verify(verify::Args),
@@ -94,6 +102,17 @@ impl From<Fault> for Failure {
         };
         Self { message: fault.to_string(), hint: fault.remedy, blame }
     }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        Self::new(Blame::Refused, &error).hint(error.remedy())
+    }
+}
+
+/// The config that a command was pointed at.
+pub fn config_at(path: &Path) -> Result<Config, Failure> {
+    Config::load(path).map_err(|error| Failure::new(Blame::Refused, &error))
 }
 
 impl fmt::Display for Failure {

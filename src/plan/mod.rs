@@ -17,6 +17,7 @@
 pub mod assume;
 pub mod closure;
 pub mod observed;
+pub mod record;
 pub mod routes;
 pub mod step;
 pub mod unit;

@@ -146,11 +146,16 @@ impl Scene {
         self.home.path().join("state")
     }
 
-    fn config(&self) -> Config {
-        let path = self.home.path().join("agent.toml");
+    pub(crate) fn config_path(&self) -> PathBuf {
+        self.home.path().join("agent.toml")
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        let path = self.config_path();
         let text = format!(
-            "host = \"{HOST}\"\nstateDirectory = \"{}\"\n[repository]\nid = \"acme-infra\"\nurl = \"file://{}\"\nbranch = \"main\"\nintroduction = \"{}\"\nintroducer = \"{}\"\n",
+            "host = \"{HOST}\"\nstateDirectory = \"{}\"\nruntimeDirectory = \"{}\"\n[repository]\nid = \"acme-infra\"\nurl = \"file://{}\"\nbranch = \"main\"\nintroduction = \"{}\"\nintroducer = \"{}\"\n",
             self.state().display(),
+            self.home.path().join("run").display(),
             self.forge.git_dir().display(),
             self.root,
             self.introducer,

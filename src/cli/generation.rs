@@ -1,0 +1,133 @@
+//! A generation as the command line names it and as a person reads it.
+
+use std::str::FromStr;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::{Blame, Failure};
+use crate::ledger::{CommitRecord, Generation, Ledger, LedgerError};
+use crate::verdict::Verdict;
+
+/// Which generation is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    Number(u64),
+    Newest,
+    Current,
+    LastGood,
+}
+
+impl FromStr for Which {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "newest" => Ok(Self::Newest),
+            "current" => Ok(Self::Current),
+            "last-good" => Ok(Self::LastGood),
+            number => number.parse().map(Self::Number).map_err(|_| {
+                "a generation is a number, `newest`, `current` or `last-good`".to_owned()
+            }),
+        }
+    }
+}
+
+impl Which {
+    /// The generation in this host's ledger.
+    ///
+    /// # Errors
+    /// There is none of that kind, or its files cannot be read.
+    pub fn find(self, ledger: &Ledger) -> Result<Generation, Failure> {
+        let numbers = ledger.numbers()?;
+        let number = match self {
+            Self::Number(number) => Some(number),
+            Self::Newest => numbers.last().copied(),
+            Self::Current => ledger.current()?,
+            Self::LastGood => ledger.last_good()?,
+        };
+        match number.filter(|number| numbers.contains(number)) {
+            Some(number) => Ok(ledger.generation(number)?),
+            None => Err(self.missing(&numbers)),
+        }
+    }
+
+    fn missing(self, numbers: &[u64]) -> Failure {
+        let message = match (self, numbers) {
+            (_, []) => "this host has accepted nothing yet".to_owned(),
+            (Self::Number(number), [first, .., last]) => {
+                format!("there is no generation {number}; this host has {first} to {last}")
+            }
+            (Self::Number(number), [only]) => {
+                format!("there is no generation {number}; this host has only {only}")
+            }
+            (Self::Newest | Self::Current, _) => "this host runs no generation".to_owned(),
+            (Self::LastGood, _) => "no generation was confirmed on this host yet".to_owned(),
+        };
+        Failure { message, hint: None, blame: Blame::Usage }
+    }
+}
+
+/// A generation with what it means to the host now.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    pub generation: u64,
+    /// Whether the host runs it.
+    pub runs: bool,
+    pub last_good: bool,
+    #[serde(flatten)]
+    pub record: CommitRecord,
+    pub verdict: Option<Verdict>,
+    /// Seconds from its acceptance to its verdict, once there is one.
+    pub seconds: Option<i64>,
+}
+
+impl Entry {
+    pub fn of(generation: Generation, ledger: &Ledger) -> Result<Self, LedgerError> {
+        let Generation { number, record, verdict } = generation;
+        Ok(Self {
+            generation: number,
+            runs: ledger.current()? == Some(number),
+            last_good: ledger.last_good()? == Some(number),
+            seconds: seconds(&record, verdict.as_ref()),
+            record,
+            verdict,
+        })
+    }
+
+    /// `accepted` where nothing was decided yet.
+    pub fn word(&self) -> &'static str {
+        self.verdict.as_ref().map_or("accepted", Verdict::word)
+    }
+
+    /// `4s`, `2m 5s`; empty before the verdict.
+    pub fn duration(&self) -> String {
+        self.seconds.map(|s| format!("{:#}", SignedDuration::from_secs(s))).unwrap_or_default()
+    }
+
+    /// `(runs, last good)`.
+    pub fn marks(&self) -> Option<String> {
+        let marks = [self.runs.then_some("runs"), self.last_good.then_some("last good")];
+        let marks: Vec<_> = marks.into_iter().flatten().collect();
+        (!marks.is_empty()).then(|| format!("({})", marks.join(", ")))
+    }
+
+    /// The author's name, without address and time.
+    pub fn author_name(&self) -> &str {
+        self.record.author.split('<').next().unwrap_or_default().trim()
+    }
+
+    /// The author's name and address, without the time.
+    pub fn author(&self) -> &str {
+        let line = &self.record.author;
+        line.find('>').map_or(line.as_str(), |end| &line[..=end])
+    }
+}
+
+fn seconds(record: &CommitRecord, verdict: Option<&Verdict>) -> Option<i64> {
+    let verdict = verdict.filter(|verdict| verdict.is_final())?;
+    let accepted: Timestamp = record.accepted.parse().ok()?;
+    let ended: Timestamp = verdict.when().parse().ok()?;
+    Some((ended.as_second() - accepted.as_second()).max(0))
+}

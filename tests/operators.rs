@@ -1,0 +1,103 @@
+//! The commands that read a host, through the binary, over ledgers that real rounds wrote.
+
+#[path = "operators/desk.rs"]
+mod desk;
+#[path = "trust/forge.rs"]
+mod forge;
+#[path = "agent/scene.rs"]
+#[allow(dead_code, reason = "the rounds of tests/agent.rs ask more of a scene")]
+mod scene;
+mod world;
+
+use desk::{fix_times, json, told, writ};
+use scene::{Scene, closure};
+use writ::names::CommitId;
+
+/// Three generations: `web` 1 confirmed, `web` 2 rolled back, `web` 3 with `api` confirmed.
+async fn three_generations() -> (Scene, Vec<CommitId>) {
+    let mut scene = Scene::new();
+    let first = scene.push_service("web", "1");
+    scene.round().await;
+    scene.world.touch(|machine| {
+        machine.crashing.insert(closure("web", "2"));
+    });
+    let second = scene.push_service("web", "2");
+    scene.round().await;
+    let web = scene.service("web", "3", "");
+    let api = scene.service("api", "1", "");
+    let third = scene.push(&[
+        ("manifests/services/web.toml", Some(web)),
+        ("manifests/services/api.toml", Some(api)),
+    ]);
+    scene.round().await;
+    fix_times(&scene);
+    let root = scene.root.clone();
+    (scene, vec![root, first, second, third])
+}
+
+#[tokio::test]
+async fn log_tells_the_generations_newest_first() {
+    let (scene, commits) = three_generations().await;
+    insta::assert_snapshot!(told(&scene, &writ(&scene, &["log"]), &commits));
+    let one = json(&writ(&scene, &["log", "-n", "1", "--json"]));
+    let generations = one["generations"].as_array().unwrap();
+    assert_eq!(generations.len(), 1);
+    let newest = &generations[0];
+    assert_eq!(newest["generation"], 3);
+    assert_eq!(newest["commit"], commits[3].as_str());
+    assert_eq!(newest["verdict"]["kind"], "confirmed");
+    assert_eq!((newest["runs"].clone(), newest["lastGood"].clone()), (true.into(), true.into()));
+    assert_eq!(newest["seconds"], 21);
+}
+
+#[tokio::test]
+async fn log_of_a_new_host_says_that_there_is_nothing() {
+    let scene = Scene::new();
+    let output = writ(&scene, &["log"]);
+    assert_eq!(told(&scene, &output, &[]), "this host has accepted nothing yet\nexit 0\n");
+}
+
+#[tokio::test]
+async fn log_tells_the_others_where_one_generation_is_damaged() {
+    let (scene, commits) = three_generations().await;
+    std::fs::write(scene.state().join("generations/2/verdict.json"), "{").unwrap();
+    let output = writ(&scene, &["log"]);
+    let text = told(&scene, &output, &commits);
+    assert!(text.contains("commit-003") && text.contains("commit-001"), "{text}");
+    assert!(text.contains("generations/2/verdict.json is damaged"), "{text}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn show_tells_commit_verdict_and_plan() {
+    let (scene, commits) = three_generations().await;
+    insta::assert_snapshot!(told(&scene, &writ(&scene, &["show"]), &commits));
+}
+
+#[tokio::test]
+async fn show_of_a_rollback_tells_why() {
+    let (scene, commits) = three_generations().await;
+    insta::assert_snapshot!(told(&scene, &writ(&scene, &["show", "2"]), &commits));
+    let shown = json(&writ(&scene, &["show", "2", "--json"]));
+    assert_eq!(shown["verdict"]["to"], commits[1].as_str());
+    assert_eq!(shown["plan"]["steps"][0]["step"], "fetch");
+}
+
+#[tokio::test]
+async fn show_finds_a_generation_by_what_it_is() {
+    let (mut scene, _) = three_generations().await;
+    scene.world.touch(|machine| {
+        machine.crashing.insert(closure("web", "4"));
+    });
+    scene.push_service("web", "4");
+    scene.round().await;
+    for (which, number) in [("newest", 4), ("current", 3), ("last-good", 3), ("1", 1)] {
+        assert_eq!(json(&writ(&scene, &["show", which, "--json"]))["generation"], number);
+    }
+    let output = writ(&scene, &["show", "9"]);
+    assert_eq!(
+        told(&scene, &output, &[]),
+        "error: there is no generation 9; this host has 1 to 4\nexit 2\n"
+    );
+    assert_eq!(writ(&scene, &["show", "latest"]).status.code(), Some(2));
+}
