@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::names::{BranchName, CommitId, Fingerprint, HostName};
 use crate::source::repo::ObjectFormat;
-use crate::trust::Pins;
+use crate::trust::{Pins, Recovery, RecoveryKey};
 
 /// Where the config lies unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/writ/agent.toml";
@@ -51,6 +51,18 @@ pub struct Repository {
     pub introduction: CommitId,
     pub introducer: Fingerprint,
     pub minimum: Option<CommitId>,
+    /// Whether a new commit is followed only once somebody has stated that the
+    /// branch stands there.
+    #[serde(default)]
+    pub require_head: bool,
+    /// How old the newest statement may grow before the host raises an alarm.
+    #[serde(default, deserialize_with = "some_duration")]
+    pub max_staleness: Option<Duration>,
+    /// Public keys that can have this host follow a rewritten history.
+    #[serde(default, deserialize_with = "recovery_keys")]
+    pub recovery_keys: Vec<RecoveryKey>,
+    /// How many of them it takes; all, where it is left out.
+    pub recovery_threshold: Option<usize>,
 }
 
 /// When the branch is looked at.
@@ -127,6 +139,13 @@ impl Config {
                 ));
             }
         }
+        let Repository { recovery_keys: keys, recovery_threshold, .. } = &config.repository;
+        if recovery_threshold.is_some_and(|k| !(1..=keys.len()).contains(&k)) {
+            return Err(
+                "repository.recoveryThreshold is not between 1 and the number of recoveryKeys"
+                    .to_owned(),
+            );
+        }
         for url in &config.nix.substituters {
             crate::world::nix::check_substituter(url)
                 .map_err(|why| format!("nix.substituters: {why}"))?;
@@ -137,6 +156,14 @@ impl Config {
             .parse::<crate::world::caddy::Admin>()
             .map_err(|why| format!("caddy.admin: {why}"))?;
         Ok(config)
+    }
+
+    /// Who can have this host follow a rewritten history; `None` where nobody can.
+    pub fn recovery(&self) -> Option<Recovery> {
+        let Repository { recovery_keys, recovery_threshold, .. } = &self.repository;
+        let threshold = recovery_threshold.unwrap_or(recovery_keys.len());
+        let keys = recovery_keys.clone();
+        (!keys.is_empty()).then_some(Recovery { keys, threshold })
     }
 
     /// What trust pins of this config; what the ledger remembers comes on top.
@@ -197,6 +224,23 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
         return Err(serde::de::Error::custom("a duration has to be longer than nothing"));
     }
     Ok(duration)
+}
+
+fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    duration(deserializer).map(Some)
+}
+
+fn recovery_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<RecoveryKey>, D::Error> {
+    let mut keys: Vec<RecoveryKey> = Vec::new();
+    for text in Vec::<String>::deserialize(deserializer)? {
+        let bad = |why: &str| serde::de::Error::custom(format!("{text:?} in recoveryKeys: {why}"));
+        let key: RecoveryKey = text.parse().map_err(|why: String| bad(&why))?;
+        if keys.contains(&key) {
+            return Err(bad("it is there twice"));
+        }
+        keys.push(key);
+    }
+    Ok(keys)
 }
 
 #[cfg(test)]

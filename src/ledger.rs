@@ -3,6 +3,8 @@
 //! ```text
 //! anchor.json               the last accepted commit
 //! revoked.json              keys that were once revoked
+//! freshness.json            the newest statement about where the branch stands
+//! recovery.json             the last statement that moved the anchor
 //! head.json                 a newer head that was refused, and why
 //! generations/<n>/commit.json, plan.json, verdict.json, units/
 //! current, last-good        links to generations/<n>
@@ -26,7 +28,7 @@ use thiserror::Error;
 use crate::fault::Fault;
 use crate::names::{CommitId, Fingerprint, Principal, UnitName};
 use crate::plan::record::PlanRecord;
-use crate::trust::{Anchor, Refusal, VerifiedCommit};
+use crate::trust::{Anchor, HeadStatement, Refusal, VerifiedCommit};
 use crate::verdict::Verdict;
 
 const VERSION: u64 = 1;
@@ -71,6 +73,13 @@ pub struct RefusedHead {
 #[serde(deny_unknown_fields)]
 struct Revoked {
     keys: BTreeSet<Fingerprint>,
+}
+
+/// A statement that moved the anchor.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Recovered {
+    sequence: u64,
 }
 
 /// State that cannot be used; the agent changes nothing until a person has looked.
@@ -202,6 +211,36 @@ impl Ledger {
         self.write("anchor.json", 0o600, commit.anchor())?;
         self.forget_head()?;
         self.accept(commit, now)
+    }
+
+    /// The newest statement about the head that this host has seen (rule F2).
+    pub fn freshness(&self) -> Result<Option<HeadStatement>, LedgerError> {
+        self.read(&self.dir.join("freshness.json"))
+    }
+
+    /// Remembers a newer statement about the head.
+    pub fn remember_freshness(&self, statement: &HeadStatement) -> Result<(), LedgerError> {
+        self.write("freshness.json", 0o600, statement)
+    }
+
+    /// The sequence of the last statement that moved the anchor; 0 before the first.
+    pub fn recovered(&self) -> Result<u64, LedgerError> {
+        let recovered: Option<Recovered> = self.read(&self.dir.join("recovery.json"))?;
+        Ok(recovered.map_or(0, |recovered| recovered.sequence))
+    }
+
+    /// Puts the anchor somewhere else by a statement of recovery keys (rule T4).
+    pub fn recover(
+        &self,
+        commit: &VerifiedCommit,
+        sequence: u64,
+        now: &str,
+    ) -> Result<u64, LedgerError> {
+        // The anchor first: a statement that was noted and not obeyed would be lost, and
+        // one that was obeyed leads from a commit that is the anchor no more.
+        let number = self.reset(commit, now)?;
+        self.write("recovery.json", 0o600, &Recovered { sequence })?;
+        Ok(number)
     }
 
     /// Every key that an accepted policy has ever revoked (rule P3).
@@ -636,7 +675,7 @@ mod tests {
         let one = BTreeMap::from([(unit("a"), "a1".to_owned()), (unit("b"), "b1".to_owned())]);
         let two = BTreeMap::from([(unit("a"), "a2".to_owned()), (unit("b"), "b1".to_owned())]);
         for (number, units) in [(1, &one), (2, &two)] {
-            fs::create_dir_all(dir.path().join(format!("generations/{number}"))).unwrap();
+            recorded(dir.path(), number, "");
             ledger.keep_units(number, units).unwrap();
             ledger.keep_units(number, units).unwrap();
             ledger.verdict(number, &Verdict::Confirmed { at: String::new() }).unwrap();

@@ -6,6 +6,10 @@ mod branch;
 mod closures;
 #[path = "trust/forge.rs"]
 mod forge;
+#[path = "agent/freshness.rs"]
+mod freshness;
+#[path = "agent/recovery.rs"]
+mod recovery;
 #[path = "agent/rollback.rs"]
 mod rollback;
 #[path = "agent/rounds.rs"]

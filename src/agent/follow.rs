@@ -4,7 +4,7 @@ use super::{Agent, now};
 use crate::fault::Fault;
 use crate::ledger::RefusedHead;
 use crate::names::CommitId;
-use crate::source::fetch::Answer;
+use crate::source::fetch::{Answer, Statements};
 use crate::source::git::Known;
 use crate::source::repo::Repository;
 use crate::trust::{self, Anchor, Pins, Reason, Refusal, VerifiedCommit};
@@ -93,6 +93,7 @@ impl<W: World> Agent<W> {
                 .map(|anchor| &anchor.commit)
                 .into_iter()
                 .chain(refused.map(|r| &r.commit))
+                .chain(&self.memory.statements)
                 .cloned()
                 .collect(),
             have: held.map(|anchor| anchor.commit.clone()).into_iter().collect(),
@@ -103,15 +104,19 @@ impl<W: World> Agent<W> {
                 if anchor.is_some_and(|anchor| anchor.commit == tip) {
                     self.obey_again()?;
                 }
-                Ok(())
+                self.watch_freshness()
             }
-            Answer::Pack { tip } => {
+            Answer::Pack { tip, statements } => {
                 let imported = repository.import_pack_file(&pack)?;
-                if let Some(refusal) = self.judge(repository, anchor, &tip)? {
+                let refusal = self.judge(repository, anchor, &tip, &statements)?;
+                if refusal.as_ref().is_none_or(|refusal| settled(refusal.reason)) {
+                    self.memory.statements = statements.ids().cloned().collect();
+                }
+                if let Some(refusal) = refusal {
                     imported.discard()?;
                     self.disobey(refusal)?;
                 }
-                Ok(())
+                self.watch_freshness()
             }
             Answer::Failed { because } => Err(Fault::wait("fetch the branch", because)),
         }
@@ -123,9 +128,22 @@ impl<W: World> Agent<W> {
         repository: &Repository,
         anchor: Option<&Anchor>,
         tip: &CommitId,
+        statements: &Statements,
     ) -> Result<Option<Refusal>, Fault> {
         let at = now();
-        match trust::verify(repository, &self.pins()?, anchor, tip, at.as_second()) {
+        let pins = self.pins()?;
+        let mut verdict = trust::verify(repository, &pins, anchor, tip, at.as_second());
+        if let (Err(refusal), Some(anchor)) = (&verdict, anchor)
+            && refusal.reason == Reason::Rollback
+            && let Some(moved) = self.recovered(repository, anchor, statements)?
+        {
+            verdict = trust::verify(repository, &pins, Some(&moved), tip, at.as_second());
+        }
+        let verdict = match verdict {
+            Ok(commit) => self.fresh(repository, commit, statements)?,
+            Err(refusal) => Err(refusal),
+        };
+        match verdict {
             Ok(commit) => {
                 let number = self.ledger.accept(&commit, &at.to_string())?;
                 tracing::info!(generation = number, "accepted {commit}");
@@ -177,7 +195,7 @@ impl<W: World> Agent<W> {
 }
 
 /// Whether a refusal stands until the branch moves. One for the clock may be
-/// over by the next look.
+/// over by the next look, and one for a statement when there is another.
 fn settled(reason: Reason) -> bool {
-    !matches!(reason, Reason::Clock | Reason::Stale | Reason::MissingObject)
+    !matches!(reason, Reason::Clock | Reason::Stale | Reason::Equivocation | Reason::MissingObject)
 }

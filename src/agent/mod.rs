@@ -5,6 +5,7 @@ pub mod socket;
 pub mod status;
 
 mod follow;
+mod fresh;
 mod notify;
 mod ready;
 mod rollback;
@@ -54,6 +55,8 @@ pub struct Snapshot {
     pub fetched: Option<String>,
     /// What keeps the agent from seeing the branch.
     pub source_fault: Option<Fault>,
+    /// Why nobody can tell whether what the server shows is the newest.
+    pub stale: Option<Fault>,
     /// What keeps a confirmed generation from being whole.
     pub fault: Option<Fault>,
     pub waiting: Vec<String>,
@@ -69,6 +72,8 @@ struct Memory {
     head: Option<Wish>,
     good: Option<Wish>,
     refused: Option<Refusal>,
+    /// Statements beside the branch that were looked at.
+    statements: Vec<CommitId>,
     failures: u32,
 }
 

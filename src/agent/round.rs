@@ -357,7 +357,12 @@ impl<W: World> Agent<W> {
             generation: newest.as_ref().map(|generation| generation.number),
             commit: newest.as_ref().map(|generation| generation.record.commit.clone()),
             verdict: newest.and_then(|generation| generation.verdict),
-            faults: snapshot.source_fault.into_iter().chain(snapshot.fault).collect(),
+            faults: snapshot
+                .source_fault
+                .into_iter()
+                .chain(snapshot.stale)
+                .chain(snapshot.fault)
+                .collect(),
         }
     }
 }

@@ -75,7 +75,8 @@ pub async fn gather(
     let newest = ledger.newest()?;
     let running = running(ledger)?;
     let snapshot = agent.clone().unwrap_or_default();
-    let faults = snapshot.source_fault.into_iter().chain(snapshot.fault).collect();
+    let faults =
+        snapshot.source_fault.into_iter().chain(snapshot.stale).chain(snapshot.fault).collect();
     let record = newest.as_ref().map(|generation| &generation.record);
     let (routes, caddy) = match world.routes().observe().await {
         ObservedRoutes::Up { config, .. } => (routes::listed(&config), None),

@@ -45,12 +45,30 @@ pub struct Request {
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Answer {
-    /// The branch stands at a commit that the parent named as known.
+    /// The branch stands at a commit that the parent named as known, and so do the
+    /// statements about it.
     Unchanged { tip: CommitId },
     /// The pack was written.
-    Pack { tip: CommitId },
+    Pack { tip: CommitId, statements: Statements },
     /// What the server or the network said instead.
     Failed { because: String },
+}
+
+/// The objects that lie beside the branch, signed by others than its commits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Statements {
+    /// `refs/writ/head/<branch>`: where the branch stands.
+    pub head: Option<CommitId>,
+    /// `refs/writ/reset/<branch>`: that a rewritten history may be followed.
+    pub reset: Option<CommitId>,
+}
+
+impl Statements {
+    /// Their ids.
+    pub fn ids(&self) -> impl Iterator<Item = &CommitId> {
+        self.head.iter().chain(&self.reset)
+    }
 }
 
 /// Reads a request, answers it. The pack is complete when the answer says so.
@@ -83,16 +101,24 @@ fn answer(request: &Request) -> Result<Answer, String> {
         &mut Discard,
     )
     .map_err(explain)?;
-    let full_name = format!("refs/heads/{}", request.branch);
-    let refs = list(&mut handshake, &mut transport.inner, &full_name)?;
-    let tip = find(&refs, &full_name)
-        .ok_or_else(|| format!("the repository has no branch `{}`", request.branch))?;
-    let id: CommitId = tip.to_string().parse().map_err(explain)?;
-    if request.known.contains(&id) {
+    let branch = &request.branch;
+    let names =
+        ["refs/heads", "refs/writ/head", "refs/writ/reset"].map(|f| format!("{f}/{branch}"));
+    let refs = list(&mut handshake, &mut transport.inner, &names)?;
+    let [tip, head, reset] = names.each_ref().map(|name| find(&refs, name));
+    let tip = tip.ok_or_else(|| format!("the repository has no branch `{branch}`"))?;
+    let name = |id: gix::ObjectId| id.to_string().parse::<CommitId>().map_err(explain);
+    let statements =
+        Statements { head: head.map(name).transpose()?, reset: reset.map(name).transpose()? };
+    let id = name(tip)?;
+    if std::iter::once(&id).chain(statements.ids()).all(|id| request.known.contains(id)) {
         return Ok(Answer::Unchanged { tip: id });
     }
-    download(request, tip, &mut handshake, &mut transport.inner)?;
-    Ok(Answer::Pack { tip: id })
+    // A tip that was refused is not kept, so it comes again with a new statement.
+    let tip = (!request.have.contains(&id)).then_some(tip);
+    let wants = tip.into_iter().chain(head).chain(reset).collect();
+    download(request, wants, &mut handshake, &mut transport.inner)?;
+    Ok(Answer::Pack { tip: id, statements })
 }
 
 /// No redirects: they would let whoever answers choose another server, and the
@@ -105,7 +131,11 @@ fn http_options() -> http::Options {
     }
 }
 
-fn list<T>(handshake: &mut Handshake, transport: &mut T, name: &str) -> Result<Vec<Ref>, String>
+fn list<T>(
+    handshake: &mut Handshake,
+    transport: &mut T,
+    names: &[String],
+) -> Result<Vec<Ref>, String>
 where
     T: gix::protocol::transport::client::blocking_io::Transport,
 {
@@ -113,7 +143,7 @@ where
         return Ok(refs);
     }
     let mut prefixes = RefPrefixes::new();
-    prefixes.extend([name.into()]);
+    prefixes.extend(names.iter().map(|name| name.as_str().into()));
     LsRefsCommand::new(Some(prefixes), &handshake.capabilities, user_agent())
         .invoke_blocking(transport, &mut Discard, false)
         .map_err(explain)
@@ -128,7 +158,7 @@ fn find(refs: &[Ref], name: &str) -> Option<gix::ObjectId> {
 
 fn download<T>(
     request: &Request,
-    tip: gix::ObjectId,
+    wants: Vec<gix::ObjectId>,
     handshake: &mut Handshake,
     transport: &mut T,
 ) -> Result<(), String>
@@ -136,7 +166,7 @@ where
     T: gix::protocol::transport::client::blocking_io::Transport,
 {
     let have = request.have.iter().map(|id| gix::ObjectId::from_hex(id.as_str().as_bytes()));
-    let mut once = Once { want: tip, have: have.collect::<Result<_, _>>().map_err(explain)? };
+    let mut once = Once { wants, have: have.collect::<Result<_, _>>().map_err(explain)? };
     let (pack, limit) = (request.pack.clone(), request.pack_limit);
     gix::protocol::fetch(
         &mut once,
@@ -190,9 +220,9 @@ fn explain(error: impl std::error::Error) -> String {
     text
 }
 
-/// A negotiation of one round: one wish, all that is there already, done.
+/// A negotiation of one round: all wishes, all that is there already, done.
 struct Once {
-    want: gix::ObjectId,
+    wants: Vec<gix::ObjectId>,
     have: Vec<gix::ObjectId>,
 }
 
@@ -202,7 +232,9 @@ impl Negotiate for Once {
     }
 
     fn add_wants(&mut self, arguments: &mut Arguments, _: &[bool]) -> bool {
-        arguments.want(self.want);
+        for id in &self.wants {
+            arguments.want(id);
+        }
         true
     }
 

@@ -32,6 +32,7 @@ mod rollback;
 mod seal;
 mod signers;
 mod sshsig;
+mod statement;
 mod tree;
 mod verify;
 mod wire;
@@ -43,6 +44,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use explain::{Account, Claims, Explained, Touched, claims, explain};
+use signers::Signer;
+pub use statement::{HEAD, HeadStatement, RESET, Recovery, RecoveryKey, ResetStatement};
 
 use crate::names::{CommitId, Fingerprint, Principal};
 
@@ -123,6 +126,8 @@ struct Verified {
     files: BTreeMap<String, Vec<u8>>,
     revoked: BTreeSet<Fingerprint>,
     closure_digests: bool,
+    /// Who may state where the head is, by key.
+    heralds: Vec<(Vec<u8>, Signer)>,
 }
 
 /// Why a commit is not obeyed.

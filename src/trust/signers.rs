@@ -67,6 +67,11 @@ impl Signers {
         self.by_blob.get(blob)
     }
 
+    /// The lines with their keys' wire encoding.
+    pub(super) fn with_keys(&self) -> impl Iterator<Item = (&Vec<u8>, &Signer)> {
+        self.by_blob.iter()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Signer> {
         self.by_blob.values()
     }
@@ -75,6 +80,11 @@ impl Signers {
 impl Signer {
     pub(super) fn may_sign(&self, namespace: &str) -> bool {
         self.namespaces.as_ref().is_none_or(|list| list.iter().any(|n| n == namespace))
+    }
+
+    /// Whether the line names this namespace and no other.
+    pub(super) fn only_for(&self, namespace: &str) -> bool {
+        self.namespaces.as_ref().is_some_and(|list| list.iter().all(|n| n == namespace))
     }
 
     pub(super) fn valid_at(&self, time: i64) -> Result<(), Outside> {

@@ -6,7 +6,7 @@ use super::breach::Breach;
 use super::judge::Judge;
 use super::object::{Format, Reader};
 use super::range::{self, payload_digest};
-use super::{Anchor, Objects, Pins, Reason, Refusal, Verified, VerifiedCommit, files};
+use super::{Anchor, Objects, Pins, Reason, Refusal, Verified, VerifiedCommit, files, statement};
 use crate::names::CommitId;
 
 pub(super) fn verify<O: Objects>(
@@ -105,6 +105,7 @@ impl<O: Objects> Judge<'_, O> {
             files,
             revoked: policy.revoked.keys().cloned().collect(),
             closure_digests: policy.closure_digests,
+            heralds: statement::heralds(policy.signers.with_keys()),
         })
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Scene {
     pub root: CommitId,
     pub head: CommitId,
     introducer: Fingerprint,
+    /// More of the host's config, in its table `repository`.
+    pub more: String,
     home: TempDir,
 }
 
@@ -49,6 +51,7 @@ impl Scene {
             world: Arc::default(),
             head: root.clone(),
             root: root.clone(),
+            more: String::new(),
             home: tempfile::tempdir().unwrap(),
         };
         scene.point_main_at(&root);
@@ -66,6 +69,7 @@ impl Scene {
             head: self.head.clone(),
             root: self.root.clone(),
             introducer: self.introducer.clone(),
+            more: self.more.clone(),
             home,
         }
     }
@@ -153,12 +157,13 @@ impl Scene {
     pub(crate) fn config(&self) -> Config {
         let path = self.config_path();
         let text = format!(
-            "host = \"{HOST}\"\nstateDirectory = \"{}\"\nruntimeDirectory = \"{}\"\n[repository]\nid = \"acme-infra\"\nurl = \"file://{}\"\nbranch = \"main\"\nintroduction = \"{}\"\nintroducer = \"{}\"\n",
+            "host = \"{HOST}\"\nstateDirectory = \"{}\"\nruntimeDirectory = \"{}\"\n[repository]\nid = \"acme-infra\"\nurl = \"file://{}\"\nbranch = \"main\"\nintroduction = \"{}\"\nintroducer = \"{}\"\n{}",
             self.state().display(),
             self.home.path().join("run").display(),
             self.forge.git_dir().display(),
             self.root,
             self.introducer,
+            self.more,
         );
         std::fs::write(&path, text).unwrap();
         Config::load(&path).unwrap()

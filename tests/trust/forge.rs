@@ -129,6 +129,15 @@ impl Forge {
         self.run(&mut command, payload)
     }
 
+    /// Puts `text` with a signature of each key in a file that `name` points at.
+    pub(crate) fn state(&self, name: &str, namespace: &str, text: &str, keys: &[&str]) {
+        let signed = keys.iter().map(|key| self.sign(key, namespace, text.as_bytes()));
+        let bytes: Vec<u8> =
+            std::iter::once(text.as_bytes().to_vec()).chain(signed).flatten().collect();
+        let blob = id(&self.git(["hash-object", "-w", "--stdin"], &bytes));
+        self.git(["update-ref", name, blob.as_str()], b"");
+    }
+
     // -- commits --
 
     /// A commit signed by the key `signer`.
