@@ -110,7 +110,8 @@ fn kept() {
 
 /// What this machine still has of a fleet: cgroups, mounts, processes.
 fn traces(fleet: &str) -> String {
-    let script = "mount -t cgroup2 none /mnt; ls -d /mnt/$1; umount /mnt; grep $1 /proc/mounts; pgrep -f $1-";
+    let script = "mount -t cgroup2 none /mnt; ls -d /mnt/$1; umount /mnt; pgrep -f $1-
+                  grep $1 /proc/mounts; ls /run/systemd/nspawn/propagate | grep $1";
     let mut look = Command::new("unshare");
     look.args(["--mount", "sh", "-c", script, "sh", fleet]);
     String::from_utf8(look.output().unwrap().stdout).unwrap()

@@ -28,6 +28,8 @@ exec 9<"$tree"
 flock --shared 9 # nobody replaces the tree while hosts run from it
 mount -t tmpfs -o mode=755 tmpfs /mnt
 mkdir /mnt/srv
+mkdir -p /run/systemd/nspawn
+mount -t tmpfs -o mode=755 tmpfs /run/systemd/nspawn # it leaves traces there when killed
 ip link set lo up
 ip link add switch type bridge
 ip link set switch up
