@@ -1,5 +1,7 @@
 //! The first half of a round: where the branch stands, and whether this host obeys that.
 
+use std::time::{Duration, Instant};
+
 use super::{Agent, now};
 use crate::fault::Fault;
 use crate::ledger::RefusedHead;
@@ -12,6 +14,8 @@ use crate::world::World;
 
 /// How many packs the copy of the repository may gather.
 const PACKS: usize = 200;
+/// The least time between two whole fetches of a copy that seems damaged.
+const RENEWALS: Duration = Duration::from_secs(300);
 
 /// What following the branch came to.
 pub(super) enum Followed {
@@ -28,8 +32,18 @@ impl<W: World> Agent<W> {
     /// # Errors
     /// The ledger or the repository cannot be used: nothing may be changed.
     pub(super) async fn follow(&mut self) -> Result<Followed, Fault> {
+        let followed = self.look().await;
+        // The copy of the repository is damaged: once more with a new one.
+        if self.doubts_copy() { self.look().await } else { followed }
+    }
+
+    async fn look(&mut self) -> Result<Followed, Fault> {
         let anchor = self.ledger.anchor()?;
-        let repository = self.compacted(self.repository()?, anchor.as_ref()).await?;
+        if !self.ledger.refused_head().is_ok_and(|head| head.is_some()) {
+            // `writ trust reset` forgot it: the branch is to be judged again.
+            self.memory.refused = None;
+        }
+        let repository = self.renewed(self.repository()?, anchor.as_ref()).await?;
         match self.fetch(&repository, anchor.as_ref()).await {
             Ok(()) => self.shared.update(|snapshot| {
                 snapshot.fetched = Some(now().to_string());
@@ -55,30 +69,46 @@ impl<W: World> Agent<W> {
         Repository::open_or_create(&self.ledger.repository(), format)
     }
 
-    /// Each fetch adds a pack. A copy that has gathered too many is fetched anew in
-    /// one; where that fails, the old one does for another round.
-    async fn compacted(
-        &self,
+    /// Each fetch adds a pack. A copy that has gathered too many, or that turned out to
+    /// be damaged, is fetched anew in one; where that fails, the old one does for
+    /// another round.
+    async fn renewed(
+        &mut self,
         repository: Repository,
         anchor: Option<&Anchor>,
     ) -> Result<Repository, Fault> {
-        let Some(anchor) = anchor.filter(|anchor| repository.contains(&anchor.commit)) else {
-            return Ok(repository);
-        };
-        if repository.pack_count()? < PACKS {
+        let held = anchor.is_some_and(|anchor| repository.contains(&anchor.commit));
+        let crowded = held && !repository.pack_count().is_ok_and(|packs| packs < PACKS);
+        if !crowded && !self.doubts_copy() {
             return Ok(repository);
         }
-        let fresh = repository.beside()?;
+        self.memory.renewed = Some(Instant::now());
+        let Ok(fresh) = repository.beside() else { return Ok(repository) };
         let pack = self.ledger.incoming();
         let fetched = match self.source.fetch(&Known::default(), pack.clone()).await {
             Ok(Answer::Pack { .. }) => fresh.import_pack_file(&pack).is_ok(),
             Ok(Answer::Unchanged { .. } | Answer::Failed { .. }) | Err(_) => false,
         };
-        if !fetched || !fresh.contains(&anchor.commit) {
-            tracing::debug!("the copy of the repository keeps its many packs for now");
+        if !fetched || anchor.is_some_and(|anchor| !fresh.contains(&anchor.commit)) {
+            tracing::debug!("the copy of the repository could not be fetched anew");
             return Ok(repository);
         }
+        self.memory.copy_damaged = false;
+        // What was refused for the damaged copy is judged again.
+        self.memory.refused = None;
         repository.replace_by(fresh)
+    }
+
+    /// Whether the copy is to be fetched anew. Not every round: a server may be the one
+    /// that is damaged.
+    fn doubts_copy(&self) -> bool {
+        let lately = self.memory.renewed.is_some_and(|at| at.elapsed() < RENEWALS);
+        self.memory.copy_damaged && !lately
+    }
+
+    /// Remembers a refusal that may be due to a damaged copy.
+    pub(super) fn doubt(&mut self, refusal: &Refusal) {
+        self.memory.copy_damaged |= refusal.reason == Reason::MissingObject;
     }
 
     async fn fetch(
@@ -107,7 +137,9 @@ impl<W: World> Agent<W> {
                 self.watch_freshness()
             }
             Answer::Pack { tip, statements } => {
-                let imported = repository.import_pack_file(&pack)?;
+                let imported = repository
+                    .import_pack_file(&pack)
+                    .inspect_err(|_| self.memory.copy_damaged = true)?;
                 let refusal = self.judge(repository, anchor, &tip, &statements)?;
                 if refusal.as_ref().is_none_or(|refusal| settled(refusal.reason)) {
                     self.memory.statements = statements.ids().cloned().collect();
@@ -132,12 +164,14 @@ impl<W: World> Agent<W> {
     ) -> Result<Option<Refusal>, Fault> {
         let at = now();
         let pins = self.pins()?;
+        let mut expected = anchor.cloned();
         let mut verdict = trust::verify(repository, &pins, anchor, tip, at.as_second());
         if let (Err(refusal), Some(anchor)) = (&verdict, anchor)
             && refusal.reason == Reason::Rollback
             && let Some(moved) = self.recovered(repository, anchor, statements)?
         {
             verdict = trust::verify(repository, &pins, Some(&moved), tip, at.as_second());
+            expected = Some(moved);
         }
         let verdict = match verdict {
             Ok(commit) => self.fresh(repository, commit, statements)?,
@@ -145,13 +179,21 @@ impl<W: World> Agent<W> {
         };
         match verdict {
             Ok(commit) => {
+                if self.ledger.anchor()? != expected {
+                    // `writ trust reset`, while this commit was being verified.
+                    let because = "the accepted commit was changed meanwhile";
+                    return Err(Fault::wait(format!("accept {commit}"), because));
+                }
                 let number = self.ledger.accept(&commit, &at.to_string())?;
                 tracing::info!(generation = number, "accepted {commit}");
                 self.obey_again()?;
                 self.remember_head(commit);
                 Ok(None)
             }
-            Err(refusal) => Ok(Some(refusal)),
+            Err(refusal) => {
+                self.doubt(&refusal);
+                Ok(Some(refusal))
+            }
         }
     }
 
@@ -176,15 +218,18 @@ impl<W: World> Agent<W> {
     /// The commit that the anchor names, verified in this run of the agent.
     fn accepted(&mut self, repository: &Repository) -> Result<Followed, Fault> {
         let Some(anchor) = self.ledger.anchor()? else { return Ok(Followed::Nothing) };
+        let at = now();
         if let Some(head) = &self.memory.head
             && *head.commit.anchor() == anchor
         {
+            // Its generation may have been taken away by hand.
+            self.ledger.accept(&head.commit, &at.to_string())?;
             return Ok(Followed::Head(head.commit.clone()));
         }
-        let at = now();
         let commit =
             trust::verify(repository, &self.pins()?, Some(&anchor), &anchor.commit, at.as_second())
                 .map_err(|refusal| {
+                    self.doubt(&refusal);
                     Fault::wait("verify the commit that was accepted last", &refusal)
                         .remedy(refusal.remedy)
                 })?;
@@ -196,6 +241,6 @@ impl<W: World> Agent<W> {
 
 /// Whether a refusal stands until the branch moves. One for the clock may be
 /// over by the next look, and one for a statement when there is another.
-fn settled(reason: Reason) -> bool {
+pub(super) fn settled(reason: Reason) -> bool {
     !matches!(reason, Reason::Clock | Reason::Stale | Reason::Equivocation | Reason::MissingObject)
 }

@@ -12,7 +12,7 @@ mod rollback;
 mod round;
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::rand::GetRandomFlags;
 use tokio::signal::unix::{SignalKind, signal};
@@ -75,6 +75,10 @@ struct Memory {
     /// Statements beside the branch that were looked at.
     statements: Vec<CommitId>,
     failures: u32,
+    /// Whether objects were missing in the copy of the repository, or unreadable.
+    copy_damaged: bool,
+    /// When the copy was last fetched anew.
+    renewed: Option<Instant>,
 }
 
 /// A verified commit and what it means for this host.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::follow::Followed;
+use super::follow::{Followed, settled};
 use super::rollback::Trouble;
 use super::{Agent, Report, Shared, Wish, now};
 use crate::converge::{Journal, Outcome, converge};
@@ -321,8 +321,15 @@ impl<W: World> Agent<W> {
         })?;
         let commit = trust::recall(&repository, &self.pins()?, &anchor, id, now().as_second())
             .map_err(|refusal| {
-                Fault::wait(format!("verify commit {} again", id.short()), &refusal)
-                    .remedy(refusal.remedy)
+                self.doubt(&refusal);
+                let doing = format!("verify commit {} again", id.short());
+                // A history that was given up does not come back by waiting.
+                let fault = if settled(refusal.reason) {
+                    Fault::refuse(doing, &refusal)
+                } else {
+                    Fault::wait(doing, &refusal)
+                };
+                fault.remedy(refusal.remedy)
             })?;
         let wish = self.wish(commit);
         self.memory.good = Some(wish.clone());

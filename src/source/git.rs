@@ -51,10 +51,14 @@ impl GitSource {
             pack,
             pack_limit: PACK_LIMIT,
         };
-        match timeout(self.deadline, self.ask(&request)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(self.fault(format!("no answer within {:?}", self.deadline))),
+        let answer = timeout(self.deadline, self.ask(&request))
+            .await
+            .unwrap_or_else(|_| Err(self.fault(format!("no answer within {:?}", self.deadline))));
+        if answer.is_err() {
+            // Half a pack serves nobody, least of all on a full disk.
+            let _ = std::fs::remove_file(&request.pack);
         }
+        answer
     }
 
     /// Dropping the future kills the child.

@@ -65,16 +65,24 @@ const FORBIDDEN: [(&str, &str); 6] = [
 
 impl Repository {
     /// Opens the repository at `path`, or makes it where there is none: it is only a
-    /// copy of what can be fetched again.
+    /// copy of what can be fetched again. One that cannot be used (half-made, damaged,
+    /// changed by somebody, of another format) is put aside with
+    /// the extension `damaged`.
     ///
     /// # Errors
-    /// As [`Repository::open`] and [`Repository::create`].
+    /// As [`Repository::create`], or the folder cannot be read or put aside.
     pub fn open_or_create(path: &Path, format: ObjectFormat) -> Result<Self, Fault> {
-        if path.try_exists().map_err(|error| Fault::wait(doing("open", path), error))? {
-            Self::open(path)
-        } else {
-            Self::create(path, format)
+        if !path.try_exists().map_err(|error| Fault::wait(doing("open", path), error))? {
+            return Self::create(path, format);
         }
+        let why = match Self::open(path) {
+            Ok(repository) if repository.format() == format => return Ok(repository),
+            Ok(_) => "its objects are named in another format than the config's".to_owned(),
+            Err(fault) => fault.because,
+        };
+        put_aside(path).map_err(|error| Fault::wait(doing("put aside", path), error))?;
+        tracing::warn!("{} cannot be used and is fetched anew: {why}", path.display());
+        Self::create(path, format)
     }
 
     /// Makes an empty bare repository at `path`, which must not exist or be empty;
@@ -136,24 +144,23 @@ impl Repository {
     /// The folder cannot be emptied or made.
     pub fn beside(&self) -> Result<Self, Fault> {
         let path = self.path().with_extension("fresh");
-        match fs::remove_dir_all(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Fault::wait(doing("delete", &path), error))
-            }
-            Ok(()) | Err(_) => Self::create(&path, self.format()),
-        }
+        remove_all(&path).map_err(|error| Fault::wait(doing("delete", &path), error))?;
+        Self::create(&path, self.format())
     }
 
     /// Puts another repository in this one's place. A crash in between leaves none,
     /// which is fetched again.
     ///
     /// # Errors
-    /// The old folder cannot be deleted, or the new one not renamed.
+    /// The old folder cannot be renamed or deleted, or the new one not renamed.
     pub fn replace_by(self, fresh: Self) -> Result<Self, Fault> {
         let (old, new) = (self.path().to_owned(), fresh.path().to_owned());
         drop((self, fresh));
-        fs::remove_dir_all(&old)
+        let gone = old.with_extension("old");
+        remove_all(&gone)
+            .and_then(|()| fs::rename(&old, &gone))
             .and_then(|()| fs::rename(&new, &old))
+            .and_then(|()| remove_all(&gone))
             .map_err(|error| Fault::wait(doing("replace", &old), error))?;
         Self::open(&old)
     }
@@ -342,6 +349,22 @@ fn settle(files: &[PathBuf], keep: &Path, folder: &Path) -> io::Result<()> {
     }
     fs::remove_file(keep)?;
     File::open(folder)?.sync_all()
+}
+
+/// Keeps one unusable copy for whoever wants to know what became of it.
+fn put_aside(path: &Path) -> io::Result<()> {
+    // Where not even this works, the trouble is not the repository's.
+    fs::read_dir(path)?;
+    let aside = path.with_extension("damaged");
+    remove_all(&aside)?;
+    fs::rename(path, aside)
+}
+
+fn remove_all(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 fn doing(verb: &str, path: &Path) -> String {
