@@ -4,6 +4,8 @@
 mod branch;
 #[path = "agent/closures.rs"]
 mod closures;
+#[path = "agent/drills.rs"]
+mod drills;
 #[path = "trust/forge.rs"]
 mod forge;
 #[path = "agent/freshness.rs"]

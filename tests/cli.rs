@@ -169,6 +169,12 @@ fn every_command_explains_itself_with_an_example() {
         &["show"],
         &["trust", "show"],
         &["trust", "reset"],
+        &["trust", "add-signer"],
+        &["trust", "revoke"],
+        &["trust", "rotate"],
+        &["trust", "approve"],
+        &["trust", "head"],
+        &["trust", "recover"],
     ] {
         let output = writ(dir.path(), &[command, &["--help"]].concat());
         let text = told(&output);

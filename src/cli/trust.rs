@@ -1,4 +1,8 @@
-//! `writ trust`: what this host trusts, and root's way out of a lost anchor.
+//! `writ trust`: what this host trusts, root's way out of a lost anchor, and the
+//! policy's own commands.
+
+mod policy;
+mod sign;
 
 use std::path::PathBuf;
 
@@ -11,7 +15,7 @@ use crate::names::CommitId;
 use crate::source::repo::Repository;
 use crate::trust::{self, Pins};
 
-/// Look at what this host trusts, or put its anchor somewhere else.
+/// Look at what this host trusts, or change what every host trusts.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     /// The host's config.
@@ -38,14 +42,48 @@ enum Command {
         #[arg(long)]
         to: CommitId,
     },
+    /// Let somebody sign, in the policy of the working tree.
+    ///
+    /// Example: writ trust add-signer bob --key bob.pub --grant 'manifests/services/web*.toml'
+    AddSigner(policy::AddSigner),
+    /// Take a compromised key out, for good.
+    ///
+    /// Its commits count up to the one that you name, and no further, on every host.
+    ///
+    /// Example: writ trust revoke bob --good-until 3f2a…
+    Revoke(policy::Revoke),
+    /// Put a new key in the place of one that retires; what it signed stays good.
+    ///
+    /// Example: writ trust rotate bob --to bob-2027.pub
+    Rotate(policy::Rotate),
+    /// Approve a commit that touches protected paths.
+    ///
+    /// Prints a line for the commit's message.
+    ///
+    /// Example: writ trust approve origin/new-service --key ~/.ssh/id_ed25519
+    Approve(sign::Approve),
+    /// State where the branch stands, for hosts with requireHead.
+    ///
+    /// Example: writ trust head main --key ~/.ssh/herald --expires 24h
+    Head(sign::Head),
+    /// State with a recovery key that hosts may follow a rewritten history.
+    ///
+    /// Example: writ trust recover main --from 3f2a… --to 8f1c… --key safe-a
+    Recover(sign::Recover),
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
     let config =
-        Config::load(&args.config).map_err(|error| Failure::new(Blame::Refused, &error))?;
+        || Config::load(&args.config).map_err(|error| Failure::new(Blame::Refused, &error));
     match &args.command {
-        Command::Show => pins(&config),
-        Command::Reset { to } => reset(&config, to),
+        Command::Show => pins(&config()?),
+        Command::Reset { to } => reset(&config()?, to),
+        Command::AddSigner(args) => policy::add_signer(args),
+        Command::Revoke(args) => policy::revoke(args),
+        Command::Rotate(args) => policy::rotate(args),
+        Command::Approve(args) => sign::approve(args),
+        Command::Head(args) => sign::head(args),
+        Command::Recover(args) => sign::recover(args),
     }
 }
 

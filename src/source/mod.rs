@@ -3,4 +3,5 @@
 pub mod checkout;
 pub mod fetch;
 pub mod git;
+pub mod operator;
 pub mod repo;

@@ -13,8 +13,7 @@ const SIGNERS: &str = ".writ/allowed_signers";
 /// One sentence for each weakness.
 pub(super) fn on(policy: &Policy) -> Vec<String> {
     let mut found = Vec::new();
-    let signing: BTreeSet<&Principal> =
-        policy.signers.iter().filter(|s| s.may_sign(NAMESPACE)).map(|s| &s.principal).collect();
+    let signing = signing(policy);
     let holders: Vec<(&Principal, &Rights)> =
         policy.people().filter(|(name, _)| signing.contains(name)).collect();
     found.extend(policy.protect.iter().filter_map(|protect| hollow(policy, protect)));
@@ -38,6 +37,25 @@ pub(super) fn on(policy: &Policy) -> Vec<String> {
         }
     }
     found
+}
+
+/// Why nobody can change the policy any more; `None` where somebody can.
+pub(super) fn locked_out(policy: &Policy) -> Option<String> {
+    let signing = signing(policy);
+    let needed = policy.threshold(POLICY).max(policy.threshold(SIGNERS)) as usize;
+    let admins =
+        policy.people().filter(|(name, rights)| rights.is_admin() && signing.contains(name));
+    let admins = admins.count();
+    (admins < needed).then(|| {
+        format!(
+            "changing .writ/ takes {needed} administrators with a key, and there would be {admins}: nobody could change it any more"
+        )
+    })
+}
+
+/// Who has a key that may sign commits.
+fn signing(policy: &Policy) -> BTreeSet<&Principal> {
+    policy.signers.iter().filter(|s| s.may_sign(NAMESPACE)).map(|s| &s.principal).collect()
 }
 
 /// A threshold that fewer people than it asks for can take away.

@@ -53,6 +53,10 @@ impl Breach {
         )
     }
 
+    pub(super) fn because(&self) -> &str {
+        &self.because
+    }
+
     /// Says in which file it was found.
     pub(super) fn at(self, path: &str) -> Self {
         Self { because: format!("{path}: {}", self.because), ..self }

@@ -22,6 +22,17 @@ pub struct Claims {
     pub channel: String,
 }
 
+/// What somebody approves: a commit's content and where it stands.
+#[derive(Clone, Debug)]
+pub struct Content {
+    /// The first parent.
+    pub base: CommitId,
+    pub tree: CommitId,
+    /// The channel that the parent's policy names.
+    pub channel: String,
+    pub subject: String,
+}
+
 /// What a history comes to under its own policies, so far as it can be judged.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -73,10 +84,40 @@ fn claimed<O: Objects>(reader: &Reader<'_, O>, id: &CommitId) -> Result<Claims, 
     let armor = commit.signature.as_deref().ok_or_else(super::seal::unsigned)?;
     let signature =
         sshsig::read(armor, NAMESPACE).map_err(|bad| super::seal::bad_signature(bad.0))?;
-    let root = reader.tree(&commit.tree)?;
-    let folder = policy::folder(&root)?;
-    let channel = Policy::channel(reader, &reader.tree(&folder.id)?)?;
+    let channel = channel_in(reader, &commit.tree)?;
     Ok(Claims { key: fingerprint(&signature.key), channel })
+}
+
+/// The channel that the policy of the commit `id` names; nothing of it is verified.
+///
+/// # Errors
+/// It is no commit with a policy.
+pub fn channel(objects: &impl Objects, id: &CommitId) -> Result<String, Refusal> {
+    let reader = Reader::new(objects, Format::of(id));
+    let read = || channel_in(&reader, &reader.commit(id)?.tree);
+    read().map_err(|breach: Breach| breach.of(id))
+}
+
+fn channel_in<O: Objects>(reader: &Reader<'_, O>, tree: &CommitId) -> Result<String, Breach> {
+    let root = reader.tree(tree)?;
+    let folder = policy::folder(&root)?;
+    Policy::channel(reader, &reader.tree(&folder.id)?)
+}
+
+/// What approving the commit `id` means; nothing of it is verified.
+///
+/// # Errors
+/// It is no commit on top of one with a policy.
+pub fn content(objects: &impl Objects, id: &CommitId) -> Result<Content, Refusal> {
+    let reader = Reader::new(objects, Format::of(id));
+    let read = || {
+        let commit = reader.commit(id)?;
+        let rootless = || Breach::malformed("G2", "it has no parent");
+        let base = commit.parents.first().ok_or_else(rootless)?.clone();
+        let channel = channel_in(&reader, &reader.commit(&base)?.tree)?;
+        Ok(Content { base, tree: commit.tree, channel, subject: subject(&commit.message) })
+    };
+    read().map_err(|breach: Breach| breach.of(id))
 }
 
 /// Tells the history of `head` from the introduction on. Whether it is accepted is

@@ -18,6 +18,7 @@ mod breach;
 mod changes;
 mod commit;
 pub mod detached;
+pub mod edit;
 mod explain;
 mod files;
 mod glob;
@@ -43,7 +44,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use explain::{Account, Claims, Explained, Touched, claims, explain};
+pub use explain::{
+    Account, Claims, Content, Explained, Touched, channel, claims, content, explain,
+};
 use signers::Signer;
 pub use statement::{HEAD, HeadStatement, RESET, Recovery, RecoveryKey, ResetStatement};
 

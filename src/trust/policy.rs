@@ -106,13 +106,18 @@ impl Policy {
                 format!("this version of Writ does not know the file {FOLDER}/{}", other.name),
             ));
         }
-        let signers = Signers::read(&text(reader, entries, SIGNERS)?).map_err(
-            |BadLine { line, because }| malformed(SIGNERS, &format!("line {line}: {because}")),
-        )?;
-        let rules = text(reader, entries, RULES)?;
+        Self::of(&text(reader, entries, SIGNERS)?, &text(reader, entries, RULES)?, Some(channel))
+    }
+
+    /// Reads a policy from the text of its files; for any channel where none is given.
+    pub(super) fn of(signers: &str, rules: &str, channel: Option<&str>) -> Result<Self, Breach> {
+        let signers = Signers::read(signers).map_err(|BadLine { line, because }| {
+            malformed(SIGNERS, &format!("line {line}: {because}"))
+        })?;
         let read: Rules =
-            toml::from_str(&rules).map_err(|error| malformed(RULES, &told(&rules, &error)))?;
-        Self::check(signers, read, channel)
+            toml::from_str(rules).map_err(|error| malformed(RULES, &told(rules, &error)))?;
+        let channel = channel.unwrap_or(&read.channel).to_owned();
+        Self::check(signers, read, &channel)
     }
 
     fn check(signers: Signers, mut rules: Rules, channel: &str) -> Result<Self, Breach> {

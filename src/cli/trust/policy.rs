@@ -1,0 +1,120 @@
+//! `writ trust add-signer`, `revoke` and `rotate`: the policy of a working tree, changed
+//! with its comments and order kept.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args as ClapArgs;
+
+use crate::cli::{Blame, Failure, show};
+use crate::names::{CommitId, Fingerprint, Principal};
+use crate::source::{checkout, operator};
+use crate::trust::edit::{Newcomer, PolicyText};
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct AddSigner {
+    /// Who it is; a known name gets one more key.
+    principal: Principal,
+    /// The public key, or the file that holds it.
+    #[arg(long)]
+    key: String,
+    /// A path pattern that they may write; may be repeated.
+    #[arg(long)]
+    grant: Vec<String>,
+    /// `admin` or `rollback`; may be repeated.
+    #[arg(long)]
+    role: Vec<String>,
+    /// What the key may sign: `git`, `writ-approve`, or `writ-head` alone.
+    #[arg(long, value_delimiter = ',', default_value = "git")]
+    namespaces: Vec<String>,
+    /// The deploy repository.
+    #[arg(long, default_value = ".")]
+    repo: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Revoke {
+    /// The key's fingerprint, or the name of one who has only one key.
+    key: String,
+    /// The last commit up to which the key's signatures count, by its full id.
+    #[arg(long)]
+    good_until: CommitId,
+    /// The deploy repository.
+    #[arg(long, default_value = ".")]
+    repo: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Rotate {
+    /// The old key's fingerprint, or the name of one who has only one key.
+    key: String,
+    /// The new public key, or the file that holds it.
+    #[arg(long)]
+    to: String,
+    /// The deploy repository.
+    #[arg(long, default_value = ".")]
+    repo: PathBuf,
+}
+
+pub(super) fn add_signer(args: &AddSigner) -> Result<(), Failure> {
+    let newcomer = Newcomer {
+        principal: args.principal.clone(),
+        key: operator::public_key(&args.key).map_err(usage)?,
+        namespaces: args.namespaces.clone(),
+        roles: args.role.clone(),
+        grants: args.grant.clone(),
+    };
+    edit(&args.repo, |policy| policy.add(&newcomer))
+}
+
+pub(super) fn revoke(args: &Revoke) -> Result<(), Failure> {
+    // A commit that does not exist would make none of the key's commits count.
+    checkout::history(&args.repo, args.good_until.as_str()).map_err(usage)?;
+    edit(&args.repo, |policy| policy.revoke(&key(policy, &args.key)?, &args.good_until))
+}
+
+pub(super) fn rotate(args: &Rotate) -> Result<(), Failure> {
+    let new = operator::public_key(&args.to).map_err(usage)?;
+    edit(&args.repo, |policy| policy.rotate(&key(policy, &args.key)?, &new))
+}
+
+/// Changes the policy, and writes it only if hosts would take it.
+fn edit(
+    repo: &Path,
+    change: impl Fn(&mut PolicyText) -> Result<(), String>,
+) -> Result<(), Failure> {
+    let root = checkout::root_of(repo);
+    let mut policy = operator::policy(&root).map_err(usage)?;
+    let refused = |message: String| Failure {
+        message,
+        hint: Some("nothing was changed".to_owned()),
+        blame: Blame::Refused,
+    };
+    change(&mut policy).map_err(refused)?;
+    let warnings = policy.check().map_err(refused)?;
+    operator::write_policy(&root, &policy).map_err(usage)?;
+    for warning in warnings {
+        show(format!("warning: {warning}\n"));
+    }
+    show("changed .writ/; look at it with `git diff .writ`, commit and sign it\n");
+    Ok(())
+}
+
+fn key(policy: &PolicyText, given: &str) -> Result<Fingerprint, String> {
+    if let Ok(key) = given.parse() {
+        return Ok(key);
+    }
+    let name: Principal =
+        given.parse().map_err(|_| format!("{given:?} is neither key nor name"))?;
+    match &policy.keys_of(&name)?[..] {
+        [key] => Ok(key.clone()),
+        [] => Err(format!("{name} has no key")),
+        keys => {
+            let keys: Vec<&str> = keys.iter().map(Fingerprint::as_str).collect();
+            Err(format!("{name} has several keys; name one of {}", keys.join(", ")))
+        }
+    }
+}
+
+fn usage(error: checkout::CheckoutError) -> Failure {
+    Failure::new(Blame::Usage, &error)
+}

@@ -1,0 +1,99 @@
+//! What an operator's commands change in a checkout: the policy's files, and signed
+//! statements beside the branch.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use gix::refs::transaction::PreviousValue;
+
+use super::checkout::CheckoutError;
+use crate::trust::edit::PolicyText;
+
+const SIGNERS: &str = ".writ/allowed_signers";
+const RULES: &str = ".writ/policy.toml";
+
+/// Reads the policy of a working tree.
+pub fn policy(root: &Path) -> Result<PolicyText, CheckoutError> {
+    Ok(PolicyText { signers: read(&root.join(SIGNERS))?, rules: read(&root.join(RULES))? })
+}
+
+/// Writes the files of a policy that differ.
+pub fn write_policy(root: &Path, policy: &PolicyText) -> Result<(), CheckoutError> {
+    for (name, text) in [(SIGNERS, &policy.signers), (RULES, &policy.rules)] {
+        let path = root.join(name);
+        if read(&path)? == *text {
+            continue;
+        }
+        let fresh = path.with_extension("new");
+        fs::write(&fresh, text)
+            .and_then(|()| fs::rename(&fresh, &path))
+            .map_err(|error| unusable(&path, &error.to_string()))?;
+    }
+    Ok(())
+}
+
+/// A public key from the command line: the key itself, or a file that holds it.
+pub fn public_key(given: &str) -> Result<String, CheckoutError> {
+    if given.contains(' ') {
+        return Ok(given.to_owned());
+    }
+    read(Path::new(given)).map(|text| text.trim().to_owned())
+}
+
+/// Signs `text` with `ssh-keygen`, and so with whatever it can: a key file, an agent's
+/// key named by its public half, a hardware key.
+pub fn sign(key: &Path, namespace: &str, text: &str) -> Result<String, CheckoutError> {
+    let failed = |why: &str| unusable(key, why);
+    let mut child = Command::new("ssh-keygen")
+        .args(["-Y", "sign", "-q", "-n", namespace, "-f"])
+        .arg(key)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| failed(&format!("cannot start ssh-keygen: {error}")))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A program that died early is told by its exit code, not by this pipe.
+        let _ = stdin.write_all(text.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(|error| failed(&error.to_string()))?;
+    let armor = String::from_utf8(output.stdout).ok().filter(|_| output.status.success());
+    armor.ok_or_else(|| failed("ssh-keygen did not sign with it (see above)"))
+}
+
+/// What `name` points at, where it points at a file.
+pub fn statement(root: &Path, name: &str) -> Result<Option<String>, CheckoutError> {
+    let repository = discover(root)?;
+    let Ok(mut reference) = repository.find_reference(name) else { return Ok(None) };
+    let object = reference.peel_to_id().ok().and_then(|id| id.object().ok());
+    let text = object.and_then(|object| String::from_utf8(object.data.clone()).ok());
+    Ok(text)
+}
+
+/// Stores a file in the repository and has `name` point at it.
+pub fn publish(root: &Path, name: &str, text: &str) -> Result<(), CheckoutError> {
+    let repository = discover(root)?;
+    let failed = |why: String| unusable(root, &format!("cannot store {name}: {why}"));
+    let blob = repository.write_blob(text).map_err(|error| failed(error.to_string()))?;
+    repository
+        .reference(name, blob, PreviousValue::Any, "writ: a new statement")
+        .map_err(|error| failed(error.to_string()))?;
+    Ok(())
+}
+
+fn discover(root: &Path) -> Result<gix::Repository, CheckoutError> {
+    gix::discover(root).map_err(|error| CheckoutError::NoRepository {
+        path: root.to_owned(),
+        why: error.to_string(),
+    })
+}
+
+fn read(path: &Path) -> Result<String, CheckoutError> {
+    fs::read_to_string(path)
+        .map_err(|source| CheckoutError::Unreadable { path: path.to_owned(), source })
+}
+
+fn unusable(path: &Path, why: &str) -> CheckoutError {
+    CheckoutError::Unusable { path: PathBuf::from(path), why: why.to_owned() }
+}

@@ -1,0 +1,153 @@
+//! Changes of a policy's two files that keep their comments and their order.
+
+use std::str::FromStr as _;
+
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
+
+use super::advice;
+use super::policy::Policy;
+use super::signers::Signers;
+use crate::names::{CommitId, Fingerprint, Principal};
+
+/// `.writ/allowed_signers` and `.writ/policy.toml`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyText {
+    pub signers: String,
+    pub rules: String,
+}
+
+/// Somebody, or one more key of somebody, who is to sign.
+#[derive(Clone, Debug)]
+pub struct Newcomer {
+    pub principal: Principal,
+    /// A public key as `ssh-keygen` writes it.
+    pub key: String,
+    pub namespaces: Vec<String>,
+    pub roles: Vec<String>,
+    pub grants: Vec<String>,
+}
+
+impl PolicyText {
+    /// Whether hosts would take this policy, and warnings about it.
+    ///
+    /// # Errors
+    /// It is not valid, or nobody could change it any more.
+    pub fn check(&self) -> Result<Vec<String>, String> {
+        let policy = self.policy()?;
+        match advice::locked_out(&policy) {
+            Some(why) => Err(why),
+            None => Ok(advice::on(&policy)),
+        }
+    }
+
+    /// The keys of a person.
+    ///
+    /// # Errors
+    /// The policy is not valid.
+    pub fn keys_of(&self, principal: &Principal) -> Result<Vec<Fingerprint>, String> {
+        let policy = self.policy()?;
+        let own = policy.signers.iter().filter(|signer| signer.principal == *principal);
+        Ok(own.map(|signer| signer.fingerprint.clone()).collect())
+    }
+
+    /// Adds a line for a key, and what its person may do.
+    ///
+    /// # Errors
+    /// The rules are not TOML.
+    pub fn add(&mut self, newcomer: &Newcomer) -> Result<(), String> {
+        let namespaces = newcomer.namespaces.join(",");
+        if !self.signers.is_empty() && !self.signers.ends_with('\n') {
+            self.signers.push('\n');
+        }
+        let (name, key) = (&newcomer.principal, newcomer.key.trim());
+        self.signers.push_str(&format!("{name} namespaces=\"{namespaces}\" {key}\n"));
+        // One who signs statements only has no rights and needs none.
+        if !newcomer.namespaces.iter().any(|namespace| namespace == super::seal::NAMESPACE) {
+            return Ok(());
+        }
+        let mut rules = self.document()?;
+        let principals = rules.entry("principals").or_insert_with(implicit);
+        let principals = principals.as_table_mut().ok_or("`principals` is not a table")?;
+        let person = principals.entry(name.as_str()).or_insert_with(|| Item::Table(Table::new()));
+        let person = person.as_table_like_mut().ok_or("a principal is not a table")?;
+        for (field, wanted) in [("roles", &newcomer.roles), ("grants", &newcomer.grants)] {
+            if wanted.is_empty() {
+                continue;
+            }
+            let list = person.entry(field).or_insert_with(|| value(Array::new()));
+            let list = list.as_array_mut().ok_or("roles and grants are lists")?;
+            for text in wanted {
+                if !list.iter().any(|known| known.as_str() == Some(text)) {
+                    list.push(text.as_str());
+                }
+            }
+        }
+        self.rules = rules.to_string();
+        Ok(())
+    }
+
+    /// Takes a compromised key out, for good: its commits count up to `good_until`.
+    ///
+    /// # Errors
+    /// No line has the key, or a file cannot be read.
+    pub fn revoke(&mut self, key: &Fingerprint, good_until: &CommitId) -> Result<(), String> {
+        self.signers = self.with_line_of(key, |_| None)?;
+        let mut rules = self.document()?;
+        let list = rules
+            .entry("revoked")
+            .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()))
+            .as_array_of_tables_mut()
+            .ok_or("`revoked` is not written as [[revoked]]")?;
+        let mut entry = Table::new();
+        entry.insert("key", value(key.as_str()));
+        entry.insert("goodUntil", value(good_until.as_str()));
+        list.push(entry);
+        self.rules = rules.to_string();
+        Ok(())
+    }
+
+    /// Puts a new key in the place of one that retires; what it signed stays good.
+    ///
+    /// # Errors
+    /// No line has the key, or a file cannot be read.
+    pub fn rotate(&mut self, key: &Fingerprint, new: &str) -> Result<(), String> {
+        let new = new.trim();
+        self.signers = self.with_line_of(key, |line| {
+            let kinds = ["ssh-", "ecdsa-", "sk-"];
+            let start = kinds.iter().filter_map(|kind| line.find(&format!(" {kind}"))).min()?;
+            Some(format!("{} {new}", &line[..start]))
+        })?;
+        Ok(())
+    }
+
+    /// The signers with the line of `key` changed, or without it.
+    fn with_line_of(
+        &self,
+        key: &Fingerprint,
+        change: impl Fn(&str) -> Option<String>,
+    ) -> Result<String, String> {
+        let mut found = false;
+        let mut text = String::new();
+        for line in self.signers.lines() {
+            let own = Signers::read(line).is_ok_and(|s| s.iter().any(|s| s.fingerprint == *key));
+            found |= own;
+            let line = if own { change(line) } else { Some(line.to_owned()) };
+            text.extend(line.map(|line| line + "\n"));
+        }
+        if found { Ok(text) } else { Err(format!("no line of allowed_signers has the key {key}")) }
+    }
+
+    fn policy(&self) -> Result<Policy, String> {
+        Policy::of(&self.signers, &self.rules, None).map_err(|breach| breach.because().to_owned())
+    }
+
+    fn document(&self) -> Result<DocumentMut, String> {
+        DocumentMut::from_str(&self.rules).map_err(|error| error.to_string())
+    }
+}
+
+fn implicit() -> Item {
+    let mut table = Table::new();
+    table.set_implicit(true);
+    Item::Table(table)
+}
