@@ -30,7 +30,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Plan(args) => writ::cli::plan::run(&args),
         Command::Log(args) => writ::cli::log::run(&args),
         Command::Show(args) => writ::cli::show::run(&args),
-        Command::Trust(args) => writ::cli::trust::run(&args),
+        Command::Trust(args) => block_on(writ::cli::trust::run(args)),
         Command::Boot(args) => writ::cli::boot::run(&args),
         Command::Verify(args) => writ::cli::verify::run(&args),
         Command::FetchBranch => {

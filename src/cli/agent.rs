@@ -39,12 +39,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         let remedy = error.remedy();
         Failure::new(Blame::World, &error).hint(remedy)
     })?;
-    let source = GitSource {
-        url: config.repository.url.clone(),
-        branch: config.repository.branch.clone(),
-        deadline: config.poll.deadline,
-        program: "/proc/self/exe".into(),
-    };
+    let source = GitSource::of(&config);
     let world = Arc::new(ThisHost::new(&config)?);
     // Two agents on one host would undo each other's work.
     let listener = socket::listen(&config.runtime_directory).map_err(|error| {

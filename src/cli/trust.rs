@@ -12,6 +12,8 @@ use super::{Blame, Failure, show};
 use crate::config::{Config, DEFAULT_PATH};
 use crate::ledger::Ledger;
 use crate::names::CommitId;
+use crate::source::fetch::Answer;
+use crate::source::git::{GitSource, Known};
 use crate::source::repo::Repository;
 use crate::trust::{self, Pins};
 
@@ -34,7 +36,8 @@ enum Command {
     /// Have this host accept a commit that does not follow from the last one it
     /// accepted. For root, after a state file was lost or a history was rewritten.
     ///
-    /// The commit and its whole history are verified like any other.
+    /// The commit and its whole history are verified like any other; it has to be on
+    /// the branch, or in this host's copy of it.
     ///
     /// Example: writ trust reset --to 3f2a…
     Reset {
@@ -72,12 +75,12 @@ enum Command {
     Recover(sign::Recover),
 }
 
-pub fn run(args: &Args) -> Result<(), Failure> {
+pub async fn run(args: Args) -> Result<(), Failure> {
     let config =
         || Config::load(&args.config).map_err(|error| Failure::new(Blame::Refused, &error));
     match &args.command {
         Command::Show => pins(&config()?),
-        Command::Reset { to } => reset(&config()?, to),
+        Command::Reset { to } => reset(&config()?, to).await,
         Command::AddSigner(args) => policy::add_signer(args),
         Command::Revoke(args) => policy::revoke(args),
         Command::Rotate(args) => policy::rotate(args),
@@ -108,7 +111,7 @@ fn pins(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-fn reset(config: &Config, to: &CommitId) -> Result<(), Failure> {
+async fn reset(config: &Config, to: &CommitId) -> Result<(), Failure> {
     let usable = |error: crate::ledger::LedgerError| {
         let remedy = error.remedy();
         Failure::new(Blame::World, &error).hint(remedy)
@@ -116,6 +119,10 @@ fn reset(config: &Config, to: &CommitId) -> Result<(), Failure> {
     let ledger = Ledger::open(&config.state_directory).map_err(usable)?;
     let format = config.repository.object_format;
     let repository = Repository::open_or_create(&ledger.repository(), format)?;
+    if !repository.contains(to) {
+        // What this host refused it has not kept.
+        bring(config, &ledger, &repository).await?;
+    }
     let now = jiff::Timestamp::now();
     let pins = Pins { revoked: ledger.revoked().map_err(usable)?, ..config.pins() };
     let commit =
@@ -125,5 +132,17 @@ fn reset(config: &Config, to: &CommitId) -> Result<(), Failure> {
         })?;
     let number = ledger.reset(&commit, &now.to_string()).map_err(usable)?;
     show(format!("generation {number}: {commit}\nthe agent goes on from there: writ sync\n"));
+    Ok(())
+}
+
+/// Fetches the whole branch, beside whatever a running agent fetches.
+async fn bring(config: &Config, ledger: &Ledger, repository: &Repository) -> Result<(), Failure> {
+    let pack = ledger.incoming().with_file_name("reset.pack");
+    match GitSource::of(config).fetch(&Known::default(), pack.clone()).await? {
+        Answer::Pack { .. } => {
+            repository.import_pack_file(&pack)?;
+        }
+        Answer::Unchanged { .. } | Answer::Failed { .. } => {}
+    }
     Ok(())
 }

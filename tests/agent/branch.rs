@@ -1,8 +1,12 @@
 //! What the host makes of a branch that it cannot see or does not obey.
 
-use writ::trust::Reason;
+use std::process::Command;
 
-use crate::scene::{Scene, word};
+use writ::names::CommitId;
+use writ::trust::Reason;
+use writ::verdict::Verdict;
+
+use crate::scene::{Scene, closure, word};
 
 #[tokio::test]
 async fn unsigned_and_foreign_commits_change_nothing_and_the_branch_recovers() {
@@ -56,4 +60,69 @@ async fn a_host_that_cannot_reach_its_source_keeps_and_heals_what_it_has() {
     scene.assert_runs(&[("web", "1")]);
     std::fs::rename(&away, &real).unwrap();
     assert!(scene.round().await.faults.is_empty());
+}
+
+/// `writ trust reset` as root runs it, beside the agent or without one.
+fn reset(scene: &Scene, to: &CommitId) {
+    let output = Command::new(env!("CARGO_BIN_EXE_writ"))
+        .args(["trust", "reset", "--to", to.as_str(), "--config"])
+        .arg(scene.config_path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A commit that continues from the introduction, past everything since.
+fn rewritten(scene: &Scene, version: &str) -> CommitId {
+    let text = scene.service("web", version, "");
+    let draft = scene.forge.commit("alice").on(&scene.root);
+    draft.file("manifests/services/web.toml", &text).make()
+}
+
+#[tokio::test]
+async fn a_rewritten_branch_is_followed_once_root_says_so() {
+    let mut scene = Scene::new();
+    scene.push_service("web", "1");
+    let mut agent = scene.agent();
+    agent.round().await;
+    let first = rewritten(&scene, "2");
+    let text = scene.service("web", "3", "");
+    let draft = scene.forge.commit("alice").on(&first);
+    let second = draft.file("manifests/services/web.toml", &text).make();
+    scene.point_main_at(&second);
+    let report = agent.round().await;
+    assert_eq!(report.refused.map(|r| r.reason), Some(Reason::Rollback));
+    scene.assert_runs(&[("web", "1")]);
+    // To a commit below the head that was refused.
+    reset(&scene, &first);
+    let report = agent.round().await;
+    assert_eq!((report.refused, report.commit.as_ref()), (None, Some(&second)));
+    scene.assert_runs(&[("web", "3")]);
+}
+
+/// The way back is cut off: the generation that failed is not tried again and again.
+#[tokio::test]
+async fn a_rollback_to_a_history_that_was_given_up_is_a_failure_and_no_loop() {
+    let mut scene = Scene::new();
+    scene.push_service("web", "1");
+    let mut agent = scene.agent();
+    agent.round().await;
+    scene.world.touch(|machine| {
+        machine.crashing.insert(closure("web", "2"));
+    });
+    let first = rewritten(&scene, "2");
+    scene.point_main_at(&first);
+    reset(&scene, &first);
+    let report = scene.agent().round().await;
+    let Some(Verdict::Failed { rollback, .. }) = &report.verdict else { panic!("{report:?}") };
+    assert!(rollback.because.contains("mainline"), "{rollback}");
+    let changes = scene.world.state().changes;
+    let report = scene.agent().round().await;
+    assert_eq!(word(&report), "failed");
+    assert!(!report.faults.is_empty(), "{report:?}");
+    assert_eq!(scene.world.state().changes, changes);
+    scene.head = first;
+    scene.push_service("web", "3");
+    assert_eq!(word(&scene.round().await), "confirmed");
+    scene.assert_runs(&[("web", "3")]);
 }
