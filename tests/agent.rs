@@ -12,6 +12,8 @@ mod forge;
 mod freshness;
 #[path = "agent/recovery.rs"]
 mod recovery;
+#[path = "agent/kinds.rs"]
+mod kinds;
 #[path = "agent/rollback.rs"]
 mod rollback;
 #[path = "agent/rounds.rs"]

@@ -220,7 +220,7 @@ pub fn undigested<Source>(desired: &Desired<Source>) -> Vec<String> {
     desired.services.values().filter(bare).map(told).collect()
 }
 
-/// Units of ours that no desired service has.
+/// Units of ours that no desired service has, and daemons that are to be jobs.
 fn stop<Source>(desired: &Desired<Source>, observed: &Observed) -> Option<Step> {
     let wanted: BTreeSet<UnitName> = desired
         .services
@@ -232,8 +232,19 @@ fn stop<Source>(desired: &Desired<Source>, observed: &Observed) -> Option<Step> 
         .iter()
         .filter(|(name, _)| !wanted.contains(name))
         .map(|(name, unit)| UnitRemoval { unit: name.clone(), expect: unit.file.clone() })
+        .chain(desired.services.values().filter_map(|service| outlived(service, observed)))
         .collect();
     (!units.is_empty()).then_some(Step::Stop { units })
+}
+
+/// A process that goes on as if its service were still a daemon: the timer that
+/// follows would find its unit running and never start it.
+fn outlived(service: &Service, observed: &Observed) -> Option<UnitRemoval> {
+    let unit = service.name.unit();
+    let found = observed.units.get(&unit)?;
+    let daemon = found.file.as_deref().is_some_and(|text| !unit::is_job(text));
+    let job = matches!(service.work, Work::Job { .. });
+    (job && daemon && runs(Some(found))).then_some(UnitRemoval { unit, expect: None })
 }
 
 fn switch<Source>(desired: &Desired<Source>, observed: &Observed) -> Option<Step> {

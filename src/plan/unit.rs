@@ -60,6 +60,12 @@ pub fn started(service: &Service) -> Option<UnitName> {
     }
 }
 
+/// Whether a service unit of ours is a job's, which runs and is gone again.
+pub fn is_job(text: &str) -> bool {
+    let line = |wanted| text.lines().any(|line| line == wanted);
+    line("Type=oneshot") && !line("RemainAfterExit=yes")
+}
+
 /// What systemd is to make of the process.
 #[derive(Clone, Copy)]
 enum Kind {
