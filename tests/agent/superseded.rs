@@ -6,6 +6,8 @@ use writ::next::Next;
 use writ::verdict::Verdict;
 
 use crate::scene::{HOST, Scene, closure, word};
+use crate::trouble::frozen;
+use crate::world::How;
 
 /// A host on `web` 1, killed while it watched `web` 2, which never answers its check.
 async fn killed_while_watching() -> Scene {
@@ -88,4 +90,37 @@ async fn a_waiting_generation_gives_way_to_a_newer_commit() {
     let report = scene.round().await;
     assert_eq!((word(&report), report.next), ("confirmed", Next::Settled));
     assert_eq!(scene.world.state().changes, changes, "back to what runs is nothing to do");
+}
+
+/// The reload is lost with the agent, wherever it is killed, unless it is made up for.
+#[tokio::test]
+async fn a_reload_is_not_lost_with_the_agent() {
+    let mut base = Scene::new();
+    let text = |signal: &str| {
+        let reload = format!("command = \"run\"\nreload = \"{signal}\"");
+        base.service("web", "1", "").replace("command = \"run\"", &reload)
+    };
+    let (first, second) = (text("SIGHUP"), text("SIGUSR1"));
+    base.push(&[("manifests/services/web.toml", Some(first))]);
+    assert_eq!(word(&base.round().await), "confirmed");
+    base.push(&[("manifests/services/web.toml", Some(second))]);
+    for how in [How::FreezesBefore, How::FreezesAfter, How::Fails] {
+        for n in 0.. {
+            let scene = base.twin();
+            scene.world.trouble_at(n, how);
+            let mut agent = scene.agent();
+            let hit = tokio::select! {
+                _ = agent.round() => !scene.world.trouble_is_ahead(),
+                () = frozen(&scene), if how != How::Fails => true,
+            };
+            drop(agent);
+            if !hit {
+                assert!(n >= 2, "a write and a reload were to be tried");
+                break;
+            }
+            assert_eq!(word(&scene.round().await), "confirmed");
+            let runs = scene.runs("web").unwrap();
+            assert!(runs.contains("USR1"), "{how:?} after {n} changes:\n{runs}");
+        }
+    }
 }

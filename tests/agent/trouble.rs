@@ -104,7 +104,7 @@ async fn two_generations() -> Scene {
 
 /// Returns once the machine has frozen, so that the agent can be dropped in the
 /// middle of its call.
-async fn frozen(scene: &Scene) {
+pub(crate) async fn frozen(scene: &Scene) {
     while scene.world.trouble_is_ahead() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
