@@ -8,6 +8,7 @@
 //! head.json                 a newer head that was refused, and why
 //! generations/<n>/commit.json, plan.json, verdict.json, units/
 //! current, last-good        links to generations/<n>
+//! events.jsonl              what happened, for people; nothing is decided by it
 //! repo.git                  a copy of the branch, which may be deleted at any time
 //! ```
 //!
@@ -159,6 +160,11 @@ impl Ledger {
     /// Where packs wait to be imported.
     pub fn incoming(&self) -> PathBuf {
         self.dir.join("incoming.pack")
+    }
+
+    /// Where the agent tells what it does, for [`crate::events::Events`].
+    pub fn events(&self) -> PathBuf {
+        self.dir.join("events.jsonl")
     }
 
     /// The last accepted commit; `None` before the first.

@@ -17,6 +17,7 @@ pub mod agent;
 pub mod cli;
 pub mod config;
 pub mod converge;
+pub mod events;
 pub mod fault;
 pub mod ledger;
 pub mod manifest;

@@ -33,6 +33,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Trust(args) => block_on(writ::cli::trust::run(args)),
         Command::Boot(args) => writ::cli::boot::run(&args),
         Command::Verify(args) => writ::cli::verify::run(&args),
+        Command::Events(args) => block_on(writ::cli::events::run(args)),
         Command::FetchBranch => {
             writ::source::fetch::run().map_err(|error| Failure::new(Blame::World, &error))
         }

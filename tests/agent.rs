@@ -10,10 +10,10 @@ mod drills;
 mod forge;
 #[path = "agent/freshness.rs"]
 mod freshness;
-#[path = "agent/recovery.rs"]
-mod recovery;
 #[path = "agent/kinds.rs"]
 mod kinds;
+#[path = "agent/recovery.rs"]
+mod recovery;
 #[path = "agent/rollback.rs"]
 mod rollback;
 #[path = "agent/rounds.rs"]

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 const PURE: [&str; 8] =
     ["names.rs", "fault.rs", "trust", "manifest", "plan", "next.rs", "verdict.rs", "lib.rs"];
 
-const EFFECTS: [&str; 9] = [
+const EFFECTS: [&str; 10] = [
     "crate::world",
     "crate::observe",
     "crate::converge",
     "crate::ledger",
+    "crate::events",
     "crate::source",
     "std::fs",
     "std::process",
@@ -23,15 +24,15 @@ const EFFECTS: [&str; 9] = [
 /// control socket has a file with a mode of its own.
 const TOUCHING: [&str; 6] =
     ["gix::", "zbus::", "reqwest::", "object_store::", "std::fs", "std::process::"];
-const MAY_TOUCH: [&str; 6] =
-    ["world", "source", "ledger.rs", "config.rs", "main.rs", "agent/socket.rs"];
+const MAY_TOUCH: [&str; 7] =
+    ["world", "source", "ledger.rs", "events.rs", "config.rs", "main.rs", "agent/socket.rs"];
 
 /// From the top down: a module names only those below it.
 const ORDER: [&[&str]; 8] = [
     &["cli"],
     &["agent"],
     &["config"],
-    &["observe", "converge", "ledger"],
+    &["observe", "converge", "ledger", "events"],
     &["world", "source"],
     &["next", "verdict", "plan"],
     &["manifest"],

@@ -101,3 +101,97 @@ async fn show_finds_a_generation_by_what_it_is() {
     );
     assert_eq!(writ(&scene, &["show", "latest"]).status.code(), Some(2));
 }
+
+#[tokio::test]
+async fn events_tell_what_happened_in_order() {
+    let (scene, commits) = three_generations().await;
+    let text = told(&scene, &writ(&scene, &["events"]), &commits);
+    let untimed: Vec<_> = text.lines().map(|line| line.get(20..).unwrap_or(line)).collect();
+    insta::assert_snapshot!(untimed.join("\n"));
+    let lines = desk::text(&writ(&scene, &["events", "-n", "2", "--json"]).stdout);
+    let kinds: Vec<_> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["kind"].clone())
+        .collect();
+    assert_eq!(kinds, ["step", "confirmed"]);
+}
+
+#[tokio::test]
+async fn events_tell_once_what_goes_on() {
+    let mut scene = Scene::new();
+    scene.push_service("web", "1");
+    scene.round().await;
+    let known = kinds(&scene).len();
+
+    let (real, away) = (scene.forge.git_dir(), scene.forge.git_dir().with_extension("away"));
+    std::fs::rename(&real, &away).unwrap();
+    scene.round().await;
+    scene.round().await;
+    std::fs::rename(&away, &real).unwrap();
+    scene.world.touch(|machine| machine.loaded.clear());
+    scene.round().await;
+    scene.round().await;
+    scene.world.touch(|machine| machine.caddy_down = true);
+    scene.round().await;
+    scene.round().await;
+    scene.world.touch(|machine| machine.caddy_down = false);
+    scene.round().await;
+    let stranger = scene.forge.commit("mallory").on(&scene.head).file("a", "b").make();
+    scene.point_main_at(&stranger);
+    scene.round().await;
+    scene.round().await;
+    scene.point_main_at(&scene.head);
+    scene.round().await;
+    scene.round().await;
+    assert_eq!(
+        kinds(&scene)[known..],
+        [
+            "source-lost",
+            "source-found",
+            "drift-found",
+            "drift-healed",
+            "drift-found",
+            "drift-healed",
+            "refused",
+            "obeyed"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn events_tell_once_what_a_generation_waits_for() {
+    let mut scene = Scene::new();
+    let commit = scene.push_service("web", "1");
+    scene.world.touch(|machine| {
+        machine.cached.clear();
+    });
+    scene.round().await;
+    scene.round().await;
+    assert_eq!(kinds(&scene), ["accepted", "step", "waiting"]);
+    scene.world.touch(|machine| {
+        machine.cached.insert(closure("web", "1"));
+    });
+    scene.round().await;
+    let kinds = kinds(&scene);
+    assert_eq!((kinds.len() > 4, kinds.last().map(String::as_str)), (true, Some("confirmed")));
+    let last = writ(&scene, &["events", "-n", "1"]);
+    assert!(desk::text(&last.stdout).contains(commit.short()));
+}
+
+#[tokio::test]
+async fn events_are_followed_as_they_happen() {
+    let mut scene = Scene::new();
+    let following = desk::Running::start(&scene, &["events", "--follow"]);
+    scene.push_service("web", "1");
+    scene.round().await;
+    following.line_with("confirmed");
+    scene.push_service("web", "2");
+    scene.round().await;
+    assert!(following.line_with("accepted").contains("   2  "));
+    following.line_with("confirmed");
+}
+
+fn kinds(scene: &Scene) -> Vec<String> {
+    let events = writ::events::Events::at(scene.ledger().events()).read().unwrap();
+    events.into_iter().map(|event| event.kind.word().to_owned()).collect()
+}

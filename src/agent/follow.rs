@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Agent, now};
+use crate::events::Kind;
 use crate::fault::Fault;
 use crate::ledger::RefusedHead;
 use crate::names::CommitId;
@@ -45,11 +46,15 @@ impl<W: World> Agent<W> {
         }
         let repository = self.renewed(self.repository()?, anchor.as_ref()).await?;
         match self.fetch(&repository, anchor.as_ref()).await {
-            Ok(()) => self.shared.update(|snapshot| {
-                snapshot.fetched = Some(now().to_string());
-                snapshot.source_fault = None;
-            }),
+            Ok(()) => {
+                self.shared.update(|snapshot| {
+                    snapshot.fetched = Some(now().to_string());
+                    snapshot.source_fault = None;
+                });
+                self.events.tell(Kind::SourceFound, None, "the branch can be seen again");
+            }
             Err(fault) => {
+                self.events.tell(Kind::SourceLost, None, fault.to_string());
                 if self.shared.snapshot().source_fault.as_ref() != Some(&fault) {
                     tracing::warn!("{fault}");
                 }
@@ -186,6 +191,7 @@ impl<W: World> Agent<W> {
                 }
                 let number = self.ledger.accept(&commit, &at.to_string())?;
                 tracing::info!(generation = number, "accepted {commit}");
+                self.events.tell(Kind::Accepted, Some(number), commit.to_string());
                 self.obey_again()?;
                 self.remember_head(commit);
                 Ok(None)
@@ -201,6 +207,7 @@ impl<W: World> Agent<W> {
         let known = self.memory.refused.take().is_some();
         if self.ledger.forget_head()? || known {
             tracing::info!("the branch is good again");
+            self.events.tell(Kind::Obeyed, None, "the branch is good again");
         }
         Ok(())
     }
@@ -209,6 +216,7 @@ impl<W: World> Agent<W> {
         if self.memory.refused.as_ref() != Some(&refusal) {
             tracing::error!(rule = refusal.rule, reason = ?refusal.reason, "{refusal}; {}", refusal.remedy);
         }
+        self.events.tell(Kind::Refused, None, refusal.to_string());
         let refused = RefusedHead { at: now().to_string(), refusal };
         self.ledger.refuse_head(&refused)?;
         self.memory.refused = Some(refused.refusal);

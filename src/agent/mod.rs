@@ -10,6 +10,7 @@ mod notify;
 mod ready;
 mod rollback;
 mod round;
+mod telling;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 
 use crate::config::Config;
+use crate::events::Events;
 use crate::fault::Fault;
 use crate::ledger::Ledger;
 use crate::manifest::Desired;
@@ -38,6 +40,7 @@ pub struct Agent<W> {
     source: GitSource,
     world: Arc<W>,
     shared: Arc<Shared>,
+    events: Events,
     memory: Memory,
 }
 
@@ -105,7 +108,8 @@ impl<W: World> Agent<W> {
     /// An agent that has done nothing yet.
     pub fn new(config: Config, ledger: Ledger, source: GitSource, world: Arc<W>) -> Self {
         let shared = Arc::new(Shared::default());
-        Self { config, ledger, source, world, shared, memory: Memory::default() }
+        let events = Events::at(ledger.events());
+        Self { config, ledger, source, world, shared, events, memory: Memory::default() }
     }
 
     /// What the agent shows while it works.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::round::Shown;
 use super::{Agent, now};
 use crate::converge::{Outcome, converge};
 use crate::fault::{Fault, Retry};
@@ -78,6 +77,7 @@ impl<W: World> Agent<W> {
         };
         tracing::error!(generation = generation.number, "{}", verdict.word());
         self.ledger.verdict(generation.number, &verdict)?;
+        self.tell_verdict(generation, &verdict);
         self.calm(Vec::new());
         Ok(match verdict {
             Verdict::Failed { .. } => Next::Again(pause(self.memory.failures)),
@@ -97,7 +97,7 @@ impl<W: World> Agent<W> {
             Begun::Now => plan(&desired, &observed),
             Begun::Before => resumed(&desired, &observed),
         };
-        let mut journal = Shown { shared: Arc::clone(&self.shared), total: plan.steps.len() };
+        let mut journal = self.shown(&plan, Some(generation.number));
         match converge(plan, &*self.world, &mut journal).await {
             Outcome::Converged => Ok(()),
             Outcome::Stopped { because, .. } => Err(because),

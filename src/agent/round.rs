@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::follow::{Followed, settled};
 use super::rollback::Trouble;
-use super::{Agent, Report, Shared, Wish, now};
+use super::telling::Shown;
+use super::{Agent, Report, Wish, now};
 use crate::converge::{Journal, Outcome, converge};
+use crate::events::Kind;
 use crate::fault::Fault;
 use crate::ledger::{Generation, Ledger};
 use crate::manifest::{Desired, Manifest};
@@ -144,7 +146,7 @@ impl<W: World> Agent<W> {
             return self.confirm(generation, desired).await;
         }
         self.ledger.plan(generation.number, &recorded(&plan)?)?;
-        let shown = Shown { shared: Arc::clone(&self.shared), total: plan.steps.len() };
+        let shown = self.shown(&plan, Some(generation.number));
         let ledger = self.ledger.clone();
         let mut journal = Begun { shown, ledger, generation, recorded: false };
         match converge(plan, &*self.world, &mut journal).await {
@@ -163,6 +165,7 @@ impl<W: World> Agent<W> {
         self.ledger.keep_units(generation.number, &units)?;
         let verdict = Verdict::Confirmed { at: now().to_string() };
         self.ledger.verdict(generation.number, &verdict)?;
+        self.tell_verdict(generation, &verdict);
         self.world.store().release().await?;
         tracing::info!(
             generation = generation.number,
@@ -209,16 +212,19 @@ impl<W: World> Agent<W> {
             Next::Again(crate::next::pause(self.memory.failures))
         };
         if plan.steps.is_empty() {
+            self.tell_whole(&waiting);
             self.calm(waiting);
             return Ok(next);
         }
         for step in &plan.steps {
             tracing::warn!("drift: {step}");
         }
-        let mut journal = Shown { shared: Arc::clone(&self.shared), total: plan.steps.len() };
+        self.tell_drift(&plan);
+        let mut journal = self.shown(&plan, None);
         match converge(plan, &*self.world, &mut journal).await {
             Outcome::Converged => {
                 self.world.store().release().await?;
+                self.tell_whole(&waiting);
                 self.calm(waiting);
                 Ok(next)
             }
@@ -248,6 +254,7 @@ impl<W: World> Agent<W> {
             remedy: "run `writ check` in the deploy repository, mend it, and commit; the host keeps what it runs".to_owned(),
         };
         self.ledger.verdict(generation.number, &verdict)?;
+        self.tell_verdict(generation, &verdict);
         Ok(after(End::Refused, History::default()))
     }
 
@@ -260,6 +267,7 @@ impl<W: World> Agent<W> {
     /// end once the world is ready.
     fn record_waiting(&self, generation: &Generation, reasons: Vec<String>) -> Result<(), Fault> {
         self.calm(reasons.clone());
+        self.events.tell(Kind::Waiting, Some(generation.number), reasons.join("; "));
         let newest = self.ledger.generation(generation.number)?;
         let since = match newest.verdict {
             Some(Verdict::Applying { .. }) => return Ok(()),
@@ -394,20 +402,6 @@ impl Journal for Begun<'_> {
             self.recorded = true;
         }
         self.shown.begins(number, step)
-    }
-}
-
-/// Shows each step as it begins.
-pub(super) struct Shown {
-    pub(super) shared: Arc<Shared>,
-    pub(super) total: usize,
-}
-
-impl Journal for Shown {
-    fn begins(&mut self, number: usize, step: &Step) -> Result<(), Fault> {
-        tracing::info!("step {} of {}: {step}", number + 1, self.total);
-        self.shared.update(|snapshot| snapshot.step = Some(step.to_string()));
-        Ok(())
     }
 }
 

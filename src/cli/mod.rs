@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod boot;
 pub mod check;
+pub mod events;
 pub mod generation;
 pub mod log;
 pub mod plan;
@@ -43,6 +44,7 @@ pub enum Command {
     Plan(plan::Args),
     Log(log::Args),
     Show(show::Args),
+    Events(events::Args),
     Trust(trust::Args),
     Boot(boot::Args),
     Verify(verify::Args),

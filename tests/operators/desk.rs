@@ -1,6 +1,9 @@
 //! A person at a host whose generations came from real rounds: asks the binary, reads what it prints.
 
-use std::process::{Command, Output};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
 
 use serde_json::Value;
 use writ::names::CommitId;
@@ -9,15 +12,50 @@ use crate::scene::Scene;
 
 /// Runs a command of the binary with the scene's config.
 pub(crate) fn writ(scene: &Scene, args: &[&str]) -> Output {
+    command(scene, args).output().unwrap()
+}
+
+fn command(scene: &Scene, args: &[&str]) -> Command {
     scene.config();
-    Command::new(env!("CARGO_BIN_EXE_writ"))
-        .args(args)
-        .arg("--config")
-        .arg(scene.config_path())
-        .env("NO_COLOR", "1")
-        .env("WRIT_LOG", "off")
-        .output()
-        .unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_writ"));
+    command.args(args).arg("--config").arg(scene.config_path());
+    command.env("NO_COLOR", "1").env("WRIT_LOG", "off");
+    command
+}
+
+/// A command that goes on, and its lines as they come.
+pub(crate) struct Running {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Running {
+    pub(crate) fn start(scene: &Scene, args: &[&str]) -> Self {
+        let mut child = command(scene, args).stdout(Stdio::piped()).spawn().unwrap();
+        let (sender, lines) = mpsc::channel();
+        let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+        std::thread::spawn(
+            move || while out.next().is_some_and(|l| sender.send(l.unwrap()).is_ok()) {},
+        );
+        Self { child, lines }
+    }
+
+    /// Reads on to a line that has this in it.
+    pub(crate) fn line_with(&self, what: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(Duration::from_secs(30)).expect(what);
+            if line.contains(what) {
+                return line;
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// Everything that was printed, and the exit code, without what differs from run to run.
