@@ -42,11 +42,14 @@ fn run(command: Command) -> Result<(), Failure> {
 
 /// One thread: an agent waits most of its life, and a small one waits cheaply.
 fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Blame::World, &error))?
-        .block_on(work)
+        .map_err(|error| Failure::new(Blame::World, &error))?;
+    let outcome = runtime.block_on(work);
+    // A look-up that hangs in a directory service does not keep the program from ending.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// The log goes to standard error, as journald wants it; what the user asked for

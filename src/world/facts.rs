@@ -2,12 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Duration;
 
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
 
 use crate::fault::Fault;
 use crate::names::{AbsolutePath, AccountName};
 use crate::world::Facts;
+
+/// How long a look-up may take.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// This host's account databases and file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,7 +30,7 @@ impl Facts for HostFacts {
             let strangers = users.into_iter().filter(|name| !is_user(name));
             strangers.chain(groups.into_iter().filter(|name| !is_group(name))).collect()
         });
-        lookup.await.map_err(|error| Fault::wait("look accounts up", error))
+        in_time(lookup, "look accounts up").await
     }
 
     async fn missing_files(
@@ -36,7 +41,16 @@ impl Facts for HostFacts {
         let lookup = spawn_blocking(move || {
             files.into_iter().filter(|path| !is_readable_file(path)).collect()
         });
-        lookup.await.map_err(|error| Fault::wait("look for files", error))
+        in_time(lookup, "look for files").await
+    }
+}
+
+/// A directory service or a network file system that hangs does not stop the agent.
+async fn in_time<T>(lookup: JoinHandle<T>, doing: &str) -> Result<T, Fault> {
+    match timeout(DEADLINE, lookup).await {
+        Ok(found) => found.map_err(|error| Fault::wait(doing, error)),
+        Err(_) => Err(Fault::wait(doing, format!("no answer within {DEADLINE:?}"))
+            .remedy("see that the host's account services and mounts answer: getent passwd, df")),
     }
 }
 
