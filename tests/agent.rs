@@ -6,6 +6,8 @@ mod branch;
 mod closures;
 #[path = "agent/drills.rs"]
 mod drills;
+#[path = "agent/control.rs"]
+mod control;
 #[path = "trust/forge.rs"]
 mod forge;
 #[path = "agent/freshness.rs"]

@@ -80,7 +80,10 @@ pub async fn ask(path: &Path, request: Request, deadline: Duration) -> std::io::
         line.push(b'\n');
         write.write_all(&line).await?;
         let mut answer = String::new();
-        BufReader::new(read).read_line(&mut answer).await?;
+        if BufReader::new(read).read_line(&mut answer).await? == 0 {
+            let why = "the agent stopped before it answered";
+            return Err(Error::new(ErrorKind::UnexpectedEof, why));
+        }
         Ok(serde_json::from_str(&answer)?)
     };
     let late = || Error::new(ErrorKind::TimedOut, format!("no answer within {deadline:?}"));
