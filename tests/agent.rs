@@ -12,6 +12,8 @@ mod control;
 mod forge;
 #[path = "agent/freshness.rs"]
 mod freshness;
+#[path = "agent/ill.rs"]
+mod ill;
 #[path = "agent/kinds.rs"]
 mod kinds;
 #[path = "agent/recovery.rs"]

@@ -100,6 +100,9 @@ pub struct Report {
     pub generation: Option<u64>,
     pub commit: Option<CommitId>,
     pub verdict: Option<Verdict>,
+    /// What a generation that was begun waits for; one that was not has it in its
+    /// verdict.
+    pub waiting: Vec<String>,
     /// What is wrong beside the verdict: the source, drift that could not be healed.
     pub faults: Vec<Fault>,
 }

@@ -372,6 +372,7 @@ impl<W: World> Agent<W> {
             generation: newest.as_ref().map(|generation| generation.number),
             commit: newest.as_ref().map(|generation| generation.record.commit.clone()),
             verdict: newest.and_then(|generation| generation.verdict),
+            waiting: snapshot.waiting,
             faults: snapshot
                 .source_fault
                 .into_iter()

@@ -68,6 +68,9 @@ fn told(report: &Report) -> String {
         lines.push(format!("generation {generation}, commit {}", commit.short()));
     }
     lines.extend(report.verdict.as_ref().map(ToString::to_string));
+    if !matches!(report.verdict, Some(Verdict::Waiting { .. })) {
+        lines.extend(report.waiting.iter().map(|reason| format!("  for      {reason}")));
+    }
     if let Some(refusal) = &report.refused {
         lines.push(format!("{refusal}\n  hint     {}", refusal.remedy));
     }

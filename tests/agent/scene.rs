@@ -113,7 +113,11 @@ impl Scene {
 
     /// An agent as it starts: nothing in memory, everything in the ledger.
     pub(crate) fn agent(&self) -> Agent<SimWorld> {
-        let config = self.config();
+        self.agent_with(self.config())
+    }
+
+    /// An agent whose config is another than the scene's own.
+    pub(crate) fn agent_with(&self, config: Config) -> Agent<SimWorld> {
         let ledger = self.ledger();
         let source = GitSource {
             url: config.repository.url.clone(),
