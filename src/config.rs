@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
 use crate::names::{BranchName, CommitId, Fingerprint, HostName};
+use crate::source::git::GitSource;
 use crate::source::repo::ObjectFormat;
 use crate::trust::{Pins, Recovery, RecoveryKey};
 
@@ -164,6 +165,16 @@ impl Config {
         let threshold = recovery_threshold.unwrap_or(recovery_keys.len());
         let keys = recovery_keys.clone();
         (!keys.is_empty()).then_some(Recovery { keys, threshold })
+    }
+
+    /// The branch that this config names, fetched by a child of this program.
+    pub fn source(&self) -> GitSource {
+        GitSource {
+            url: self.repository.url.clone(),
+            branch: self.repository.branch.clone(),
+            deadline: self.poll.deadline,
+            program: "/proc/self/exe".into(),
+        }
     }
 
     /// What trust pins of this config; what the ledger remembers comes on top.

@@ -4,10 +4,10 @@
 mod branch;
 #[path = "agent/closures.rs"]
 mod closures;
-#[path = "agent/drills.rs"]
-mod drills;
 #[path = "agent/control.rs"]
 mod control;
+#[path = "agent/drills.rs"]
+mod drills;
 #[path = "trust/forge.rs"]
 mod forge;
 #[path = "agent/freshness.rs"]

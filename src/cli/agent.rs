@@ -12,7 +12,6 @@ use crate::agent::{Agent, Report, socket};
 use crate::cli::this_host::ThisHost;
 use crate::config::{Config, DEFAULT_PATH};
 use crate::ledger::Ledger;
-use crate::source::git::GitSource;
 use crate::verdict::Verdict;
 
 /// Follow the branch and converge this host to it.
@@ -39,7 +38,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         let remedy = error.remedy();
         Failure::new(Blame::World, &error).hint(remedy)
     })?;
-    let source = GitSource::of(&config);
+    let source = config.source();
     let world = Arc::new(ThisHost::new(&config)?);
     // Two agents on one host would undo each other's work.
     let listener = socket::listen(&config.runtime_directory).map_err(|error| {

@@ -13,7 +13,7 @@ use crate::config::{Config, DEFAULT_PATH};
 use crate::ledger::Ledger;
 use crate::names::CommitId;
 use crate::source::fetch::Answer;
-use crate::source::git::{GitSource, Known};
+use crate::source::git::Known;
 use crate::source::repo::Repository;
 use crate::trust::{self, Pins};
 
@@ -138,7 +138,7 @@ async fn reset(config: &Config, to: &CommitId) -> Result<(), Failure> {
 /// Fetches the whole branch, beside whatever a running agent fetches.
 async fn bring(config: &Config, ledger: &Ledger, repository: &Repository) -> Result<(), Failure> {
     let pack = ledger.incoming().with_file_name("reset.pack");
-    match GitSource::of(config).fetch(&Known::default(), pack.clone()).await? {
+    match config.source().fetch(&Known::default(), pack.clone()).await? {
         Answer::Pack { .. } => {
             repository.import_pack_file(&pack)?;
         }

@@ -9,7 +9,6 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::fetch::{Answer, Request};
-use crate::config::Config;
 use crate::fault::Fault;
 use crate::names::{BranchName, CommitId};
 
@@ -37,16 +36,6 @@ pub struct Known {
 }
 
 impl GitSource {
-    /// The branch that a host's config names, fetched by a child of this program.
-    pub fn of(config: &Config) -> Self {
-        Self {
-            url: config.repository.url.clone(),
-            branch: config.repository.branch.clone(),
-            deadline: config.poll.deadline,
-            program: "/proc/self/exe".into(),
-        }
-    }
-
     /// Asks where the branch stands, and has its objects written to `pack` unless
     /// that tip is known.
     ///

@@ -57,11 +57,10 @@ async fn a_copy_of_many_packs_is_fetched_anew_in_one() {
     assert!(fs::read_dir(&packs).unwrap().count() < 10);
 }
 
-/// Ways to spoil the copy of the repository.
-/// A way to damage a copy of the repository, by name.
-type Damage = (&'static str, fn(&Path));
+type Damage = fn(&Path);
 
-const DAMAGES: [Damage; 9] = [
+/// Ways to spoil the copy of the repository.
+const DAMAGES: [(&str, Damage); 9] = [
     ("half made", |git| {
         fs::remove_dir_all(git).unwrap();
         fs::create_dir(git).unwrap();
