@@ -7,12 +7,15 @@
 //! recovery.json             the last statement that moved the anchor
 //! head.json                 a newer head that was refused, and why
 //! generations/<n>/commit.json, plan.json, verdict.json, units/
+//! pause.json                a pause that somebody asked for
 //! current, last-good        links to generations/<n>
 //! events.jsonl              what happened, for people; nothing is decided by it
 //! repo.git                  a copy of the branch, which may be deleted at any time
 //! ```
 //!
 //! Ids are stored, never evidence: a commit read back from here is verified again.
+
+pub mod pause;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
@@ -106,6 +109,9 @@ impl LedgerError {
             Self::Damaged { path, .. } if path.ends_with("anchor.json") => ANCHOR_REMEDY.to_owned(),
             Self::Damaged { path, .. } if path.ends_with("head.json") => {
                 format!("delete {}; it only tells people of a refused head", path.display())
+            }
+            Self::Damaged { path, .. } if path.ends_with("pause.json") => {
+                "as root: writ pause, or writ resume".to_owned()
             }
             Self::Damaged { path, .. } => format!(
                 "restore {} from a backup, or move its generation's folder away; the anchor keeps the host from going back",

@@ -34,6 +34,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Boot(args) => writ::cli::boot::run(&args),
         Command::Verify(args) => writ::cli::verify::run(&args),
         Command::Events(args) => block_on(writ::cli::events::run(args)),
+        Command::Pause(args) => writ::cli::pause::run(&args),
+        Command::Resume(args) => writ::cli::pause::resume(&args),
         Command::FetchBranch => {
             writ::source::fetch::run().map_err(|error| Failure::new(Blame::World, &error))
         }

@@ -168,6 +168,8 @@ fn every_command_explains_itself_with_an_example() {
         &["log"],
         &["show"],
         &["events"],
+        &["pause"],
+        &["resume"],
         &["trust", "show"],
         &["trust", "reset"],
         &["trust", "add-signer"],

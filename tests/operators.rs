@@ -4,6 +4,8 @@
 mod desk;
 #[path = "trust/forge.rs"]
 mod forge;
+#[path = "operators/pause.rs"]
+mod pause;
 #[path = "agent/scene.rs"]
 #[allow(dead_code, reason = "the rounds of tests/agent.rs ask more of a scene")]
 mod scene;

@@ -7,6 +7,7 @@ pub mod status;
 mod follow;
 mod fresh;
 mod notify;
+mod paused;
 mod ready;
 mod rollback;
 mod round;
@@ -24,6 +25,7 @@ use crate::config::Config;
 use crate::events::Events;
 use crate::fault::Fault;
 use crate::ledger::Ledger;
+use crate::ledger::pause::Pause;
 use crate::manifest::Desired;
 use crate::names::CommitId;
 use crate::next::{Next, jittered};
@@ -77,6 +79,7 @@ struct Memory {
     refused: Option<Refusal>,
     /// Statements beside the branch that were looked at.
     statements: Vec<CommitId>,
+    pause: Option<Pause>,
     failures: u32,
     /// Whether objects were missing in the copy of the repository, or unreadable.
     copy_damaged: bool,
@@ -103,6 +106,8 @@ pub struct Report {
     /// What a generation that was begun waits for; one that was not has it in its
     /// verdict.
     pub waiting: Vec<String>,
+    /// Why nothing was changed on this host, where somebody paused it.
+    pub paused: Option<Pause>,
     /// What is wrong beside the verdict: the source, drift that could not be healed.
     pub faults: Vec<Fault>,
 }

@@ -65,6 +65,9 @@ impl<W: World> Agent<W> {
     /// Brings the host to the head's generation, or keeps it on the last good one
     /// where the head's has been tried.
     async fn settle(&mut self, head: &VerifiedCommit) -> Result<Next, Fault> {
+        if self.is_paused()? {
+            return Ok(Next::Settled);
+        }
         let Some(generation) = self.ledger.newest()? else { return Ok(Next::Settled) };
         let tried = generation.verdict.as_ref().is_some_and(Verdict::is_final);
         if let Some(Verdict::RollingBack { step, fault, .. }) = &generation.verdict {
@@ -369,6 +372,7 @@ impl<W: World> Agent<W> {
         Report {
             next,
             refused: self.memory.refused.clone(),
+            paused: self.memory.pause.clone(),
             generation: newest.as_ref().map(|generation| generation.number),
             commit: newest.as_ref().map(|generation| generation.record.commit.clone()),
             verdict: newest.and_then(|generation| generation.verdict),

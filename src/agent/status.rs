@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Snapshot;
 use crate::fault::Fault;
+use crate::ledger::pause::Pause;
 use crate::ledger::{Ledger, LedgerError, RefusedHead};
 use crate::names::{CommitId, HostName, ServiceName, StorePath, UnitName};
 use crate::plan::observed::{ObservedRoutes, ObservedUnit, Pulse, UnitState};
@@ -34,6 +35,8 @@ pub struct Status {
     /// When the branch was last seen.
     pub fetched: Option<String>,
     pub step: Option<String>,
+    /// A pause that is in force: nothing on the host is changed.
+    pub paused: Option<Pause>,
     pub waiting: Vec<String>,
     pub faults: Vec<Fault>,
     pub services: BTreeMap<ServiceName, ServiceStatus>,
@@ -95,6 +98,7 @@ pub async fn gather(
         refused: ledger.refused_head()?,
         fetched: snapshot.fetched,
         step: snapshot.step,
+        paused: ledger.paused()?,
         waiting: snapshot.waiting,
         faults,
         services: services(world).await?,
@@ -170,6 +174,9 @@ impl fmt::Display for Status {
         if let Some(RefusedHead { at, refusal }) = &self.refused {
             writeln!(f, "the branch's head is refused since {at}:\n  {refusal}")?;
             writeln!(f, "  hint     {}", refusal.remedy)?;
+        }
+        if let Some(pause) = &self.paused {
+            writeln!(f, "{pause}\n  hint     nothing is changed on this host until: writ resume")?;
         }
         if let Some(step) = &self.step {
             writeln!(f, "now        {step}")?;

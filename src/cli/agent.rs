@@ -70,6 +70,7 @@ fn told(report: &Report) -> String {
     if !matches!(report.verdict, Some(Verdict::Waiting { .. })) {
         lines.extend(report.waiting.iter().map(|reason| format!("  for      {reason}")));
     }
+    lines.extend(report.paused.as_ref().map(ToString::to_string));
     if let Some(refusal) = &report.refused {
         lines.push(format!("{refusal}\n  hint     {}", refusal.remedy));
     }

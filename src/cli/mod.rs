@@ -6,6 +6,7 @@ pub mod check;
 pub mod events;
 pub mod generation;
 pub mod log;
+pub mod pause;
 pub mod plan;
 pub mod show;
 pub mod status;
@@ -45,6 +46,8 @@ pub enum Command {
     Log(log::Args),
     Show(show::Args),
     Events(events::Args),
+    Pause(pause::Args),
+    Resume(pause::ResumeArgs),
     Trust(trust::Args),
     Boot(boot::Args),
     Verify(verify::Args),

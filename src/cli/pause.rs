@@ -1,0 +1,105 @@
+//! `writ pause` and `writ resume`: leave this host as it is for a while.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args as ClapArgs;
+
+use super::{Blame, Failure, config_at, show};
+use crate::config::{Config, DEFAULT_PATH};
+use crate::ledger::Ledger;
+use crate::ledger::pause::Pause;
+use crate::names::Literal;
+
+/// Have the agent change nothing on this host until `writ resume`, also after a restart.
+///
+/// For root. The branch is still followed and verified. A generation that is being
+/// carried out right now is finished first; services keep running.
+///
+/// Example: writ pause --reason "moving the database, until noon"
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// Why, for whoever wonders.
+    #[arg(long)]
+    reason: Option<Literal>,
+    /// The host's config.
+    #[arg(long, default_value = DEFAULT_PATH)]
+    config: PathBuf,
+}
+
+/// End a pause: the agent goes to the newest accepted commit and heals what drifted.
+///
+/// For root.
+///
+/// Example: writ resume
+#[derive(Debug, ClapArgs)]
+pub struct ResumeArgs {
+    /// The host's config.
+    #[arg(long, default_value = DEFAULT_PATH)]
+    config: PathBuf,
+}
+
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let ledger = opened(&config_at(&args.config)?)?;
+    let now = jiff::Timestamp::now();
+    let since = jiff::Timestamp::from_second(now.as_second()).unwrap_or(now).to_string();
+    let pause = Pause { since, by: asking(), reason: args.reason.clone() };
+    ledger.pause(&pause)?;
+    show(format!("{pause}\nnothing is changed on this host until: writ resume\n"));
+    Ok(())
+}
+
+pub fn resume(args: &ResumeArgs) -> Result<(), Failure> {
+    let ledger = opened(&config_at(&args.config)?)?;
+    // One that cannot be read is ended all the same.
+    let pause = ledger.paused();
+    ledger.resume()?;
+    show(match pause {
+        Ok(None) => "this host was not paused\n".to_owned(),
+        Ok(Some(pause)) => {
+            format!("no longer {pause}\nthe agent goes on at its next look, or now: writ sync\n")
+        }
+        Err(_) => {
+            "no longer paused\nthe agent goes on at its next look, or now: writ sync\n".to_owned()
+        }
+    });
+    Ok(())
+}
+
+/// The ledger, for those who may change what the agent does.
+fn opened(config: &Config) -> Result<Ledger, Failure> {
+    let directory = &config.state_directory;
+    if !is_allowed(rustix::process::geteuid().as_raw(), owner(directory)) {
+        let message = "only root may pause this host or end a pause".to_owned();
+        return Err(Failure { message, hint: None, blame: Blame::Refused });
+    }
+    Ok(Ledger::open(directory)?)
+}
+
+/// Root, or whoever the agent runs as.
+fn is_allowed(user: u32, owner: Option<u32>) -> bool {
+    user == 0 || Some(user) == owner
+}
+
+fn owner(directory: &Path) -> Option<u32> {
+    rustix::fs::stat(directory).ok().map(|stat| stat.st_uid)
+}
+
+/// Who is asking: the person behind sudo, as far as it tells.
+fn asking() -> Literal {
+    let behind_sudo = std::env::var("SUDO_USER").ok().and_then(|name| name.parse().ok());
+    let uid = rustix::process::getuid().as_raw();
+    let by_name = || uzers::get_user_by_uid(uid)?.name().to_str()?.parse().ok();
+    let by_number = || format!("user {uid}").parse().expect("a number has no control characters");
+    behind_sudo.or_else(by_name).unwrap_or_else(by_number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_root_and_the_agents_own_user_may_pause() {
+        assert!(is_allowed(0, Some(0)) && is_allowed(0, None) && is_allowed(7, Some(7)));
+        assert!(!is_allowed(7, Some(0)) && !is_allowed(7, None));
+    }
+}
