@@ -10,7 +10,8 @@
 //! pause.json                a pause that somebody asked for
 //! current, last-good        links to generations/<n>
 //! events.jsonl              what happened, for people; nothing is decided by it
-//! repo.git                  a copy of the branch, which may be deleted at any time
+//! repo.git                  a copy of the branch, fetched again where it is lost or damaged
+//! repo.damaged              the last copy that could not be opened
 //! ```
 //!
 //! Ids are stored, never evidence: a commit read back from here is verified again.
