@@ -33,6 +33,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Trust(args) => block_on(writ::cli::trust::run(args)),
         Command::Boot(args) => writ::cli::boot::run(&args),
         Command::Verify(args) => writ::cli::verify::run(&args),
+        Command::Diff(args) => writ::cli::diff::run(&args),
         Command::Events(args) => block_on(writ::cli::events::run(args)),
         Command::Pause(args) => writ::cli::pause::run(&args),
         Command::Resume(args) => writ::cli::pause::resume(&args),

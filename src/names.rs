@@ -231,6 +231,17 @@ impl StorePath {
         &self.0["/nix/store/".len() + 33..]
     }
 
+    /// The package's name and its version: what follows the first dash that no letter
+    /// follows (nix, `src/libstore/names.cc`, `DrvName`).
+    pub fn package(&self) -> (&str, Option<&str>) {
+        let label = self.label();
+        let mut dashes = label.match_indices('-').map(|(at, _)| at);
+        let version = dashes.find(|at| {
+            label[at + 1..].bytes().next().is_some_and(|next| !next.is_ascii_alphabetic())
+        });
+        version.map_or((label, None), |at| (&label[..at], Some(&label[at + 1..])))
+    }
+
     /// The 32 characters of nix base 32.
     pub fn hash(&self) -> &str {
         &self.0["/nix/store/".len()..][..32]
@@ -297,6 +308,20 @@ mod tests {
             &format!("/nix/store/{}-..", "0".repeat(32)),
         ] {
             assert!(bad.parse::<StorePath>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_package_has_a_name_and_mostly_a_version() {
+        for (label, name, version) in [
+            ("web-1.2.3", "web", Some("1.2.3")),
+            ("gtk+-3-dev-2", "gtk+", Some("3-dev-2")),
+            ("my-web-app-2026-01-01", "my-web-app", Some("2026-01-01")),
+            ("my-web-app", "my-web-app", None),
+            ("odd-", "odd-", None),
+        ] {
+            let path: StorePath = format!("/nix/store/{}-{label}", "0".repeat(32)).parse().unwrap();
+            assert_eq!(path.package(), (name, version));
         }
     }
 

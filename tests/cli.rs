@@ -167,6 +167,7 @@ fn every_command_explains_itself_with_an_example() {
         &["verify"],
         &["log"],
         &["show"],
+        &["diff"],
         &["events"],
         &["pause"],
         &["resume"],
@@ -183,4 +184,18 @@ fn every_command_explains_itself_with_an_example() {
         let text = told(&output);
         assert!(text.contains("Example: writ"), "{command:?}: {text}");
     }
+}
+
+#[test]
+fn diff_of_two_commits_tells_what_they_ask_differently() {
+    let dir = checkout();
+    let output = writ(dir.path(), &["diff", "HEAD^", "HEAD", "--host", "biz"]);
+    insta::assert_snapshot!(told(&output));
+    let tree = writ(dir.path(), &["diff", "HEAD", "--host", "biz"]);
+    assert_eq!(told(&tree), "HEAD → the working tree, not verified\nno difference\nexit 0\n");
+    let unknown = writ(dir.path(), &["diff", "HEAD", "--host", "bitz"]);
+    assert_eq!(
+        told(&unknown),
+        "error: neither manifest names the host `bitz`; they name: biz\nexit 2\n"
+    );
 }

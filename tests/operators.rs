@@ -197,3 +197,40 @@ fn kinds(scene: &Scene) -> Vec<String> {
     let events = writ::events::Events::at(scene.ledger().events()).read().unwrap();
     events.into_iter().map(|event| event.kind.word().to_owned()).collect()
 }
+
+#[tokio::test]
+async fn diff_tells_what_two_generations_ask_differently() {
+    let (mut scene, mut commits) = three_generations().await;
+    let api = scene.service("api", "1", "[env]\nAREA = \"live\"");
+    let api = api.replace("healthyFor = \"50ms\"", "healthyFor = \"60ms\"");
+    commits.push(scene.push(&[
+        ("manifests/services/web.toml", None),
+        ("manifests/services/api.toml", Some(api.replace("api.example.org", "api.example.com"))),
+    ]));
+    scene.round().await;
+    insta::assert_snapshot!(told(&scene, &writ(&scene, &["diff", "1", "3"]), &commits));
+    insta::assert_snapshot!(told(&scene, &writ(&scene, &["diff", "3"]), &commits));
+    let same = writ(&scene, &["diff", "current", "newest"]);
+    assert!(desk::text(&same.stdout).contains("no difference"), "{same:?}");
+
+    let found = json(&writ(&scene, &["diff", "1", "3", "--json"]));
+    assert_eq!(found["verified"], false);
+    assert_eq!(found["to"]["commit"], commits[3].as_str());
+    assert_eq!(found["added"], serde_json::json!(["api"]));
+    assert_eq!(found["closures"][1]["from"]["version"], "1");
+    assert_eq!(found["closures"][1]["to"]["version"], "3");
+}
+
+#[tokio::test]
+async fn diff_names_a_manifest_that_cannot_be_read() {
+    let (mut scene, _) = three_generations().await;
+    scene.push(&[("manifests/services/web.toml", Some("hosts = [".to_owned()))]);
+    scene.round().await;
+    let output = writ(&scene, &["diff", "3"]);
+    let text = desk::text(&output.stderr);
+    assert!(text.contains("the manifest of generation 4"), "{text}");
+    assert_eq!(output.status.code(), Some(1));
+    std::fs::remove_dir_all(scene.state().join("repo.git")).unwrap();
+    assert_eq!(writ(&scene, &["diff", "1", "3"]).status.code(), Some(3));
+    assert_eq!(writ(&scene, &["diff", "HEAD"]).status.code(), Some(2));
+}

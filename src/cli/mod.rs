@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod boot;
 pub mod check;
+pub mod diff;
 pub mod events;
 pub mod generation;
 pub mod log;
@@ -45,6 +46,7 @@ pub enum Command {
     Plan(plan::Args),
     Log(log::Args),
     Show(show::Args),
+    Diff(diff::Args),
     Events(events::Args),
     Pause(pause::Args),
     Resume(pause::ResumeArgs),

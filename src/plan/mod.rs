@@ -16,6 +16,7 @@
 
 pub mod assume;
 pub mod closure;
+pub mod difference;
 pub mod observed;
 pub mod record;
 pub mod routes;
