@@ -167,6 +167,7 @@ fn every_command_explains_itself_with_an_example() {
         &["verify"],
         &["log"],
         &["show"],
+        &["doctor"],
         &["diff"],
         &["events"],
         &["pause"],

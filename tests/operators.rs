@@ -2,6 +2,8 @@
 
 #[path = "operators/desk.rs"]
 mod desk;
+#[path = "operators/doctor.rs"]
+mod doctor;
 #[path = "trust/forge.rs"]
 mod forge;
 #[path = "operators/pause.rs"]

@@ -4,6 +4,7 @@ pub mod agent;
 pub mod boot;
 pub mod check;
 pub mod diff;
+pub mod doctor;
 pub mod events;
 pub mod generation;
 pub mod log;
@@ -48,6 +49,7 @@ pub enum Command {
     Show(show::Args),
     Diff(diff::Args),
     Events(events::Args),
+    Doctor(doctor::Args),
     Pause(pause::Args),
     Resume(pause::ResumeArgs),
     Trust(trust::Args),

@@ -37,6 +37,10 @@ pub struct Request {
     pub have: Vec<CommitId>,
     /// Where the pack is written; replaced where it exists.
     pub pack: PathBuf,
+    /// Nothing but where the branch stands is asked for: the answer is
+    /// [`Answer::Unchanged`], and no pack is written.
+    #[serde(default)]
+    pub look: bool,
     /// Bytes at most.
     pub pack_limit: u64,
 }
@@ -46,7 +50,7 @@ pub struct Request {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Answer {
     /// The branch stands at a commit that the parent named as known, and so do the
-    /// statements about it.
+    /// statements about it; or the parent only looked.
     Unchanged { tip: CommitId },
     /// The pack was written.
     Pack { tip: CommitId, statements: Statements },
@@ -111,7 +115,8 @@ fn answer(request: &Request) -> Result<Answer, String> {
     let statements =
         Statements { head: head.map(name).transpose()?, reset: reset.map(name).transpose()? };
     let id = name(tip)?;
-    if std::iter::once(&id).chain(statements.ids()).all(|id| request.known.contains(id)) {
+    let known = std::iter::once(&id).chain(statements.ids()).all(|id| request.known.contains(id));
+    if request.look || known {
         return Ok(Answer::Unchanged { tip: id });
     }
     // A tip that was refused is not kept, so it comes again with a new statement.

@@ -49,16 +49,42 @@ impl GitSource {
             known: known.tips.clone(),
             have: known.have.clone(),
             pack,
+            look: false,
             pack_limit: PACK_LIMIT,
         };
-        let answer = timeout(self.deadline, self.ask(&request))
-            .await
-            .unwrap_or_else(|_| Err(self.fault(format!("no answer within {:?}", self.deadline))));
+        let answer = self.ask_in_time(&request).await;
         if answer.is_err() {
             // Half a pack serves nobody, least of all on a full disk.
             let _ = std::fs::remove_file(&request.pack);
         }
         answer
+    }
+
+    /// Where the branch stands, by the same road, without taking anything.
+    ///
+    /// # Errors
+    /// As [`GitSource::fetch`].
+    pub async fn look(&self) -> Result<CommitId, Fault> {
+        let request = Request {
+            url: self.url.clone(),
+            branch: self.branch.clone(),
+            known: Vec::new(),
+            have: Vec::new(),
+            pack: PathBuf::new(),
+            look: true,
+            pack_limit: 0,
+        };
+        match self.ask_in_time(&request).await? {
+            Answer::Unchanged { tip } | Answer::Pack { tip, .. } => Ok(tip),
+            Answer::Failed { because } => Err(self.fault(because)),
+        }
+    }
+
+    async fn ask_in_time(&self, request: &Request) -> Result<Answer, Fault> {
+        match timeout(self.deadline, self.ask(request)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.fault(format!("no answer within {:?}", self.deadline))),
+        }
     }
 
     /// Dropping the future kills the child.

@@ -6,6 +6,7 @@
 //! it was told what to expect and found something else.
 
 pub mod caddy;
+pub mod clock;
 pub mod facts;
 pub mod nix;
 pub mod probes;

@@ -2,6 +2,7 @@
 //! one nix process.
 
 mod cache;
+mod check;
 mod digests;
 mod fetch;
 mod link;
@@ -17,6 +18,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 pub use cache::{BadCache, check_public_key, check_substituter};
+pub use check::ask_cache;
 use digests::Digests;
 use profiles::{New, Profiles};
 

@@ -1,0 +1,131 @@
+//! The host itself: nix, systemd, Caddy, disks, clock, and the agent.
+
+use std::path::{Path, PathBuf};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Checked, Patient};
+use crate::agent::control::{Reply, Request};
+use crate::agent::socket;
+use crate::fault::Fault;
+use crate::plan::observed::ObservedRoutes;
+use crate::plan::routes;
+use crate::plan::step::human_bytes;
+use crate::trust::Reason;
+use crate::world::clock::is_synchronised;
+use crate::world::{Routes as _, Store as _, Units as _, World as _};
+
+/// Less free space than this is too little for most closures, in bytes.
+const FREE: u64 = 1 << 30;
+/// Fewer files than this is too few for one.
+const FREE_FILES: u64 = 10_000;
+/// How far a clock may be behind a commit that was made elsewhere, in seconds.
+const BEHIND: i64 = 300;
+
+pub(super) async fn nix(patient: &Patient) -> Checked {
+    let version = patient.world.store().version(patient.deadline).await?;
+    let profiles = patient.world.store().observe().await?.current.len();
+    Ok(format!("{version}; {profiles} profiles of services"))
+}
+
+pub(super) async fn systemd(patient: &Patient) -> Checked {
+    let units = patient.world.units().observe().await.map_err(|fault| match fault.remedy {
+        Some(_) => fault,
+        None => {
+            fault.remedy("systemctl status dbus; as root, and not in a container without systemd")
+        }
+    })?;
+    Ok(format!("answers on D-Bus; {} units of services", units.len()))
+}
+
+pub(super) async fn caddy(patient: &Patient) -> Checked {
+    let admin = &patient.config.caddy.admin;
+    match patient.world.routes().observe().await {
+        ObservedRoutes::Up { config, .. } => {
+            Ok(format!("{admin} answers; {} routes of services", routes::listed(&config).len()))
+        }
+        ObservedRoutes::Down { because } => {
+            Err(Fault::wait(format!("ask Caddy at {admin}"), because).remedy(
+                "systemctl start caddy; caddy.admin of the config has to name its admin endpoint",
+            ))
+        }
+    }
+}
+
+/// The folders whose disks fill up, each disk once.
+pub(super) fn folders(patient: &Patient) -> Vec<(&'static str, PathBuf)> {
+    let state = ("the state", patient.config.state_directory.clone());
+    let device = |path: &Path| rustix::fs::stat(path).ok().map(|stat| stat.st_dev);
+    let store = PathBuf::from("/nix/store");
+    if device(&store).is_some() && device(&store) == device(&state.1) {
+        return vec![("the store and the state", store)];
+    }
+    vec![("the store", store), state]
+}
+
+pub(super) async fn disk(what: &'static str, folder: PathBuf) -> Checked {
+    let doing = || format!("keep {what} on the disk of {}", folder.display());
+    let found = rustix::fs::statvfs(&folder).map_err(|error| {
+        Fault::wait(doing(), error)
+            .remedy("nix makes the store; the agent makes the state at its first start")
+    })?;
+    let free = found.f_bavail * found.f_frsize;
+    let because =
+        if found.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) && what != "the store" {
+            Some("its disk is read-only".to_owned())
+        } else if free < FREE {
+            Some(format!("only {} are free", human_bytes(free)))
+        } else if found.f_files > 0 && found.f_favail < FREE_FILES {
+            Some(format!("only {} more files fit", found.f_favail))
+        } else {
+            None
+        };
+    match because {
+        Some(because) => Err(Fault::wait(doing(), because)
+            .remedy("free some space on that disk, for example: nix-collect-garbage")),
+        None => Ok(format!("{} are free for {what} in {}", human_bytes(free), folder.display())),
+    }
+}
+
+/// A clock that is behind the commits it judges, or follows nobody.
+pub(super) async fn clock(patient: &Patient) -> Checked {
+    let doing = "trust the clock";
+    let remedy = "timedatectl set-ntp true, or run another NTP client";
+    let refused = patient.ledger.refused_head().ok().flatten();
+    if let Some(head) = refused.filter(|head| head.refusal.reason == Reason::Clock) {
+        return Err(Fault::wait(doing, head.refusal).remedy(remedy));
+    }
+    let now = Timestamp::now().as_second();
+    if let Some(newest) = patient.ledger.newest().ok().flatten()
+        && newest.record.committed > now + BEHIND
+    {
+        let behind = SignedDuration::from_secs(newest.record.committed - now);
+        let because = format!("it is {behind:#} behind the newest accepted commit");
+        return Err(Fault::wait(doing, because).remedy(remedy));
+    }
+    match is_synchronised().await {
+        Some(true) => Ok("follows a time server".to_owned()),
+        Some(false) => Err(Fault::wait(doing, "it follows no time server").remedy(remedy)),
+        None => {
+            Ok("not behind the commits; nobody tells whether it follows a time server".to_owned())
+        }
+    }
+}
+
+pub(super) async fn agent(patient: &Patient) -> Checked {
+    let path = socket::path(&patient.config.runtime_directory);
+    let doing = || format!("ask the agent at {}", path.display());
+    match socket::ask(&path, Request::Status, patient.deadline).await {
+        Ok(Reply::Status(status)) => match (status.paused, status.fetched) {
+            (Some(pause), _) => Ok(format!("runs, {pause}")),
+            (None, Some(fetched)) => Ok(format!("runs, and saw the branch at {fetched}")),
+            (None, None) => Ok("runs, and has not seen the branch yet".to_owned()),
+        },
+        Ok(Reply::Refused { because }) => Err(Fault::wait(doing(), because)),
+        Err(error) if socket::nobody_listens(&error) => {
+            Err(Fault::wait(doing(), "nobody is there, so nothing follows the branch")
+                .remedy("systemctl enable --now writ-agent"))
+        }
+        Err(error) => Err(Fault::wait(doing(), error).remedy("journalctl -u writ-agent")),
+    }
+}

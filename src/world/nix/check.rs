@@ -1,0 +1,99 @@
+//! Whether nix and the binary caches are there, for those who look after a host.
+
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, StatusCode};
+
+use super::{NixStore, fetch};
+use crate::fault::Fault;
+
+/// The file that every binary cache has at its root (nix, `binary-cache-store.cc`).
+const INFO: &str = "nix-cache-info";
+/// A longer one is none, in bytes.
+const LIMIT: usize = 64 << 10;
+
+impl NixStore {
+    /// Runs nix and returns what it calls itself: `nix-store (Nix) 2.24.9`.
+    ///
+    /// # Errors
+    /// It cannot be started, fails, or takes longer than `deadline`.
+    pub async fn version(&self, deadline: Duration) -> Result<String, Fault> {
+        let doing = "run nix-store --version";
+        let mut nix = fetch::nix_store(&self.config);
+        nix.arg("--version");
+        let output = fetch::run(nix, deadline, doing).await?;
+        let told = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        if output.status.success() {
+            return Ok(told);
+        }
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        Err(Fault::wait(doing, fetch::last_lines(&stderr).join("; "))
+            .remedy("reinstall nix on this host"))
+    }
+}
+
+/// Reads a cache's `nix-cache-info`, and returns what can be said of the cache.
+///
+/// # Errors
+/// The cache is not there, or is one for another store.
+pub async fn ask_cache(url: &str, deadline: Duration) -> Result<&'static str, Fault> {
+    let doing = || format!("read {INFO} of {url}");
+    let location = url.split('?').next().unwrap_or(url).trim_end_matches('/');
+    let found = match location.strip_prefix("file://") {
+        Some(folder) => std::fs::read(format!("{folder}/{INFO}")).map_err(|e| e.to_string()),
+        None => match download(&format!("{location}/{INFO}"), deadline).await {
+            Ok(None) => return Ok("it asks for a password, which nix takes from its netrc file"),
+            Ok(Some(body)) => Ok(body),
+            Err(because) => Err(because),
+        },
+    };
+    let found = found.map_err(|because| {
+        Fault::wait(doing(), because)
+            .remedy("see that the cache is up, and that nix.substituters names it rightly")
+    })?;
+    let text = String::from_utf8_lossy(&found);
+    match text.lines().find_map(|line| line.strip_prefix("StoreDir:")).map(str::trim) {
+        Some("/nix/store") => Ok("it answers"),
+        Some(other) => Err(Fault::wait(doing(), format!("it is a cache for the store {other}"))
+            .remedy("name a cache for /nix/store in nix.substituters")),
+        None => Err(Fault::wait(doing(), "what is there is not a binary cache")
+            .remedy("see that nix.substituters names the cache's root")),
+    }
+}
+
+/// The body; `None` where a password is asked for.
+async fn download(url: &str, deadline: Duration) -> Result<Option<Vec<u8>>, String> {
+    let client = Client::builder()
+        // nix follows them (libcurl, `CURLOPT_FOLLOWLOCATION`).
+        .redirect(Policy::limited(5))
+        .timeout(deadline)
+        .user_agent(concat!("writ/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| chain(&error))?;
+    let mut answer = client.get(url).send().await.map_err(|error| chain(&error))?;
+    match answer.status() {
+        StatusCode::UNAUTHORIZED => return Ok(None),
+        status if !status.is_success() => return Err(format!("it answered {status}")),
+        _ => {}
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| chain(&error))? {
+        body.extend_from_slice(&chunk);
+        if body.len() > LIMIT {
+            return Err("it sends more than such a file can hold".to_owned());
+        }
+    }
+    Ok(Some(body))
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
