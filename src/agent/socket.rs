@@ -90,7 +90,14 @@ pub async fn ask(path: &Path, request: Request, deadline: Duration) -> std::io::
     timeout(deadline, asking).await.unwrap_or_else(|_| Err(late()))
 }
 
-/// Whether a failure to ask means that no agent is running.
+/// Whether a failure to ask means that no agent is running, or that it ended just
+/// now with the question still in its queue.
 pub fn nobody_listens(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused)
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound
+            | ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::BrokenPipe
+    )
 }
