@@ -21,6 +21,8 @@ pub mod detached;
 pub mod edit;
 mod explain;
 mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 mod glob;
 mod judge;
 mod key;
