@@ -61,6 +61,7 @@ impl<W: World> Agent<W> {
                 self.shared.update(|snapshot| snapshot.source_fault = Some(fault));
             }
         }
+        self.watch_freshness()?;
         self.accepted(&repository)
     }
 
@@ -139,9 +140,11 @@ impl<W: World> Agent<W> {
                 if anchor.is_some_and(|anchor| anchor.commit == tip) {
                     self.obey_again()?;
                 }
-                self.watch_freshness()
+                Ok(())
             }
             Answer::Pack { tip, statements } => {
+                // Statements alone are read and not kept: anybody could send many.
+                let news = held.is_none_or(|anchor| anchor.commit != tip);
                 let imported = repository
                     .import_pack_file(&pack)
                     .inspect_err(|_| self.memory.copy_damaged = true)?;
@@ -149,11 +152,12 @@ impl<W: World> Agent<W> {
                 if refusal.as_ref().is_none_or(|refusal| settled(refusal.reason)) {
                     self.memory.statements = statements.ids().cloned().collect();
                 }
-                if let Some(refusal) = refusal {
+                // Recovery keys may have moved the anchor below a tip that is refused.
+                let moved = self.ledger.anchor()?.as_ref() != anchor;
+                if !moved && (refusal.is_some() || !news) {
                     imported.discard()?;
-                    self.disobey(refusal)?;
                 }
-                self.watch_freshness()
+                refusal.map_or(Ok(()), |refusal| self.disobey(refusal))
             }
             Answer::Failed { because } => Err(Fault::wait("fetch the branch", because)),
         }

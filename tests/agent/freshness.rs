@@ -2,6 +2,7 @@
 
 use writ::agent::Report;
 use writ::names::CommitId;
+use writ::source::repo::Repository;
 use writ::trust::{HEAD, HeadStatement, Reason};
 
 use crate::forge::CHANNEL;
@@ -156,4 +157,37 @@ async fn one_sequence_for_two_commits_is_a_loud_alarm_until_there_is_a_newer_one
     publish(&scene, &statement(&second, 2));
     assert_eq!(word(&agent.round().await), "confirmed");
     scene.assert_runs(&[("web", "2")]);
+}
+
+#[tokio::test]
+async fn a_server_cannot_fill_the_disk_with_statements() {
+    let mut scene = scene();
+    let tip = scene.push_service("web", "1");
+    publish(&scene, &statement(&tip, 1));
+    scene.round().await;
+    let copy = || Repository::open(&scene.ledger().repository()).unwrap().pack_count().unwrap();
+    let before = copy();
+    let mut agent = scene.agent();
+    for n in 0..3 {
+        scene.forge.state(REF, HEAD, &format!("junk {n}"), &[]);
+        let report = agent.round().await;
+        assert_eq!((word(&report), reason(&report)), ("confirmed", None));
+        assert_eq!(copy(), before);
+    }
+    publish(&scene, &statement(&tip, 2));
+    agent.round().await;
+    assert_eq!(scene.ledger().freshness().unwrap().unwrap().sequence, 2);
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_reached_does_not_silence_the_alarm() {
+    let mut scene = scene();
+    let tip = scene.push_service("web", "1");
+    publish(&scene, &statement(&tip, 1));
+    assert!(!alarm(&scene.round().await));
+    // The statement is a minute old, and now that is too old.
+    scene.more.push_str("maxStaleness = \"30s\"\n");
+    std::fs::rename(scene.forge.git_dir(), scene.forge.path().join("away")).unwrap();
+    assert!(alarm(&scene.round().await));
+    scene.assert_runs(&[("web", "1")]);
 }

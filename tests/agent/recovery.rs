@@ -99,3 +99,22 @@ async fn a_host_without_recovery_keys_follows_nobodys_statement() {
     assert_eq!(scene.round().await.refused.unwrap().reason, Reason::Rollback);
     scene.assert_runs(&[("web", "1")]);
 }
+
+#[tokio::test]
+async fn a_bad_commit_on_top_of_a_recovered_history_leaves_the_host_on_the_good_one() {
+    let (mut scene, lost) = rewritten();
+    scene.point_main_at(&lost);
+    scene.round().await;
+    let to = scene.push_service("api", "1");
+    let bad = scene.forge.commit("mallory").on(&to).make();
+    scene.point_main_at(&bad);
+    let text = statement(&lost, &to, 1).text(CHANNEL);
+    scene.forge.state(REF, RESET, &text, &["safe-a", "safe-b"]);
+    let mut agent = scene.agent();
+    for _ in 0..2 {
+        let report = agent.round().await;
+        assert_eq!((word(&report), report.commit), ("confirmed", Some(to.clone())));
+        assert_eq!(report.refused.unwrap().reason, Reason::UnknownKey);
+    }
+    scene.assert_runs(&[("api", "1")]);
+}
