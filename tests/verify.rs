@@ -202,3 +202,35 @@ fn a_shallow_clone_and_a_missing_commit_are_told_apart_from_a_refusal() {
         assert!(told.contains(words) && output.status.code() == Some(2), "{told}");
     }
 }
+
+#[test]
+fn a_stricter_policy_tells_beforehand_whose_work_it_would_have_stopped() {
+    let mut scene = Scene::new("");
+    let web = scene.forge.commit("bob").on(&scene.root).file(WEB, "a = 2\n").make();
+    let web = scene.call("WEB", web);
+    let other = scene.forge.commit("alice").on(&web).file("README", "x").make();
+    let head = scene.call("HEAD", other);
+    scene.forge.git(["update-ref", "refs/heads/main", head.as_str()], b"");
+    let tree = scene.forge.path().join("tree");
+    let mut clone = Command::new("git");
+    clone.args(["clone", "-q"]).arg(scene.forge.git_dir()).arg(&tree);
+    assert!(clone.status().unwrap().success());
+    let path = tree.join(".writ/policy.toml");
+    let policy = std::fs::read_to_string(&path).unwrap().replace("web*", "api*");
+    let draft = |policy: &str| {
+        std::fs::write(&path, policy).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_writ"))
+            .args(["verify", "--explain", "--draft", "--introduction", scene.root.as_str()])
+            .current_dir(&tree)
+            .output()
+            .unwrap();
+        scene.told(&output)
+    };
+    let told = draft(&policy);
+    let line = "would refuse WEB by rule G4: bob may not change manifests/services/web.toml: nothing grants this path";
+    assert!(told.contains(line) && !told.contains("would refuse HEAD"), "{told}");
+    assert!(told.ends_with("exit 0\n"), "{told}");
+    let two = format!("{policy}[[protect]]\npaths = [\"README\"]\nthreshold = 2\n");
+    assert!(draft(&two).contains("would refuse HEAD by rule G5: README needs 2 people"));
+    assert!(draft("what").ends_with("exit 1\n"));
+}

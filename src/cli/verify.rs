@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::{Blame, Failure, show, show_json};
 use crate::config::Config;
 use crate::names::{CommitId, Fingerprint, Principal};
-use crate::source::checkout;
+use crate::source::repo::Repository;
+use crate::source::{checkout, operator};
 use crate::trust::{self, Account, Objects, Pins, Refusal, VerifiedCommit};
 
 /// Verify a history offline, as a host would on its first start.
@@ -44,6 +45,10 @@ pub struct Args {
     /// what lets it; and where the policy is weaker than it looks.
     #[arg(long)]
     explain: bool,
+    /// Tell also which of these commits the policy in the working tree would have
+    /// refused, had it been there all along.
+    #[arg(long, requires = "explain")]
+    draft: bool,
     /// For programs.
     #[arg(long)]
     json: bool,
@@ -73,8 +78,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let (verdict, account) = match pins(args, &repository)? {
         Ok(pins) => {
             let verdict = trust::verify(&repository, &pins, None, &head, now);
-            let explain = || trust::explain(&repository, &pins, &head, now);
-            (verdict, args.explain.then(explain))
+            let mut account = args.explain.then(|| trust::explain(&repository, &pins, &head, now));
+            if let (Some(account), true, Ok(_)) = (&mut account, args.draft, &verdict) {
+                account.would_refuse = draft(args, &repository, &pins, &head)?;
+            }
+            (verdict, account)
         }
         Err(refusal) => (Err(refusal), None),
     };
@@ -88,6 +96,23 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Verdict::Accepted { .. } => Ok(()),
         Verdict::Refused(_) => Err(Failure::told(Blame::Refused)),
     }
+}
+
+/// What the working tree's policy would have refused.
+fn draft(
+    args: &Args,
+    repository: &Repository,
+    pins: &Pins,
+    head: &CommitId,
+) -> Result<Vec<Refusal>, Failure> {
+    let root = checkout::root_of(&args.repo);
+    let draft = operator::policy(&root).map_err(|error| Failure::new(Blame::Usage, &error))?;
+    let now = jiff::Timestamp::now().as_second();
+    trust::suppose(repository, pins, head, &draft, now).map_err(|refusal| Failure {
+        message: refusal.because,
+        hint: Some(refusal.remedy),
+        blame: Blame::Refused,
+    })
 }
 
 /// The pins that the command line names, what it leaves out being the
@@ -157,6 +182,10 @@ fn tell(text: &mut String, account: &Account) {
             }
             text.push('\n');
         }
+    }
+    for refusal in &account.would_refuse {
+        let (commit, rule) = (refusal.commit.short(), &refusal.rule);
+        let _ = writeln!(text, "would refuse {commit} by rule {rule}: {}", refusal.because);
     }
     for warning in &account.warnings {
         let _ = writeln!(text, "warning: {warning}");

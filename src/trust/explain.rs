@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::breach::Breach;
 use super::changes::Change;
+use super::edit::PolicyText;
 use super::judge::Judge;
 use super::key::fingerprint;
 use super::mainline::{self, Permit};
@@ -41,6 +42,9 @@ pub struct Account {
     pub commits: Vec<Explained>,
     /// Where the last policy that could be judged is weaker than it looks.
     pub warnings: Vec<String>,
+    /// What a draft of a policy would have refused, where one was given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub would_refuse: Vec<Refusal>,
 }
 
 /// One commit of the mainline.
@@ -150,6 +154,33 @@ pub fn explain(objects: &impl Objects, pins: &Pins, head: &CommitId, now: i64) -
         account.warnings = advice::on(&policy);
     }
     account
+}
+
+/// What the mainline of `head` would have been refused for, had `draft` been its policy
+/// all along: one refusal for each commit. For somebody who is about to make a policy
+/// stricter and wants to know whose work that would have stopped.
+///
+/// # Errors
+/// The draft is not valid, or the history cannot be judged at all.
+pub fn suppose(
+    objects: &impl Objects,
+    pins: &Pins,
+    head: &CommitId,
+    draft: &PolicyText,
+    now: i64,
+) -> Result<Vec<Refusal>, Refusal> {
+    let policy = Policy::of(&draft.signers, &draft.rules, Some(&pins.channel))
+        .map_err(|breach| breach.of(head))?;
+    let reader = Reader::new(objects, Format::of(&pins.introduction));
+    let range = range::load(&reader, pins, None, head)?;
+    let mut judge = Judge::new(reader, pins, range, now);
+    judge.signatures()?;
+    judge.suppose(policy);
+    let judged = judge.mainline().into_iter().map(|id| match mainline::check(&mut judge, &id) {
+        Ok(_) => None,
+        Err(breach) => Some(breach.of(&id)),
+    });
+    Ok(judged.flatten().collect())
 }
 
 fn touched(Permit { change, cover, people }: Permit) -> Touched {

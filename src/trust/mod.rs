@@ -47,7 +47,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use explain::{
-    Account, Claims, Content, Explained, Touched, channel, claims, content, explain,
+    Account, Claims, Content, Explained, Touched, channel, claims, content, explain, suppose,
 };
 use signers::Signer;
 pub use statement::{HEAD, HeadStatement, RESET, Recovery, RecoveryKey, ResetStatement};
