@@ -3,6 +3,7 @@
 mod bad_input;
 mod bad_world;
 mod manifest;
+mod operator;
 mod road;
 mod two_hosts;
 
@@ -11,10 +12,11 @@ use super::lab::acme::Acme;
 use super::lab::site::Site;
 
 /// The scenes by subject.
-pub(crate) const ALL: [(&str, &[Scene]); 5] = [
+pub(crate) const ALL: [(&str, &[Scene]); 6] = [
     ("road", road::SCENES),
     ("two_hosts", two_hosts::SCENES),
     ("manifest", manifest::SCENES),
+    ("operator", operator::SCENES),
     ("bad_input", bad_input::SCENES),
     ("bad_world", bad_world::SCENES),
 ];
