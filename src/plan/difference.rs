@@ -11,7 +11,7 @@ use super::routes::{self, RouteLine};
 use super::step::human_bytes;
 use super::unit;
 use crate::manifest::Desired;
-use crate::manifest::service::Artifact;
+use crate::manifest::service::{Artifact, Service};
 use crate::names::{ServiceName, StorePath, UnitName};
 
 /// Lines around a change of a unit.
@@ -24,10 +24,18 @@ pub struct Difference {
     pub added: Vec<ServiceName>,
     pub removed: Vec<ServiceName>,
     /// In both, and not the same.
-    pub changed: Vec<ServiceName>,
+    pub changed: Vec<Changed>,
     pub closures: Vec<ClosureLine>,
     pub units: Vec<UnitDiff>,
     pub routes: Vec<RouteLine>,
+}
+
+/// A service that both ask for, and the tables of its manifest that differ.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Changed {
+    pub service: ServiceName,
+    pub what: Vec<&'static str>,
 }
 
 /// What becomes of one service's closure.
@@ -66,13 +74,46 @@ pub fn difference<A, B>(from: &Desired<A>, to: &Desired<B>) -> Difference {
         removed: old.keys().filter(|name| !new.contains_key(name)).cloned().collect(),
         changed: new
             .iter()
-            .filter(|(name, new)| old.get(name).is_some_and(|old| old != *new))
-            .map(|(name, _)| name.clone())
+            .filter_map(|(name, new)| Some((old.get(name)?, new)))
+            .filter(|(old, new)| old != new)
+            .map(|(old, new)| Changed { service: new.name.clone(), what: tables(old, new) })
             .collect(),
         closures: closures(from, to),
         units: units(from, to),
         routes: route_lines(from, to),
     }
+}
+
+/// Which tables of a service's manifest differ; every field is in one of them.
+fn tables(old: &Service, new: &Service) -> Vec<&'static str> {
+    let Service {
+        name: _,
+        artifact,
+        revision,
+        work,
+        env,
+        env_file,
+        depends_on,
+        http,
+        health,
+        update,
+        systemd,
+        hardening,
+    } = old;
+    let differs = [
+        ("artifact", *artifact != new.artifact),
+        ("revision", *revision != new.revision),
+        ("exec", *work != new.work),
+        ("env", *env != new.env),
+        ("envFile", *env_file != new.env_file),
+        ("dependsOn", *depends_on != new.depends_on),
+        ("http", *http != new.http),
+        ("health", *health != new.health),
+        ("update", *update != new.update),
+        ("systemd", *systemd != new.systemd),
+        ("hardening", *hardening != new.hardening),
+    ];
+    differs.into_iter().filter(|(_, differs)| *differs).map(|(table, _)| table).collect()
 }
 
 fn closures<A, B>(from: &Desired<A>, to: &Desired<B>) -> Vec<ClosureLine> {
@@ -166,8 +207,11 @@ impl fmt::Display for Difference {
             return writeln!(f, "no difference");
         }
         writeln!(f, "services")?;
-        for (sign, names) in [('+', &self.added), ('-', &self.removed), ('~', &self.changed)] {
+        for (sign, names) in [('+', &self.added), ('-', &self.removed)] {
             names.iter().try_for_each(|name| writeln!(f, "  {sign} {name}"))?;
+        }
+        for Changed { service, what } in &self.changed {
+            writeln!(f, "  ~ {service}  ({})", what.join(", "))?;
         }
         if !self.closures.is_empty() {
             writeln!(f, "closures")?;
