@@ -44,6 +44,8 @@ pub enum Kind {
     /// A step of a generation began.
     Step,
     Confirmed,
+    /// A generation did not work; the steps that follow go back.
+    RollingBack,
     RolledBack,
     /// Neither the generation nor the way back worked.
     Failed,
@@ -74,7 +76,11 @@ impl Kind {
         match self {
             Self::Accepted | Self::Refused | Self::Obeyed => Topic::Head,
             Self::Step => Topic::Step,
-            Self::Confirmed | Self::RolledBack | Self::Failed | Self::Waiting => Topic::Verdict,
+            Self::Confirmed
+            | Self::RollingBack
+            | Self::RolledBack
+            | Self::Failed
+            | Self::Waiting => Topic::Verdict,
             Self::DriftFound | Self::DriftHealed => Topic::Drift,
             Self::SourceLost | Self::SourceFound => Topic::Source,
             Self::Paused | Self::Resumed => Topic::Pause,
@@ -92,6 +98,7 @@ impl Kind {
             | Self::Refused
             | Self::Step
             | Self::Confirmed
+            | Self::RollingBack
             | Self::RolledBack
             | Self::Failed
             | Self::Waiting
@@ -109,6 +116,7 @@ impl Kind {
             Self::Obeyed => "obeyed",
             Self::Step => "step",
             Self::Confirmed => "confirmed",
+            Self::RollingBack => "rolling-back",
             Self::RolledBack => "rolled-back",
             Self::Failed => "failed",
             Self::Waiting => "waiting",

@@ -45,6 +45,7 @@ impl<W: World> Agent<W> {
             fault: fault.clone(),
         };
         self.ledger.verdict(generation.number, &verdict)?;
+        self.tell_verdict(generation, &verdict);
         self.back(generation, Trouble { step, fault }, Begun::Now).await
     }
 

@@ -101,6 +101,7 @@ impl<W: World> Agent<W> {
                 let to = good.as_ref().map(|good| good.record.commit.clone());
                 let verdict = Verdict::RolledBack { at: now().to_string(), to, step, fault };
                 self.ledger.verdict(newest.number, &verdict)?;
+                self.tell_verdict(newest, &verdict);
             }
             Some(_) | None => {}
         }

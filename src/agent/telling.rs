@@ -55,8 +55,9 @@ impl<W> Agent<W> {
                 (Kind::Failed, format!("{fault}; going back: {rollback}"))
             }
             Verdict::Waiting { reasons, .. } => (Kind::Waiting, reasons.join("; ")),
-            // Told step by step, and by how it ends.
-            Verdict::Applying { .. } | Verdict::RollingBack { .. } => return,
+            Verdict::RollingBack { fault, .. } => (Kind::RollingBack, fault.to_string()),
+            // Told step by step.
+            Verdict::Applying { .. } => return,
         };
         self.events.tell(kind, Some(generation.number), text);
     }
