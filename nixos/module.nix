@@ -52,6 +52,25 @@ in
     # Members may ask for the status.
     users.groups.writ = { };
 
+    # Units live in /run; the ledger puts them back before the network is there.
+    systemd.services.writ-boot = {
+      description = "Writ: the last good generation's services, before the network";
+      wantedBy = [ "multi-user.target" ];
+      before = [
+        "multi-user.target"
+        "writ-agent.service"
+      ];
+      after = [ "local-fs.target" ];
+      unitConfig.RequiresMountsFor = "/var/lib/writ /nix/store";
+      path = [ config.systemd.package ];
+      restartIfChanged = false;
+      serviceConfig = {
+        Type = "oneshot";
+        RemainAfterExit = true;
+        ExecStart = "${lib.getExe cfg.package} boot --config /etc/writ/agent.toml";
+      };
+    };
+
     systemd.services.writ-agent = {
       description = "Writ agent: follows a signed branch and converges this host";
       wantedBy = [ "multi-user.target" ];

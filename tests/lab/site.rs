@@ -39,20 +39,11 @@ pub(crate) struct Status(Value);
 /// The longest an agent may take to come to a verdict.
 pub(crate) const VERDICT: Duration = Duration::from_secs(90);
 
-const UNIT: &str = "\
-[Unit]
-Description=Writ agent
-After=network.target caddy.service
-
-[Service]
-Type=notify
-ExecStart=/usr/local/bin/writ agent --config /etc/writ/agent.toml
-Restart=always
-RestartSec=100ms
-
-[Install]
-WantedBy=multi-user.target
-";
+/// The units that operators install, as they are.
+const UNITS: [(&str, &str); 2] = [
+    ("writ-agent.service", include_str!("../../systemd/writ-agent.service")),
+    ("writ-boot.service", include_str!("../../systemd/writ-boot.service")),
+];
 
 impl Config {
     /// Fetches over the shared directory.
@@ -89,7 +80,9 @@ impl Site {
     pub(crate) fn open(fleet: &Arc<Fleet>, name: &str, config: Config) -> Self {
         let agent = Program { here: writ(), there: "/usr/local/bin/writ" };
         let host = Host::boot(fleet, name, &[agent]);
-        host.put("/etc/systemd/system/writ-agent.service", UNIT, 0o644);
+        for (name, text) in UNITS {
+            host.put(&format!("/etc/systemd/system/{name}"), text, 0o644);
+        }
         host.put("/etc/writ/agent.toml", config.toml(name), 0o600);
         host.must(&["systemctl", "daemon-reload"]);
         Self { host, config }
@@ -97,6 +90,7 @@ impl Site {
 
     /// Starts the agent, as at each boot from now on.
     pub(crate) fn start(&self) {
+        self.host.must(&["systemctl", "enable", "--quiet", "writ-boot"]);
         self.host.must(&["systemctl", "enable", "--quiet", "--now", "writ-agent"]);
     }
 

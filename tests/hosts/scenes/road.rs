@@ -18,6 +18,7 @@ pub(super) const SCENES: &[Scene] = &[
     ("a_reverted_commit_restores_the_old_version_without_any_cache", reverted),
     ("services_run_on_while_the_agent_is_replaced", agent_restarts),
     ("a_rebooted_host_runs_everything_again", rebooted),
+    ("services_are_back_after_a_reboot_without_the_agent", booted_alone),
     ("what_was_stopped_or_removed_by_hand_is_put_back", healed),
     ("the_demo_holds_to_its_end", demo),
     ("one_round_ends_with_the_verdict_as_exit_code", once),
@@ -167,6 +168,23 @@ fn rebooted() {
     scene.biz.confirmed(&v2);
     scene.biz.serves("web.acme.example", "v2");
     scene.update("v3");
+}
+
+fn booted_alone() {
+    let mut scene = Running::v1();
+    scene.update("v2");
+    let host = &mut scene.biz.host;
+    host.must(&["systemctl", "disable", "--quiet", "writ-agent"]);
+    host.reboot();
+    until("the service answers without the agent", Duration::from_secs(30), || {
+        let page = host.run(&["curl", "--silent", "http://127.0.0.1:8001/"]);
+        (page.stdout == "v2").then_some(())
+    });
+    let asked = ["systemctl", "is-active", "writ-agent", "writ-boot"];
+    assert_eq!(host.run(&asked).stdout, "inactive\nactive\n");
+    // It waits for nothing that could be away: neither network nor Caddy.
+    let order = host.must(&["systemctl", "show", "--property=After", "--value", "writ-boot"]);
+    assert!(!order.contains("network"), "{order}");
 }
 
 fn healed() {
