@@ -55,6 +55,8 @@ fn a_signed_history_is_accepted_and_an_old_commit_of_it_can_be_recalled() {
         assert_eq!(again.anchor(), second.anchor());
         let old = recall(&repo, &pins, second.anchor(), &root, NOW).unwrap();
         assert_eq!(old.anchor(), first.anchor());
+        let early = recall(&repo, &pins, second.anchor(), &root, forge::EPOCH - 1_000_000).unwrap();
+        assert_eq!(early.anchor(), first.anchor(), "a clock that went wrong since is no reason");
         assert_eq!(old.principal().as_str(), "alice");
     }
 }

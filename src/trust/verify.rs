@@ -48,7 +48,9 @@ pub(super) fn recall<O: Objects>(
     if !accepted.mainline(&anchor.commit).contains(&id) {
         return Err(not_on_mainline(anchor).of(id));
     }
-    let mut judge = Judge::new(reader, pins, accepted.up_to(id), now);
+    // What was accepted is not in the future, whatever this host's clock says since:
+    // it must be able to go back while it waits for the time.
+    let mut judge = Judge::new(reader, pins, accepted.up_to(id), now.max(anchor.time));
     judge.new_commits()?;
     judge.revocations(&anchor.commit)?;
     judge.evidence(id, None)
