@@ -1,0 +1,139 @@
+//! A ledger on a real disk.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{MetadataExt as _, symlink};
+
+use super::files::{decode, encode};
+use super::*;
+use crate::names::UnitName;
+use crate::trust::Anchor;
+
+fn ledger() -> (tempfile::TempDir, Ledger) {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(dir.path()).unwrap();
+    (dir, ledger)
+}
+
+fn anchor() -> Anchor {
+    let commit: CommitId = "a".repeat(40).parse().unwrap();
+    Anchor { commit: commit.clone(), payload: "b".repeat(64), time: 0, introduction: commit }
+}
+
+#[test]
+fn a_new_ledger_has_no_anchor() {
+    let (_dir, ledger) = ledger();
+    assert_eq!(ledger.anchor().unwrap(), None);
+}
+
+#[test]
+fn a_damaged_anchor_is_never_a_first_boot() {
+    let (dir, ledger) = ledger();
+    for damage in ["", "{", "{\"version\":2}", "{\"version\":1,\"commit\":\"x\",\"payload\":\"\"}"]
+    {
+        fs::write(dir.path().join("anchor.json"), damage).unwrap();
+        let error = ledger.anchor().unwrap_err();
+        assert!(matches!(error, LedgerError::Damaged { .. }), "{damage}: {error}");
+        assert!(error.remedy().contains("writ trust reset"));
+    }
+}
+
+#[test]
+fn an_anchor_that_others_may_write_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (dir, ledger) = ledger();
+    ledger.write("anchor.json", 0o600, &anchor()).unwrap();
+    assert_eq!(ledger.anchor().unwrap(), Some(anchor()));
+    let path = dir.path().join("anchor.json");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    assert!(matches!(ledger.anchor(), Err(LedgerError::Writable { .. })));
+}
+
+#[test]
+fn a_lost_anchor_is_not_a_first_boot_where_generations_are() {
+    let (dir, ledger) = ledger();
+    let folder = dir.path().join("generations/1");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("commit.json"), "{}").unwrap();
+    assert!(matches!(ledger.anchor(), Err(LedgerError::AnchorLost { .. })));
+}
+
+fn recorded(dir: &Path, number: u64, verdict: &str) {
+    let folder = dir.join(format!("generations/{number}"));
+    fs::create_dir_all(&folder).unwrap();
+    let record = CommitRecord {
+        commit: "a".repeat(40).parse().unwrap(),
+        signer: "alice".parse().unwrap(),
+        key: format!("SHA256:{}", "b".repeat(43)).parse().unwrap(),
+        author: String::new(),
+        committed: 0,
+        subject: String::new(),
+        accepted: String::new(),
+    };
+    fs::write(folder.join("commit.json"), encode(&record).unwrap()).unwrap();
+    fs::write(folder.join("verdict.json"), verdict).unwrap();
+}
+
+#[test]
+fn the_last_good_generation_is_known_without_its_link() {
+    let (dir, ledger) = ledger();
+    let good = "{\"version\": 1, \"kind\": \"confirmed\", \"at\": \"x\"}";
+    let begun = "{\"version\": 1, \"kind\": \"applying\", \"since\": \"x\"}";
+    for (number, verdict) in [(1, good), (2, good), (3, "{"), (4, begun)] {
+        recorded(dir.path(), number, verdict);
+    }
+    let link = dir.path().join("last-good");
+    let remove = || fs::remove_file(&link).unwrap();
+    assert_eq!(ledger.last_good().unwrap(), Some(2), "the link is lost");
+    for target in ["generations/9", "somewhere/else", "generations/1"] {
+        symlink(target, &link).unwrap();
+        let known = if target == "generations/1" { 1 } else { 2 };
+        assert_eq!(ledger.last_good().unwrap(), Some(known), "{target}");
+        remove();
+    }
+    fs::write(&link, "no link").unwrap();
+    assert_eq!(ledger.last_good().unwrap(), Some(2));
+    ledger.set_good(1).unwrap();
+    assert_eq!(ledger.last_good().unwrap(), Some(1), "it can be written again");
+}
+
+#[test]
+fn a_damaged_refused_head_is_written_again_and_forgotten() {
+    let (dir, ledger) = ledger();
+    fs::write(dir.path().join("head.json"), "{").unwrap();
+    assert!(ledger.refused_head().unwrap_err().remedy().contains("delete"));
+    assert!(ledger.forget_head().unwrap());
+    assert!(!ledger.forget_head().unwrap());
+}
+
+#[test]
+fn units_are_kept_for_the_next_boot_and_shared_while_they_do_not_change() {
+    let (dir, ledger) = ledger();
+    let unit = |name: &str| -> UnitName { format!("writ-{name}.service").parse().unwrap() };
+    let one = BTreeMap::from([(unit("a"), "a1".to_owned()), (unit("b"), "b1".to_owned())]);
+    let two = BTreeMap::from([(unit("a"), "a2".to_owned()), (unit("b"), "b1".to_owned())]);
+    for (number, units) in [(1, &one), (2, &two)] {
+        recorded(dir.path(), number, "");
+        ledger.keep_units(number, units).unwrap();
+        ledger.keep_units(number, units).unwrap();
+        ledger.verdict(number, &Verdict::Confirmed { at: String::new() }).unwrap();
+    }
+    assert_eq!((ledger.units(1).unwrap(), ledger.units(2).unwrap()), (one, two));
+    let inode = |n: u64, name: &str| {
+        let path = dir.path().join(format!("generations/{n}/units/writ-{name}.service"));
+        fs::metadata(path).unwrap().ino()
+    };
+    assert_eq!(inode(1, "b"), inode(2, "b"));
+    assert_ne!(inode(1, "a"), inode(2, "a"));
+}
+
+#[test]
+fn a_confirmed_generation_is_the_last_good_one() {
+    let (dir, ledger) = ledger();
+    recorded(dir.path(), 3, "");
+    let verdict = Verdict::Confirmed { at: "2026-01-01T00:00:00Z".to_owned() };
+    ledger.verdict(3, &verdict).unwrap();
+    assert_eq!(ledger.last_good().unwrap(), Some(3));
+    assert_eq!(ledger.current().unwrap(), Some(3));
+    let text = fs::read_to_string(dir.path().join("generations/3/verdict.json")).unwrap();
+    assert_eq!(decode::<Verdict>(text.as_bytes()).unwrap(), verdict);
+}
