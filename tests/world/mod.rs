@@ -240,6 +240,7 @@ impl Store for SimWorld {
                 }
             }
             machine.downloads += closures.len();
+            machine.verified.retain(|path, _| closures.iter().all(|c| c.store_path != *path));
             let digested = closures
                 .iter()
                 .filter_map(|c| Some((c.store_path.clone(), c.closure_digest.clone()?)));
