@@ -22,6 +22,7 @@ use gix::protocol::transport::{Protocol, Service};
 use gix::protocol::{Handshake, LsRefsCommand, SendFlushOnDrop};
 use serde::{Deserialize, Serialize};
 
+use crate::fault::causes;
 use crate::names::{BranchName, CommitId};
 
 /// What the parent asks for, as one JSON document on standard input.
@@ -210,19 +211,9 @@ fn user_agent() -> gix::protocol::command::Feature {
     ("agent", Some(agent))
 }
 
-/// One message with all its causes; gix says the most telling thing last.
+/// gix says the most telling thing last.
 fn explain(error: impl std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
+    causes(&error)
 }
 
 /// A negotiation of one round: all wishes, all that is there already, done.

@@ -9,7 +9,7 @@ use gix::odb::pack::bundle::write;
 use gix::{ObjectId, hash, objs, open};
 use serde::Deserialize;
 
-use crate::fault::Fault;
+use crate::fault::{Fault, causes};
 use crate::names::CommitId;
 use crate::trust::{Kind, Objects, Unreadable};
 
@@ -94,7 +94,7 @@ impl Repository {
         let options =
             gix::create::Options { object_hash: Some(format.hash()), ..Default::default() };
         gix::create::into(path, gix::create::Kind::Bare, options)
-            .map_err(|error| Fault::wait(doing("create", path), chain(&error)))?;
+            .map_err(|error| Fault::wait(doing("create", path), causes(&error)))?;
         Self::open(path)
     }
 
@@ -123,7 +123,7 @@ impl Repository {
 
     fn open_as_is(path: &Path, forbidden: &[(&str, &str)]) -> Result<Self, Fault> {
         let repo = options().open(path).map_err(|error| {
-            Fault::wait(doing("open", path), chain(&error)).remedy(
+            Fault::wait(doing("open", path), causes(&error)).remedy(
                 "move the folder away; it is fetched again, and the accepted commit is kept elsewhere",
             )
         })?;
@@ -219,7 +219,7 @@ impl Repository {
                 ..write::Options::default()
             },
         )
-        .map_err(|error| failed(chain(&error)))?;
+        .map_err(|error| failed(causes(&error)))?;
         let objects = outcome.index.num_objects;
         // Without a `.keep` file gix has found the same pack here: it is not ours to discard.
         let Some(keep) = outcome.keep_path else {
@@ -285,7 +285,7 @@ impl ImportedPack {
 impl Objects for Repository {
     fn find(&self, id: &CommitId, limit: u64) -> Result<Option<(Kind, Vec<u8>)>, Unreadable> {
         let Some(oid) = self.object_id(id) else { return Ok(None) };
-        let damaged = |error: gix::Error| Unreadable::Damaged(chain(&error));
+        let damaged = |error: gix::Error| Unreadable::Damaged(causes(&error));
         let Some(header) = self.repo.try_find_header(oid).map_err(damaged)? else {
             return Ok(None);
         };
@@ -369,19 +369,4 @@ fn remove_all(path: &Path) -> io::Result<()> {
 
 fn doing(verb: &str, path: &Path) -> String {
     format!("{verb} {}, this host's copy of the repository", path.display())
-}
-
-/// An error with its causes, as gix nests them.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let inner = error.to_string();
-        if !text.contains(&inner) {
-            text.push_str(": ");
-            text.push_str(&inner);
-        }
-        cause = error.source();
-    }
-    text
 }
