@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use crate::fault::Fault;
 use crate::manifest::Desired;
-use crate::manifest::service::{Exec, Service, Work};
 use crate::plan::observed::Observed;
 use crate::world::{Facts as _, Routes as _, Store as _, Units as _, World};
 
@@ -19,8 +18,8 @@ pub async fn observe<Source>(
     desired: &Desired<Source>,
 ) -> Result<Observed, Fault> {
     let services = || desired.services.values();
-    let users = services().filter_map(|s| exec(s)?.user.clone()).collect();
-    let groups = services().filter_map(|s| exec(s)?.group.clone()).collect();
+    let users = services().filter_map(|s| s.process_of_somebody()?.user.clone()).collect();
+    let groups = services().filter_map(|s| s.process_of_somebody()?.group.clone()).collect();
     let env_files: BTreeSet<_> = services().filter_map(|s| s.env_file.clone()).collect();
     Ok(Observed {
         store: world.store().observe().await?,
@@ -29,15 +28,4 @@ pub async fn observe<Source>(
         unknown_accounts: world.facts().unknown_accounts(&users, &groups).await?,
         missing_files: world.facts().missing_files(&env_files).await?,
     })
-}
-
-/// The process whose user and group have to exist; systemd makes a dynamic one.
-fn exec(service: &Service) -> Option<&Exec> {
-    if service.hardening.dynamic_user {
-        return None;
-    }
-    match &service.work {
-        Work::Daemon { exec, .. } | Work::Oneshot { exec } | Work::Job { exec, .. } => Some(exec),
-        Work::Static { .. } => None,
-    }
 }

@@ -30,6 +30,18 @@ pub struct Service {
     pub hardening: Hardening,
 }
 
+impl Service {
+    /// The process whose user and group, where it names them, have to exist on the
+    /// host; systemd makes a dynamic one.
+    pub fn process_of_somebody(&self) -> Option<&Exec> {
+        let exec = match &self.work {
+            Work::Daemon { exec, .. } | Work::Oneshot { exec } | Work::Job { exec, .. } => exec,
+            Work::Static { .. } => return None,
+        };
+        (!self.hardening.dynamic_user).then_some(exec)
+    }
+}
+
 /// What nix realises for a service.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -355,14 +355,10 @@ fn lacking<Source>(desired: &Desired<Source>, observed: &Observed) -> Vec<Waitin
     waiting
 }
 
-/// The accounts that have to exist before the service starts; a dynamic user's
-/// name is made by systemd.
-pub fn accounts(service: &Service) -> impl Iterator<Item = AccountName> {
-    let exec = match &service.work {
-        Work::Daemon { exec, .. } | Work::Oneshot { exec } | Work::Job { exec, .. } => Some(exec),
-        Work::Static { .. } => None,
-    };
-    exec.filter(|_| !service.hardening.dynamic_user)
+/// The accounts that have to exist before the service starts.
+fn accounts(service: &Service) -> impl Iterator<Item = AccountName> {
+    service
+        .process_of_somebody()
         .into_iter()
         .flat_map(|exec| [exec.user.clone(), exec.group.clone()])
         .flatten()
