@@ -6,11 +6,11 @@ use std::sync::Arc;
 use clap::Args as ClapArgs;
 use tokio::sync::mpsc;
 
-use super::{Blame, Failure, show};
+use super::{Blame, Failure, config_at, show};
 use crate::agent::control::Control;
 use crate::agent::{Agent, Report, socket};
 use crate::cli::this_host::ThisHost;
-use crate::config::{Config, DEFAULT_PATH};
+use crate::config::DEFAULT_PATH;
 use crate::ledger::Ledger;
 use crate::verdict::Verdict;
 
@@ -32,8 +32,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let config =
-        Config::load(&args.config).map_err(|error| Failure::new(Blame::Refused, &error))?;
+    let config = config_at(&args.config)?;
     let ledger = Ledger::open(&config.state_directory).map_err(|error| {
         let remedy = error.remedy();
         Failure::new(Blame::World, &error).hint(remedy)

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::{Blame, Failure, show};
-use crate::config::{Config, DEFAULT_PATH};
+use super::{Blame, Failure, config_at, show};
+use crate::config::DEFAULT_PATH;
 use crate::ledger::Ledger;
 use crate::world::systemd::boot::restore;
 
@@ -25,8 +25,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let config =
-        Config::load(&args.config).map_err(|error| Failure::new(Blame::Refused, &error))?;
+    let config = config_at(&args.config)?;
     let ledger = Ledger::look(&config.state_directory);
     let unusable = |error: crate::ledger::LedgerError| {
         let remedy = error.remedy();

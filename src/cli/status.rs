@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use super::{Blame, Failure, show, show_json};
+use super::{Blame, Failure, config_at, show, show_json};
 use crate::agent::control::{Reply, Request};
 use crate::agent::socket;
 use crate::agent::status::{Status, gather};
@@ -32,8 +32,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let config =
-        Config::load(&args.config).map_err(|error| Failure::new(Blame::Refused, &error))?;
+    let config = config_at(&args.config)?;
     let path = socket::path(&config.runtime_directory);
     let status = match socket::ask(&path, Request::Status, DEADLINE).await {
         Ok(Reply::Status(status)) => *status,

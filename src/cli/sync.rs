@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use super::{Blame, Failure, show, show_json, whisper};
+use super::{Blame, Failure, config_at, show, show_json, whisper};
 use crate::agent::control::{Reply, Request};
 use crate::agent::socket;
 use crate::agent::status::Status;
-use crate::config::{Config, DEFAULT_PATH};
+use crate::config::DEFAULT_PATH;
 use crate::verdict::Verdict;
 
 /// How often the agent is asked what it is doing.
@@ -36,8 +36,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let config =
-        Config::load(&args.config).map_err(|error| Failure::new(Blame::Refused, &error))?;
+    let config = config_at(&args.config)?;
     let path = socket::path(&config.runtime_directory);
     let deadline = Duration::from_secs(args.timeout);
     let asking = socket::ask(&path, Request::Sync, deadline);

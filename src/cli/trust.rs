@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 
-use super::{Blame, Failure, show};
+use super::{Blame, Failure, config_at, show};
 use crate::config::{Config, DEFAULT_PATH};
 use crate::ledger::Ledger;
 use crate::names::CommitId;
@@ -76,8 +76,7 @@ enum Command {
 }
 
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let config =
-        || Config::load(&args.config).map_err(|error| Failure::new(Blame::Refused, &error));
+    let config = || config_at(&args.config);
     match &args.command {
         Command::Show => pins(&config()?),
         Command::Reset { to } => reset(&config()?, to).await,
