@@ -70,7 +70,7 @@ impl<W: World> Agent<W> {
         Ok(Pins { revoked: self.ledger.revoked()?, ..self.config.pins() })
     }
 
-    fn repository(&self) -> Result<Repository, Fault> {
+    pub(super) fn repository(&self) -> Result<Repository, Fault> {
         let format = self.config.repository.object_format;
         Repository::open_or_create(&self.ledger.repository(), format)
     }

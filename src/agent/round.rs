@@ -18,7 +18,6 @@ use crate::plan::record::PlanRecord;
 use crate::plan::step::Step;
 use crate::plan::unit::unit_files;
 use crate::plan::{Plan, plan, resumed, undigested, unsupported};
-use crate::source::repo::Repository;
 use crate::trust::{self, VerifiedCommit};
 use crate::verdict::Verdict;
 use crate::world::{Store as _, World};
@@ -326,8 +325,7 @@ impl<W: World> Agent<W> {
         {
             return Ok(good.clone());
         }
-        let format = self.config.repository.object_format;
-        let repository = Repository::open_or_create(&self.ledger.repository(), format)?;
+        let repository = self.repository()?;
         let anchor = self.ledger.anchor()?.ok_or_else(|| {
             Fault::wait("read the last accepted commit", "nothing was accepted yet")
         })?;

@@ -90,12 +90,7 @@ pub fn revision(root: &Path, revision: &str) -> Result<BTreeMap<String, Vec<u8>>
         why: error.to_string(),
     })?;
     let missing = |why: String| CheckoutError::NoRevision { revision: revision.to_owned(), why };
-    let commit = repository
-        .rev_parse_single(revision)
-        .map_err(|error| missing(error.to_string()))?
-        .object()
-        .and_then(|object| object.peel_to_commit().map_err(gix::Error::from_error))
-        .map_err(|error| missing(error.to_string()))?;
+    let commit = commit_of(&repository, revision)?;
     let tree = commit.tree().map_err(|error| missing(error.to_string()))?;
     let entries =
         tree.traverse().breadthfirst.files().map_err(|error| missing(error.to_string()))?;
@@ -112,6 +107,19 @@ pub fn revision(root: &Path, revision: &str) -> Result<BTreeMap<String, Vec<u8>>
     Ok(files)
 }
 
+fn commit_of<'r>(
+    repository: &'r gix::Repository,
+    revision: &str,
+) -> Result<gix::Commit<'r>, CheckoutError> {
+    let missing = |why: String| CheckoutError::NoRevision { revision: revision.to_owned(), why };
+    repository
+        .rev_parse_single(revision)
+        .map_err(|error| missing(error.to_string()))?
+        .object()
+        .and_then(|object| object.peel_to_commit().map_err(gix::Error::from_error))
+        .map_err(|error| missing(error.to_string()))
+}
+
 /// The history that `root` lies in, for reading alone, and the commit that
 /// `revision` names in it.
 ///
@@ -121,12 +129,7 @@ pub fn history(root: &Path, revision: &str) -> Result<(Repository, CommitId), Ch
     let no_repository = |why: String| CheckoutError::NoRepository { path: root.to_owned(), why };
     let found = gix::discover(root).map_err(|error| no_repository(error.to_string()))?;
     let missing = |why: String| CheckoutError::NoRevision { revision: revision.to_owned(), why };
-    let commit = found
-        .rev_parse_single(revision)
-        .map_err(|error| missing(error.to_string()))?
-        .object()
-        .and_then(|object| object.peel_to_commit().map_err(gix::Error::from_error))
-        .map_err(|error| missing(error.to_string()))?;
+    let commit = commit_of(&found, revision)?;
     let id = commit.id.to_string().parse().map_err(|_| missing("it has no full id".to_owned()))?;
     let repository = Repository::open_to_read(found.common_dir())
         .map_err(|fault| no_repository(fault.because))?;
