@@ -23,6 +23,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Failure> {
     match command {
+        Command::Init(args) => writ::cli::init::run(&args),
         Command::Agent(args) => block_on(writ::cli::agent::run(args)),
         Command::Status(args) => block_on(writ::cli::status::run(args)),
         Command::Sync(args) => block_on(writ::cli::sync::run(args)),

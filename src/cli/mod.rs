@@ -7,6 +7,7 @@ pub mod diff;
 pub mod doctor;
 pub mod events;
 pub mod generation;
+pub mod init;
 pub mod log;
 pub mod pause;
 pub mod plan;
@@ -40,6 +41,7 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Init(init::Args),
     Agent(agent::Args),
     Status(status::Args),
     Sync(sync::Args),

@@ -25,6 +25,8 @@ const DEPTH: usize = 16;
 pub enum CheckoutError {
     #[error("could not read {path}")]
     Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("could not write {path}")]
+    Unwritable { path: PathBuf, source: std::io::Error },
     #[error("{path} has no folder `manifests`; is it a deploy repository?")]
     NoManifests { path: PathBuf },
     #[error("{path}: {why}")]

@@ -146,6 +146,16 @@ impl PolicyText {
     }
 }
 
+/// The fingerprint of a public key, as `ssh-keygen -l` tells it.
+///
+/// # Errors
+/// It is no key that hosts take signatures by.
+pub fn fingerprint_of(public: &str) -> Result<Fingerprint, String> {
+    let signers = Signers::read(&format!("somebody {public}\n")).map_err(|bad| bad.because)?;
+    let only = signers.iter().next().map(|signer| signer.fingerprint.clone());
+    only.ok_or_else(|| "there is no key".to_owned())
+}
+
 fn implicit() -> Item {
     let mut table = Table::new();
     table.set_implicit(true);

@@ -1,0 +1,118 @@
+//! The `git` program in an operator's checkout: it has their config, keys, hooks and agents.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use thiserror::Error;
+
+use super::checkout::CheckoutError;
+
+/// A checkout that `git` is run in.
+#[derive(Clone, Debug)]
+pub struct Checkout {
+    root: PathBuf,
+}
+
+/// Why a git command did not do what it was asked.
+#[derive(Debug, Error)]
+pub enum GitError {
+    #[error("could not start git")]
+    Start { source: std::io::Error },
+    #[error("`git {command}` failed: {said}")]
+    Failed { command: String, said: String },
+    #[error("`git {command}` printed something that is not UTF-8")]
+    Text { command: String },
+}
+
+impl Checkout {
+    /// The checkout whose working tree begins at `root`.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// A folder that may become a checkout, made where there is none.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn make(root: &Path) -> Result<Self, CheckoutError> {
+        fs::create_dir_all(root).map_err(|source| unwritable(root, source))?;
+        Ok(Self::at(root))
+    }
+
+    /// Writes a file that is not there yet, whole or not at all; says whether it did.
+    /// `path` begins at the root, or is absolute.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn put(&self, path: &str, content: &str, mode: u32) -> Result<bool, CheckoutError> {
+        let path = self.root.join(path);
+        if path.symlink_metadata().is_ok() {
+            return Ok(false);
+        }
+        let written = || {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            // A file that was half written would be taken for one that is there.
+            let fresh = path.with_extension("writ-new");
+            fs::write(&fresh, content)?;
+            fs::set_permissions(&fresh, fs::Permissions::from_mode(mode))?;
+            fs::rename(&fresh, &path)
+        };
+        written().map_err(|source| unwritable(&path, source))?;
+        Ok(true)
+    }
+
+    /// Where the working tree begins.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Runs a git command and gives what it printed, without the last line end.
+    ///
+    /// # Errors
+    /// Git cannot be started or fails; then with its own words.
+    pub fn run<A: AsRef<OsStr>>(&self, args: &[A]) -> Result<String, GitError> {
+        let output = self
+            .command(args)
+            .stdin(Stdio::inherit())
+            .output()
+            .map_err(|source| GitError::Start { source })?;
+        let command = told(args);
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(GitError::Failed { command, said });
+        }
+        let text = String::from_utf8(output.stdout).map_err(|_| GitError::Text { command })?;
+        Ok(text.trim_end_matches('\n').to_owned())
+    }
+
+    /// What a git command printed; `None` where it failed, as `git config` does for a
+    /// key that nobody set.
+    pub fn ask<A: AsRef<OsStr>>(&self, args: &[A]) -> Result<Option<String>, GitError> {
+        match self.run(args) {
+            Ok(text) => Ok(Some(text).filter(|text| !text.is_empty())),
+            Err(GitError::Failed { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn command<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(&self.root).args(args);
+        // Its words are shown to a person as they are, and read by nobody.
+        command.env("GIT_TERMINAL_PROMPT", "0");
+        command
+    }
+}
+
+fn told<A: AsRef<OsStr>>(args: &[A]) -> String {
+    args.iter().map(|arg| arg.as_ref().to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+fn unwritable(path: &Path, source: std::io::Error) -> CheckoutError {
+    CheckoutError::Unwritable { path: path.to_owned(), source }
+}
