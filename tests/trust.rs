@@ -8,6 +8,8 @@ mod forge;
 mod graph;
 #[path = "trust/hand.rs"]
 mod hand;
+#[path = "trust/merge_key.rs"]
+mod merge_key;
 #[path = "trust/objects.rs"]
 mod objects;
 #[path = "trust/paths.rs"]

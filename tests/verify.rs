@@ -134,6 +134,23 @@ fn a_policy_that_is_weaker_than_it_looks_is_told() {
 }
 
 #[test]
+fn a_merge_by_a_forge_tells_whose_rights_it_was_by() {
+    let mut scene = Scene::new(
+        "[principals.forge]\nroles = [\"merge\"]\ngrants = [\"docs/**\"]\n[[protect]]\npaths = [\"manifests/**\"]\nthreshold = 2\n",
+    );
+    let branch = scene.forge.commit("alice").on(&scene.root);
+    let signers = scene.forge.signers(&["alice", "bob", "dave", "forge"]);
+    let base = branch.file(".writ/allowed_signers", signers).message("a forge").make();
+    let base = scene.call("BASE", base);
+    let branch = scene.forge.commit("bob").on(&base).file(WEB, "a = 2\n").make();
+    let merge = scene.forge.commit("forge").on(&base).on(&branch).tree_of(&branch);
+    let merge = merge.message("merge of bob's branch").make();
+    let merge = scene.call("MERGE", merge);
+    scene.names.push((scene.forge.fingerprint("forge").to_string(), "KEY-OF-forge".to_owned()));
+    insta::assert_snapshot!(scene.golden(&merge, &["--explain"]));
+}
+
+#[test]
 fn what_is_pinned_is_held_against_the_history() {
     let scene = Scene::new("");
     let stranger = scene.forge.fingerprint("mallory").to_string();

@@ -31,6 +31,7 @@ pub(super) fn on(policy: &Policy) -> Vec<String> {
             ));
         }
     }
+    found.extend(holders.iter().filter_map(|(name, rights)| more_than_merging(name, rights)));
     for name in signing {
         if policy.rights(name).is_none() {
             found.push(format!("{name} has a key and no rights: its commits are refused"));
@@ -75,6 +76,9 @@ fn unreachable(holders: &[(&Principal, &Rights)], protect: &Protect) -> Option<S
     let own = protect.paths.iter().all(|path| policy::is_policy(path.as_str()));
     let can = |rights: &Rights| rights.is_admin() || (!own && !rights.grants().is_empty());
     let people = holders.iter().filter(|(_, rights)| can(rights)).count();
+    // However many may merge, one does.
+    let merger = !own && holders.iter().any(|(_, rights)| rights.may_merge() && !can(rights));
+    let people = people + usize::from(merger);
     (people < protect.threshold as usize).then(|| {
         format!(
             "{} takes {} people, and only {people} could sign: nobody can change it",
@@ -82,6 +86,19 @@ fn unreachable(holders: &[(&Principal, &Rights)], protect: &Protect) -> Option<S
             protect.threshold
         )
     })
+}
+
+/// A merger whose key could do more than bring in what others signed.
+fn more_than_merging(name: &Principal, rights: &Rights) -> Option<String> {
+    let more = match (rights.is_admin(), rights.grants().is_empty()) {
+        _ if !rights.may_merge() => return None,
+        (true, _) => "the role admin",
+        (false, false) => "grants",
+        (false, true) => return None,
+    };
+    Some(format!(
+        "{name} has the role merge and {more}: whoever has that key, such as a forge, can write there alone; take one of them away"
+    ))
 }
 
 /// The loss of one key is the loss of the policy.

@@ -1,21 +1,19 @@
 //! Protected paths need several people (rule G5).
 //!
-//! The form: `c = merge(p, s)` without fast-forward, where p is an ancestor of s and
-//! both commits have the same tree, signed by different people. Counted are the
-//! signers of c and of the commits between p and s that hold the very content the
-//! protected path ends up with: who signed an earlier state has not approved the
-//! last. With it or instead of it, people approve in the commit's message
-//! ([`super::detached`]); then the commit's own signer is one of them. Who a key belongs to, and what it may approve, is p's policy's word alone,
-//! since the branch could have invited its own approvers.
+//! In a merge of the approving form ([`super::merge`]) the merger counts, and those
+//! whose word on the path lies in the branch. With it or instead of it, people approve
+//! in the commit's message ([`super::detached`]); then the commit's own signer is one
+//! of them.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use super::breach::Breach;
-use super::changes::{self, Change};
+use super::changes::Change;
 use super::detached::{self, Approver};
 use super::judge::Judge;
 use super::mainline::{self, Permit};
-use super::policy::{Policy, Rights};
+use super::merge::{Merge, Word};
+use super::policy::{self, Policy, Rights};
 use super::{Objects, Reason};
 use crate::names::{CommitId, Fingerprint, Principal};
 
@@ -25,6 +23,7 @@ pub(super) fn check<O: Objects>(
     judge: &Judge<'_, O>,
     id: &CommitId,
     policy: &Policy,
+    merge: Option<&Merge<'_>>,
     permits: &mut [Permit],
 ) -> Result<Vec<Fingerprint>, Breach> {
     let mut protected: Vec<Protected<'_, '_>> =
@@ -32,13 +31,14 @@ pub(super) fn check<O: Objects>(
     if protected.is_empty() {
         return Ok(Vec::new());
     }
-    let merge = branch(judge, id, policy);
-    for commit in merge.clone().unwrap_or_else(|| vec![id]) {
-        let Some((principal, rights)) = judge.signer_under(policy, commit) else { continue };
-        let unlike = differing_paths(judge, commit, id)?;
-        for path in protected.iter_mut().filter(|p| !unlike.contains(&p.permit.change.path)) {
-            path.agrees(judge, principal, rights)?;
+    let own = Word::of(judge, id, id, policy)?;
+    for word in own.iter().chain(merge.iter().flat_map(|merge| &merge.words)) {
+        for path in protected.iter_mut().filter(|p| word.is_for(&p.permit.change)) {
+            path.agrees(judge, word.principal, word.rights)?;
         }
+    }
+    if let (Some(own), Some(_)) = (&own, merge) {
+        protected.iter_mut().for_each(|path| path.is_merged(own.principal, own.rights));
     }
     let (approvers, bad) = detached::approvers(judge, id, &judge.reader.commit(id)?, policy);
     for Approver { principal, rights, .. } in &approvers {
@@ -78,6 +78,14 @@ impl<'a, 'p> Protected<'a, 'p> {
         Ok(())
     }
 
+    /// Counts a merger who may only merge: that too is a second look, but never one
+    /// at the policy itself.
+    fn is_merged(&mut self, merger: &'p Principal, rights: &Rights) {
+        if rights.may_merge() && !policy::is_policy(&self.permit.change.path) {
+            self.people.insert(merger);
+        }
+    }
+
     fn settle(self, merge: bool, bad: &[String]) -> Result<(), Breach> {
         if self.people.len() >= self.threshold as usize {
             self.permit.people = self.people.into_iter().cloned().collect();
@@ -93,41 +101,6 @@ impl<'a, 'p> Protected<'a, 'p> {
         }
         Err(missing(&self.permit.change, self.threshold, &found))
     }
-}
-
-/// The commits whose signers count: `id` itself and those between its parents; `None`
-/// where it has not the form.
-fn branch<'a, O: Objects>(
-    judge: &'a Judge<'_, O>,
-    id: &'a CommitId,
-    policy: &Policy,
-) -> Option<Vec<&'a CommitId>> {
-    let node = judge.range.new.get(id)?;
-    let [base, tip] = &node.parents[..] else { return None };
-    let above = judge.range.down_from(tip);
-    let on_base = above.values().any(|node| node.parents.contains(base));
-    if !on_base || judge.range.new.get(tip)?.tree != node.tree {
-        return None;
-    }
-    let (merger, _) = judge.signer_under(policy, id)?;
-    let (author, _) = judge.signer_under(policy, tip)?;
-    if merger == author {
-        return None;
-    }
-    let below = judge.range.down_from(base);
-    let between = above.into_keys().filter(|commit| !below.contains_key(commit));
-    Some(std::iter::once(id).chain(between).collect())
-}
-
-/// Where an approving commit's tree is not the one that is merged.
-fn differing_paths<O: Objects>(
-    judge: &Judge<'_, O>,
-    commit: &CommitId,
-    merged: &CommitId,
-) -> Result<HashSet<String>, Breach> {
-    let (from, to) = (&judge.range.new[commit].tree, &judge.range.new[merged].tree);
-    let changes = changes::between(&judge.reader, from, to)?;
-    Ok(changes.into_iter().map(|change| change.path).collect())
 }
 
 fn missing(change: &Change, threshold: u32, found: &str) -> Breach {

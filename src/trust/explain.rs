@@ -184,12 +184,16 @@ pub fn suppose(
 }
 
 fn touched(Permit { change, cover, people }: Permit) -> Touched {
-    let by = match cover {
+    Touched { change: word(&change), path: change.path, by: told(&cover), people }
+}
+
+fn told(cover: &Cover) -> String {
+    match cover {
         Cover::Admin => "role admin".to_owned(),
         Cover::Grant(pattern) => format!("grant {pattern}"),
         Cover::Rollback(past) => format!("role rollback, as it was in {}", past.short()),
-    };
-    Touched { change: word(&change), path: change.path, by, people }
+        Cover::Merged(whose, cover) => format!("role merge, with {whose}'s {}", told(cover)),
+    }
 }
 
 fn word(change: &Change) -> &'static str {

@@ -3,6 +3,7 @@
 use super::breach::Breach;
 use super::changes::{self, Change, Content};
 use super::judge::Judge;
+use super::merge::{self, Merge};
 use super::object::Reader;
 use super::policy::{self, Cover, Policy, Rights};
 use super::seal::NAMESPACE;
@@ -45,16 +46,33 @@ pub(super) fn check<O: Objects>(
         let permit = |change| Permit { change, cover: cover.clone(), people: Vec::new() };
         return Ok(changes.into_iter().map(permit).collect());
     }
+    let who = (principal, rights);
+    let several = changes.iter().any(|change| policy.threshold(&change.path) > 1);
+    let merge = if several || rights.may_merge() { Merge::of(judge, id, &policy)? } else { None };
     let mut permits = Vec::with_capacity(changes.len());
     for change in changes {
-        match covered(&judge.reader, &change, rights)? {
-            Ok(cover) => permits.push(Permit { change, cover, people: Vec::new() }),
-            Err(why) => return Err(path_denied(principal, &change, &why)),
-        }
+        permits.push(permit(judge, change, who, merge.as_ref())?);
     }
-    let approvals = approvals::check(judge, id, &policy, &mut permits)?;
+    let approvals = approvals::check(judge, id, &policy, merge.as_ref(), &mut permits)?;
     judge.approvals.extend(approvals.into_iter().map(|key| (id.clone(), key)));
     Ok(permits)
+}
+
+/// What lets one change be: a right of the signer, or of those whose branch it merges.
+fn permit<O: Objects>(
+    judge: &Judge<'_, O>,
+    change: Change,
+    (principal, rights): (&Principal, &Rights),
+    merge: Option<&Merge<'_>>,
+) -> Result<Permit, Breach> {
+    let cover = match covered(&judge.reader, &change, rights)? {
+        Ok(cover) => cover,
+        Err(_) if rights.may_merge() => merge
+            .map_or(Ok(None), |merge| merge.cover(judge, &change))?
+            .ok_or_else(|| merge::path_denied(merge, principal, &change))?,
+        Err(why) => return Err(path_denied(principal, &change, &why)),
+    };
+    Ok(Permit { change, cover, people: Vec::new() })
 }
 
 /// What of `rights` covers a change, or why nothing does.

@@ -28,6 +28,7 @@ mod judge;
 mod key;
 mod limits;
 mod mainline;
+mod merge;
 mod object;
 mod policy;
 mod range;

@@ -48,6 +48,7 @@ pub(super) struct Rights {
 enum Role {
     Admin,
     Rollback,
+    Merge,
 }
 
 /// What of a principal's rights lets a path be written.
@@ -58,6 +59,8 @@ pub(super) enum Cover {
     Grant(String),
     /// The role, and the commit that is restored.
     Rollback(CommitId),
+    /// The role merge, and whose rights let what it merges.
+    Merged(Principal, Box<Cover>),
 }
 
 /// `[[protect]]`.
@@ -190,6 +193,11 @@ impl Rights {
     /// Rule G6.
     pub(super) fn may_roll_back(&self) -> bool {
         self.roles.contains(&Role::Rollback)
+    }
+
+    /// Whether what others may change counts where this principal merges it.
+    pub(super) fn may_merge(&self) -> bool {
+        self.roles.contains(&Role::Merge)
     }
 
     pub(super) fn grants(&self) -> &[Glob] {

@@ -20,7 +20,7 @@ pub(super) struct AddSigner {
     /// A path pattern that they may write; may be repeated.
     #[arg(long)]
     grant: Vec<String>,
-    /// `admin` or `rollback`; may be repeated.
+    /// `admin`, `rollback` or `merge`; may be repeated.
     #[arg(long)]
     role: Vec<String>,
     /// What the key may sign: `git`, `writ-approve`, or `writ-head` alone.
