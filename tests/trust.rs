@@ -2,6 +2,8 @@
 
 #[path = "trust/cost.rs"]
 mod cost;
+#[path = "trust/desk.rs"]
+mod desk;
 #[path = "trust/forge.rs"]
 mod forge;
 #[path = "trust/graph.rs"]
@@ -28,6 +30,8 @@ mod scene;
 mod signatures;
 #[path = "trust/state.rs"]
 mod state;
+#[path = "trust/team.rs"]
+mod team;
 
 use forge::{CHANNEL, Forge, NOW};
 use writ::trust::{recall, verify};
