@@ -73,7 +73,8 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// An error with all its causes in one line, each said once.
+/// An error with all its causes in one line; one that was said already, by itself or
+/// in the words of another, is not said again.
 pub fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -86,4 +87,30 @@ pub fn causes(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{said}")]
+    struct Layer {
+        said: &'static str,
+        source: Option<Box<Layer>>,
+    }
+
+    fn layers(said: &[&'static str]) -> Option<Box<Layer>> {
+        let (said, below) = said.split_first()?;
+        Some(Box::new(Layer { said, source: layers(below) }))
+    }
+
+    #[test]
+    fn each_cause_is_told_once() {
+        let told = |said: &[&'static str]| causes(&*layers(said).unwrap());
+        assert_eq!(told(&["read a", "denied"]), "read a: denied");
+        assert_eq!(told(&["read a: denied", "denied"]), "read a: denied");
+        assert_eq!(told(&["read a (denied), sorry", "denied", "errno 13"]), "read a (denied), sorry: errno 13");
+        assert_eq!(told(&["denied"]), "denied");
+    }
 }

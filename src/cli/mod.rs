@@ -25,7 +25,7 @@ use std::path::Path;
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
-use crate::fault::{Fault, Retry};
+use crate::fault::{Fault, Retry, causes};
 use crate::ledger::LedgerError;
 
 /// Deploys Nix-built services to hosts from a signed git branch.
@@ -83,14 +83,7 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(blame: Blame, error: &dyn Error) -> Self {
-        let mut message = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            message.push_str(": ");
-            message.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        Self { message, hint: None, blame }
+        Self { message: causes(error), hint: None, blame }
     }
 
     /// A failure that is told by what was already printed.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::fault::Fault;
+use crate::fault::{Fault, causes};
 
 /// State that cannot be used; the agent changes nothing until a person has looked.
 #[derive(Debug, Error)]
@@ -53,11 +53,7 @@ const ANCHOR_REMEDY: &str = "the host does not know any more which commit it acc
 impl From<LedgerError> for Fault {
     fn from(error: LedgerError) -> Self {
         let remedy = error.remedy();
-        let because = match std::error::Error::source(&error) {
-            Some(source) => format!("{error}: {source}"),
-            None => error.to_string(),
-        };
-        Self::wait("use the ledger", because).remedy(remedy)
+        Self::wait("use the ledger", causes(&error)).remedy(remedy)
     }
 }
 

@@ -18,7 +18,7 @@ use serde_json::Value;
 pub use admin::{Admin, BadAdmin};
 
 use super::Routes;
-use crate::fault::Fault;
+use crate::fault::{Fault, causes};
 use crate::plan::observed::ObservedRoutes;
 
 /// No request takes longer, from connecting to the last byte.
@@ -55,7 +55,7 @@ impl CaddyRoutes {
             Admin::Unix(socket) => client.unix_socket(socket.as_path()),
         };
         let client =
-            client.build().map_err(|e| Fault::wait("set up the client for Caddy", chain(&e)))?;
+            client.build().map_err(|e| Fault::wait("set up the client for Caddy", causes(&e)))?;
         Ok(Self { admin: admin.clone(), client })
     }
 
@@ -196,7 +196,7 @@ struct Lost {
 
 impl From<reqwest::Error> for Lost {
     fn from(error: reqwest::Error) -> Self {
-        Self { because: chain(&error), cut: !error.is_connect() && !error.is_timeout() }
+        Self { because: causes(&error), cut: !error.is_connect() && !error.is_timeout() }
     }
 }
 
@@ -229,15 +229,6 @@ fn words(body: &[u8]) -> String {
         Ok(Refusal { error }) => error,
         Err(_) => String::from_utf8_lossy(body).chars().take(400).collect::<String>(),
     }
-}
-
-/// An error with its causes, which reqwest keeps out of its `Display`.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| {
-        let cause = cause.to_string();
-        if text.ends_with(&cause) { text } else { format!("{text}: {cause}") }
-    })
 }
 
 #[cfg(test)]

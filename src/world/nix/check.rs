@@ -6,7 +6,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode};
 
 use super::{NixStore, fetch};
-use crate::fault::Fault;
+use crate::fault::{Fault, causes};
 
 /// The file that every binary cache has at its root (nix, `binary-cache-store.cc`).
 const INFO: &str = "nix-cache-info";
@@ -70,30 +70,19 @@ async fn download(url: &str, deadline: Duration) -> Result<Option<Vec<u8>>, Stri
         .timeout(deadline)
         .user_agent(concat!("writ/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(|error| chain(&error))?;
-    let mut answer = client.get(url).send().await.map_err(|error| chain(&error))?;
+        .map_err(|error| causes(&error))?;
+    let mut answer = client.get(url).send().await.map_err(|error| causes(&error))?;
     match answer.status() {
         StatusCode::UNAUTHORIZED => return Ok(None),
         status if !status.is_success() => return Err(format!("it answered {status}")),
         _ => {}
     }
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| chain(&error))? {
+    while let Some(chunk) = answer.chunk().await.map_err(|error| causes(&error))? {
         body.extend_from_slice(&chunk);
         if body.len() > LIMIT {
             return Err("it sends more than such a file can hold".to_owned());
         }
     }
     Ok(Some(body))
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
