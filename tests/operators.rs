@@ -195,6 +195,27 @@ async fn events_are_followed_as_they_happen() {
     following.line_with("confirmed");
 }
 
+/// The world is in order; what this host remembers is not.
+#[tokio::test]
+async fn every_command_blames_a_damaged_ledger_alike() {
+    let mut scene = Scene::new();
+    let commit = scene.push_service("web", "1");
+    scene.round().await;
+    let state = scene.state();
+    std::fs::write(state.join("generations/1/commit.json"), "{").unwrap();
+    std::fs::write(state.join("revoked.json"), "{").unwrap();
+    std::fs::write(state.join("anchor.json"), "{").unwrap();
+    std::fs::remove_dir_all(state.join("generations/1/units")).unwrap();
+    std::fs::write(state.join("generations/1/units"), "").unwrap();
+    let reset = ["trust", "reset", "--to", commit.as_str()];
+    for args in [&["status"][..], &["boot"], &["log"], &["show"], &["trust", "show"], &reset] {
+        let output = writ(&scene, args);
+        let said = desk::text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {output:?}");
+        assert!(said.contains("generations/1/") || said.contains("damaged"), "{args:?}: {said}");
+    }
+}
+
 fn kinds(scene: &Scene) -> Vec<String> {
     let events = writ::events::Events::at(scene.ledger().events()).read().unwrap();
     events.into_iter().map(|event| event.kind.word().to_owned()).collect()

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::socket::{Peer, in_group};
 use super::status::{self, Status};
 use super::{Report, Shared};
+use crate::fault::causes;
 use crate::ledger::Ledger;
 use crate::names::HostName;
 use crate::world::World;
@@ -105,7 +106,7 @@ impl<W: World + Send + Sync + 'static> Control<W> {
         let snapshot = Some(self.shared.snapshot());
         match status::gather(&self.host, &self.ledger, &*self.world, snapshot).await {
             Ok(status) => Reply::Status(Box::new(status)),
-            Err(fault) => Reply::Refused { because: fault.to_string() },
+            Err(error) => Reply::Refused { because: causes(&error) },
         }
     }
 }

@@ -65,6 +65,15 @@ pub struct ServiceStatus {
     pub failure: Option<String>,
 }
 
+/// Why a status cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    World(#[from] Fault),
+}
+
 /// Gathers a status from the ledger and the host itself.
 ///
 /// # Errors
@@ -74,7 +83,7 @@ pub async fn gather(
     ledger: &Ledger,
     world: &impl World,
     agent: Option<Snapshot>,
-) -> Result<Status, Fault> {
+) -> Result<Status, StatusError> {
     let newest = ledger.newest()?;
     let running = running(ledger)?;
     let snapshot = agent.clone().unwrap_or_default();

@@ -33,10 +33,7 @@ pub struct Args {
 
 pub async fn run(args: Args) -> Result<(), Failure> {
     let config = config_at(&args.config)?;
-    let ledger = Ledger::open(&config.state_directory).map_err(|error| {
-        let remedy = error.remedy();
-        Failure::new(Blame::World, &error).hint(remedy)
-    })?;
+    let ledger = Ledger::open(&config.state_directory)?;
     let source = config.source();
     let world = Arc::new(ThisHost::new(&config)?);
     // Two agents on one host would undo each other's work.

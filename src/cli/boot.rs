@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::{Blame, Failure, config_at, show};
+use super::{Failure, config_at, show};
 use crate::config::DEFAULT_PATH;
 use crate::ledger::Ledger;
 use crate::world::systemd::boot::restore;
@@ -27,15 +27,11 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let config = config_at(&args.config)?;
     let ledger = Ledger::look(&config.state_directory);
-    let unusable = |error: crate::ledger::LedgerError| {
-        let remedy = error.remedy();
-        Failure::new(Blame::World, &error).hint(remedy)
-    };
-    let Some(number) = ledger.last_good().map_err(unusable)? else {
+    let Some(number) = ledger.last_good()? else {
         show("no generation was confirmed yet\n");
         return Ok(());
     };
-    let started = restore(&ledger.units(number).map_err(unusable)?)?;
+    let started = restore(&ledger.units(number)?)?;
     show(format!("generation {number}: {} units started\n", started.len()));
     Ok(())
 }

@@ -24,6 +24,7 @@ use std::path::Path;
 
 use clap::{Parser, Subcommand};
 
+use crate::agent::status::StatusError;
 use crate::config::Config;
 use crate::fault::{Fault, Retry, causes};
 use crate::ledger::LedgerError;
@@ -111,6 +112,15 @@ impl From<Fault> for Failure {
 impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
         Self::new(Blame::Refused, &error).hint(error.remedy())
+    }
+}
+
+impl From<StatusError> for Failure {
+    fn from(error: StatusError) -> Self {
+        match error {
+            StatusError::Ledger(error) => error.into(),
+            StatusError::World(fault) => fault.into(),
+        }
     }
 }
 

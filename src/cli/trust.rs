@@ -98,10 +98,7 @@ fn pins(config: &Config) -> Result<(), Failure> {
     if let Some(minimum) = &pins.minimum {
         text.push_str(&format!("minimum       {minimum}\n"));
     }
-    let anchor = Ledger::look(&config.state_directory).anchor().map_err(|error| {
-        let remedy = error.remedy();
-        Failure::new(Blame::Refused, &error).hint(remedy)
-    })?;
+    let anchor = Ledger::look(&config.state_directory).anchor()?;
     match anchor {
         Some(anchor) => text.push_str(&format!("accepted      {}\n", anchor.commit)),
         None => text.push_str("accepted      nothing yet\n"),
@@ -111,11 +108,7 @@ fn pins(config: &Config) -> Result<(), Failure> {
 }
 
 async fn reset(config: &Config, to: &CommitId) -> Result<(), Failure> {
-    let usable = |error: crate::ledger::LedgerError| {
-        let remedy = error.remedy();
-        Failure::new(Blame::World, &error).hint(remedy)
-    };
-    let ledger = Ledger::open(&config.state_directory).map_err(usable)?;
+    let ledger = Ledger::open(&config.state_directory)?;
     let format = config.repository.object_format;
     let repository = Repository::open_or_create(&ledger.repository(), format)?;
     if !repository.contains(to) {
@@ -123,13 +116,13 @@ async fn reset(config: &Config, to: &CommitId) -> Result<(), Failure> {
         bring(config, &ledger, &repository).await?;
     }
     let now = jiff::Timestamp::now();
-    let pins = Pins { revoked: ledger.revoked().map_err(usable)?, ..config.pins() };
+    let pins = Pins { revoked: ledger.revoked()?, ..config.pins() };
     let commit =
         trust::verify(&repository, &pins, None, to, now.as_second()).map_err(|refusal| {
             let remedy = refusal.remedy.clone();
             Failure::new(Blame::Refused, &refusal).hint(remedy)
         })?;
-    let number = ledger.reset(&commit, &now.to_string()).map_err(usable)?;
+    let number = ledger.reset(&commit, &now.to_string())?;
     show(format!("generation {number}: {commit}\nthe agent goes on from there: writ sync\n"));
     Ok(())
 }
