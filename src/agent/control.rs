@@ -26,12 +26,20 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// What can be asked of the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "verb", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case")]
 pub enum Request {
     /// For root and members of the group `writ`.
     Status,
     /// A round now; answered with the status after it. For root.
     Sync,
+}
+
+/// The line that asks it. A struct by itself: serde would let a tagged enum's unit
+/// variants carry any other field.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    pub(super) verb: Request,
 }
 
 /// What the agent answers.
@@ -87,8 +95,8 @@ impl<W: World + Send + Sync + 'static> Control<W> {
         let mut read = BufReader::new(read.take(REQUEST_LIMIT));
         timeout(REQUEST_DEADLINE, read.read_line(&mut line)).await??;
         let reply = match serde_json::from_str(&line) {
-            Ok(request) if may(peer, request) => self.reply(request).await,
-            Ok(request) => Reply::Refused { because: denial(request) },
+            Ok(Asked { verb }) if may(peer, verb) => self.reply(verb).await,
+            Ok(Asked { verb }) => Reply::Refused { because: denial(verb) },
             Err(error) => Reply::Refused { because: format!("not a request: {error}") },
         };
         let mut text = serde_json::to_vec(&reply)?;

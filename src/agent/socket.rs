@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
-use super::control::{Reply, Request};
+use super::control::{Asked, Reply, Request};
 
 /// Members of this group may ask for the status.
 const GROUP: &str = "writ";
@@ -76,7 +76,7 @@ pub async fn ask(path: &Path, request: Request, deadline: Duration) -> std::io::
     let asking = async {
         let stream = UnixStream::connect(path).await?;
         let (read, mut write) = stream.into_split();
-        let mut line = serde_json::to_vec(&request)?;
+        let mut line = serde_json::to_vec(&Asked { verb: request })?;
         line.push(b'\n');
         write.write_all(&line).await?;
         let mut answer = String::new();

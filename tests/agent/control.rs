@@ -85,8 +85,14 @@ async fn nonsense_is_answered_and_hurts_nobody() {
     scene.push_service("web", "1");
     let asks = async {
         let long = vec![b'x'; 1 << 20];
-        let cases: [&[u8]; 5] =
-            [b"", b"\n", b"{\"verb\":\"reboot\"}\n", b"\xff\xfe\n", &long[..4096]];
+        let cases: [&[u8]; 6] = [
+            b"",
+            b"\n",
+            b"{\"verb\":\"reboot\"}\n",
+            b"{\"verb\":\"sync\",\"x\":1}\n",
+            b"\xff\xfe\n",
+            &long[..4096],
+        ];
         for bytes in cases {
             let text = answer(&scene, bytes).await;
             assert!(text.is_empty() || text.contains("not a request"), "{text}");
