@@ -110,7 +110,10 @@ mod tests {
         let told = |said: &[&'static str]| causes(&*layers(said).unwrap());
         assert_eq!(told(&["read a", "denied"]), "read a: denied");
         assert_eq!(told(&["read a: denied", "denied"]), "read a: denied");
-        assert_eq!(told(&["read a (denied), sorry", "denied", "errno 13"]), "read a (denied), sorry: errno 13");
+        assert_eq!(
+            told(&["read a (denied), sorry", "denied", "errno 13"]),
+            "read a (denied), sorry: errno 13"
+        );
         assert_eq!(told(&["denied"]), "denied");
     }
 }

@@ -29,6 +29,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Sync(args) => block_on(writ::cli::sync::run(args)),
         Command::Check(args) => writ::cli::check::run(&args),
         Command::Plan(args) => writ::cli::plan::run(&args),
+        Command::Revert(args) => writ::cli::revert::run(&args),
         Command::Log(args) => writ::cli::log::run(&args),
         Command::Show(args) => writ::cli::show::run(&args),
         Command::Trust(args) => block_on(writ::cli::trust::run(args)),

@@ -11,6 +11,7 @@ pub mod init;
 pub mod log;
 pub mod pause;
 pub mod plan;
+pub mod revert;
 pub mod show;
 pub mod status;
 pub mod sync;
@@ -48,6 +49,7 @@ pub enum Command {
     Sync(sync::Args),
     Check(check::Args),
     Plan(plan::Args),
+    Revert(revert::Args),
     Log(log::Args),
     Show(show::Args),
     Diff(diff::Args),

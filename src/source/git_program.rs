@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -90,6 +91,31 @@ impl Checkout {
         Ok(text.trim_end_matches('\n').to_owned())
     }
 
+    /// Runs a git command that reads `input`.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn feed<A: AsRef<OsStr>>(&self, args: &[A], input: &str) -> Result<(), GitError> {
+        let start = |source| GitError::Start { source };
+        let mut child = self
+            .command(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(start)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A git that died early is told by its exit code, not by this pipe.
+            let _ = stdin.write_all(input.as_bytes());
+        }
+        let output = child.wait_with_output().map_err(start)?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(GitError::Failed { command: told(args), said })
+    }
+
     /// What a git command printed; `None` where it failed, as `git config` does for a
     /// key that nobody set.
     pub fn ask<A: AsRef<OsStr>>(&self, args: &[A]) -> Result<Option<String>, GitError> {
@@ -102,9 +128,10 @@ impl Checkout {
 
     fn command<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
         let mut command = Command::new("git");
-        command.arg("-C").arg(&self.root).args(args);
-        // Its words are shown to a person as they are, and read by nobody.
-        command.env("GIT_TERMINAL_PROMPT", "0");
+        command.arg("-C").arg(&self.root);
+        // What is read below must not depend on how somebody likes it to look.
+        command.args(["-c", "log.showSignature=false", "-c", "core.quotePath=false"]);
+        command.args(args);
         command
     }
 }

@@ -1,0 +1,8 @@
+//! The operator's commands in a checkout of the deploy repository, through the binary.
+
+#[path = "checkout/desk.rs"]
+mod desk;
+#[path = "checkout/init.rs"]
+mod init;
+#[path = "checkout/revert.rs"]
+mod revert;

@@ -1,0 +1,181 @@
+//! `writ revert`: the way back, signed.
+
+use std::fs;
+use std::process::Output;
+
+use crate::desk::{Desk, ok};
+
+const ONE: &str = "1b9p0v3zk2c8s7d5h4w6x1y0n3m2q9rf";
+const TWO: &str = "7v5m1xq0w2z9c8b6n4l3k1j0h2g5f8da";
+
+fn service(hash: &str, name: &str, port: u16) -> String {
+    format!(
+        "# {name}\nhosts = [\"biz\"]\n[artifact]\nstorePath = \"/nix/store/{hash}-{name}\"\n[exec]\ncommand = \"{name}\"\n[env]\nPORT = \"{port}\"\n"
+    )
+}
+
+impl Desk {
+    /// A deploy repository with the services web and api, cloned from where it is
+    /// pushed to.
+    fn with_services() -> Self {
+        let desk = Self::new();
+        ok(&desk.writ(&["init", "deploy", "--host", "biz"]));
+        desk.write("web", &service(ONE, "web", 8000));
+        desk.write("api", &service(ONE, "api", 8001));
+        desk.commit("web and api");
+        ok(&desk.run("git", &["init", "-q", "--bare", "-b", "main", "origin.git"]));
+        desk.git(&["remote", "add", "origin", "../origin.git"]);
+        desk.git(&["push", "-q", "-u", "origin", "main"]);
+        desk
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let folder = self.deploy().join("manifests/services");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(format!("{name}.toml")), text).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        let path = self.deploy().join(format!("manifests/services/{name}.toml"));
+        fs::read_to_string(path).unwrap()
+    }
+
+    fn commit(&self, message: &str) -> String {
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-q", "-m", message]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// Both services, changed by one commit.
+    fn both_changed(&self) -> String {
+        self.write("web", &service(TWO, "web", 8000));
+        self.write("api", &service(TWO, "api", 8001));
+        self.commit("both to two")
+    }
+
+    fn revert(&self, args: &[&str]) -> Output {
+        let args: Vec<&str> = ["revert", "--repo", "deploy"].iter().chain(args).copied().collect();
+        self.writ(&args)
+    }
+
+    fn untouched(&self, head: &str) {
+        assert_eq!(self.git(&["rev-parse", "HEAD"]), head);
+        assert_eq!(self.git(&["status", "--short"]), "");
+        assert!(!self.deploy().join(".git/REVERT_HEAD").exists());
+    }
+}
+
+#[test]
+fn a_commit_is_taken_back_whole_signed_and_pushed() {
+    let desk = Desk::with_services();
+    let before = desk.git(&["rev-parse", "HEAD^{tree}"]);
+    desk.both_changed();
+    desk.git(&["push", "-q"]);
+    let told = ok(&desk.revert(&["HEAD", "--push"]));
+    assert_eq!(desk.git(&["rev-parse", "HEAD^{tree}"]), before);
+    assert_eq!(desk.git(&["rev-parse", "HEAD"]), desk.git(&["rev-parse", "@{upstream}"]));
+    assert_eq!(desk.git(&["log", "-1", "--format=%G? %GS"]), "G alice");
+    let short = desk.git(&["log", "-1", "--format=%h"]);
+    let both = desk.git(&["rev-parse", "HEAD^"]);
+    let body = desk.git(&["log", "-1", "--format=%B"]).replace(&both, "BOTH");
+    insta::assert_snapshot!(format!("{}\n---\n{body}", told.replace(&short, "REVERT")));
+}
+
+#[test]
+fn one_service_is_taken_back_and_the_other_stays() {
+    let desk = Desk::with_services();
+    let bad = desk.both_changed();
+    desk.write("web", &(desk.read("web") + "# looked at\n"));
+    desk.commit("a note");
+    ok(&desk.revert(&[&bad, "--service", "web"]));
+    assert_eq!(desk.read("web"), service(ONE, "web", 8000) + "# looked at\n");
+    assert_eq!(desk.read("api"), service(TWO, "api", 8001));
+    assert_eq!(desk.git(&["log", "-1", "--format=%G? %s"]), "G web: Revert \"both to two\"");
+}
+
+#[test]
+fn a_service_that_was_added_is_taken_away_again() {
+    let desk = Desk::with_services();
+    desk.write("late", &service(TWO, "late", 8002));
+    desk.commit("late");
+    ok(&desk.revert(&["HEAD", "--service", "late"]));
+    assert!(!desk.deploy().join("manifests/services/late.toml").exists());
+}
+
+#[test]
+fn a_merge_is_taken_back_whole() {
+    let desk = Desk::with_services();
+    let before = desk.git(&["rev-parse", "HEAD^{tree}"]);
+    desk.git(&["switch", "-q", "-c", "two"]);
+    desk.both_changed();
+    desk.git(&["switch", "-q", "main"]);
+    desk.git(&["merge", "-q", "--no-ff", "-m", "merge two", "two"]);
+    ok(&desk.revert(&["HEAD"]));
+    assert_eq!(desk.git(&["rev-parse", "HEAD^{tree}"]), before);
+}
+
+#[test]
+fn what_was_built_upon_is_not_half_taken_back() {
+    let desk = Desk::with_services();
+    let bad = desk.both_changed();
+    desk.write("web", &service(ONE, "web", 8000).replace("-web\"", "-web-3\""));
+    let head = desk.commit("web to three");
+    for args in [vec![bad.as_str()], vec![bad.as_str(), "--service", "web"]] {
+        let refused = desk.revert(&args);
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(desk.told(&refused).contains("cannot be taken back cleanly"));
+        desk.untouched(&head);
+    }
+    ok(&desk.revert(&[&bad, "--service", "api"]));
+}
+
+#[test]
+fn a_result_that_hosts_would_refuse_is_not_committed() {
+    let desk = Desk::with_services();
+    desk.write("late", &service(TWO, "late", 8002));
+    let late = desk.commit("late");
+    desk.write("api", &("dependsOn = [\"late\"]\n".to_owned() + &service(ONE, "api", 8001)));
+    let head = desk.commit("api needs late");
+    let refused = desk.revert(&[&late]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(desk.told(&refused).contains("hosts would refuse the result"));
+    desk.untouched(&head);
+}
+
+#[test]
+fn a_dry_run_shows_and_changes_nothing() {
+    let desk = Desk::with_services();
+    let head = desk.both_changed();
+    let told = ok(&desk.revert(&["HEAD", "--dry-run"]));
+    assert!(told.contains("on biz"), "{told}");
+    desk.untouched(&head);
+}
+
+#[test]
+fn changes_that_are_not_committed_stop_it() {
+    let desk = Desk::with_services();
+    desk.both_changed();
+    desk.write("web", "# being written\n");
+    let refused = desk.revert(&["HEAD"]);
+    assert!(desk.told(&refused).contains("not committed"));
+    assert_eq!(desk.read("web"), "# being written\n");
+}
+
+#[test]
+fn a_commit_that_cannot_be_signed_leaves_no_trace() {
+    let desk = Desk::with_services();
+    let head = desk.both_changed();
+    fs::remove_file(desk.home().join(".ssh/id_ed25519")).unwrap();
+    assert_eq!(desk.revert(&["HEAD"]).status.code(), Some(1));
+    desk.untouched(&head);
+}
+
+#[test]
+fn taking_back_twice_says_so() {
+    let desk = Desk::with_services();
+    let bad = desk.both_changed();
+    ok(&desk.revert(&[&bad]));
+    let again = desk.revert(&[&bad]);
+    assert!(desk.told(&again).contains("nothing to take back"), "{}", desk.told(&again));
+    assert_eq!(desk.revert(&["no-such"]).status.code(), Some(2));
+}
