@@ -11,6 +11,8 @@ mod pause;
 #[path = "agent/scene.rs"]
 #[allow(dead_code, reason = "the rounds of tests/agent.rs ask more of a scene")]
 mod scene;
+#[path = "operators/trust.rs"]
+mod trust;
 mod world;
 
 use desk::{fix_times, json, told, writ};

@@ -1,6 +1,7 @@
 //! `writ trust`: what this host trusts, root's way out of a lost anchor, and the
 //! policy's own commands.
 
+mod overview;
 mod policy;
 mod sign;
 
@@ -29,10 +30,14 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show the pins and the last accepted commit.
+    /// Show whom this host trusts: what its config pins and what it remembers.
+    ///
+    /// Where there is no config, or with --repo, the policy in the working tree of a
+    /// deploy repository instead: people, their keys and rights, protected paths,
+    /// revoked keys, and where it is weaker than it looks.
     ///
     /// Example: writ trust show
-    Show,
+    Show(overview::Show),
     /// Have this host accept a commit that does not follow from the last one it
     /// accepted. For root, after a state file was lost or a history was rewritten.
     ///
@@ -78,7 +83,7 @@ enum Command {
 pub async fn run(args: Args) -> Result<(), Failure> {
     let config = || config_at(&args.config);
     match &args.command {
-        Command::Show => pins(&config()?),
+        Command::Show(shown) => overview::run(shown, &args.config),
         Command::Reset { to } => reset(&config()?, to).await,
         Command::AddSigner(args) => policy::add_signer(args),
         Command::Revoke(args) => policy::revoke(args),
@@ -87,24 +92,6 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Command::Head(args) => sign::head(args),
         Command::Recover(args) => sign::recover(args),
     }
-}
-
-fn pins(config: &Config) -> Result<(), Failure> {
-    let pins = config.pins();
-    let mut text = format!(
-        "channel       {}\nintroduction  {}\nintroducer    {}\n",
-        pins.channel, pins.introduction, pins.introducer
-    );
-    if let Some(minimum) = &pins.minimum {
-        text.push_str(&format!("minimum       {minimum}\n"));
-    }
-    let anchor = Ledger::look(&config.state_directory).anchor()?;
-    match anchor {
-        Some(anchor) => text.push_str(&format!("accepted      {}\n", anchor.commit)),
-        None => text.push_str("accepted      nothing yet\n"),
-    }
-    show(text);
-    Ok(())
 }
 
 async fn reset(config: &Config, to: &CommitId) -> Result<(), Failure> {

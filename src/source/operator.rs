@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use gix::refs::transaction::PreviousValue;
 
-use super::checkout::CheckoutError;
+use super::checkout::{CheckoutError, root_of};
 use crate::trust::edit::PolicyText;
 
 const SIGNERS: &str = ".writ/allowed_signers";
@@ -17,6 +17,11 @@ const RULES: &str = ".writ/policy.toml";
 /// Reads the policy of a working tree.
 pub fn policy(root: &Path) -> Result<PolicyText, CheckoutError> {
     Ok(PolicyText { signers: read(&root.join(SIGNERS))?, rules: read(&root.join(RULES))? })
+}
+
+/// Whether there is a policy in the working tree that `start` lies in.
+pub fn has_policy(start: &Path) -> bool {
+    root_of(start).join(RULES).exists()
 }
 
 /// Writes the files of a policy that differ.

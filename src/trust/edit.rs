@@ -5,6 +5,7 @@ use std::str::FromStr as _;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 
 use super::advice;
+use super::overview::Overview;
 use super::policy::Policy;
 use super::signers::Signers;
 use crate::names::{CommitId, Fingerprint, Principal};
@@ -38,6 +39,16 @@ impl PolicyText {
             Some(why) => Err(why),
             None => Ok(advice::on(&policy)),
         }
+    }
+
+    /// What this policy says, for a person to read.
+    ///
+    /// # Errors
+    /// It is not valid.
+    pub fn overview(&self) -> Result<Overview, String> {
+        let rules = self.document()?;
+        let channel = rules.get("channel").and_then(Item::as_str).unwrap_or_default();
+        Ok(Overview::of(channel, &self.policy()?))
     }
 
     /// The keys of a person.

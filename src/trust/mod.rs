@@ -30,6 +30,7 @@ mod limits;
 mod mainline;
 mod merge;
 mod object;
+mod overview;
 mod policy;
 mod range;
 mod rollback;
@@ -50,6 +51,7 @@ use serde::{Deserialize, Serialize};
 pub use explain::{
     Account, Claims, Content, Explained, Touched, channel, claims, content, explain, suppose,
 };
+pub use overview::{Key, Overview, Person, Protected};
 use signers::Signer;
 pub use statement::{HEAD, HeadStatement, RESET, Recovery, RecoveryKey, ResetStatement};
 

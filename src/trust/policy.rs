@@ -204,6 +204,14 @@ impl Rights {
         &self.grants
     }
 
+    /// The roles as the policy spells them.
+    pub(super) fn roles(&self) -> impl Iterator<Item = &'static str> {
+        self.roles.iter().map(|role| match role {
+            Role::Admin => "admin",
+            Role::Rollback => "rollback",
+        })
+    }
+
     pub(super) fn only(&self) -> Option<&[String]> {
         self.only.as_deref()
     }

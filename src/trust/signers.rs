@@ -82,6 +82,16 @@ impl Signer {
         self.namespaces.as_ref().is_none_or(|list| list.iter().any(|n| n == namespace))
     }
 
+    /// What the key may sign; `None`: everything.
+    pub(super) fn namespaces(&self) -> Option<&[String]> {
+        self.namespaces.as_deref()
+    }
+
+    /// The first and the last second at which the key counts.
+    pub(super) fn window(&self) -> (Option<i64>, Option<i64>) {
+        (self.valid_after, self.valid_before)
+    }
+
     /// Whether the line names this namespace and no other.
     pub(super) fn only_for(&self, namespace: &str) -> bool {
         self.namespaces.as_ref().is_some_and(|list| list.iter().all(|n| n == namespace))

@@ -18,11 +18,11 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::key::PublicKey;
+use super::key::{PublicKey, fingerprint};
 use super::seal::moment;
 use super::signers::Signer;
 use super::{Anchor, VerifiedCommit, base64, sshsig};
-use crate::names::CommitId;
+use crate::names::{CommitId, Fingerprint, Principal};
 
 /// What statements about the head are signed in, by keys that may do nothing else.
 pub const HEAD: &str = "writ-head";
@@ -46,6 +46,9 @@ pub struct HeadStatement {
     /// Seconds since 1970.
     pub issued: i64,
     pub expires: i64,
+    /// Whose key signed it, once that is verified; files of earlier versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Principal>,
 }
 
 /// That hosts which accepted `from` may follow a history through `to` instead.
@@ -77,7 +80,7 @@ pub struct RecoveryKey {
 impl HeadStatement {
     /// The text that is signed.
     pub fn text(&self, channel: &str) -> String {
-        let Self { commit, sequence, issued, expires } = self;
+        let Self { commit, sequence, issued, expires, by: _ } = self;
         let (issued, expires) = (moment(*issued), moment(*expires));
         format!(
             "{HEAD} 1\nchannel {channel}\ncommit {commit}\nsequence {sequence}\nissued {issued}\nexpires {expires}\n"
@@ -91,6 +94,7 @@ impl HeadStatement {
             sequence: lines.value("sequence")?,
             issued: lines.time("issued")?,
             expires: lines.time("expires")?,
+            by: None,
         };
         lines.end()?;
         Ok(statement)
@@ -186,7 +190,7 @@ impl VerifiedCommit {
         if !(0..=LIFETIME).contains(&lifetime) {
             return Err("it is meant to be good for more than seven days".to_owned());
         }
-        Ok(statement)
+        Ok(HeadStatement { by: Some(herald.principal.clone()), ..statement })
     }
 }
 
@@ -196,6 +200,13 @@ pub(super) fn heralds<'a>(
 ) -> Vec<(Vec<u8>, Signer)> {
     let only = |(_, signer): &(&Vec<u8>, &Signer)| signer.only_for(HEAD);
     signers.filter(only).map(|(blob, signer)| (blob.clone(), signer.clone())).collect()
+}
+
+impl RecoveryKey {
+    /// What `ssh-keygen -l` calls it.
+    pub fn fingerprint(&self) -> Fingerprint {
+        fingerprint(&self.blob)
+    }
 }
 
 impl FromStr for RecoveryKey {

@@ -29,7 +29,7 @@ fn scene() -> Scene {
 
 fn statement(commit: &CommitId, sequence: u64) -> HeadStatement {
     let issued = now() - 60;
-    HeadStatement { commit: commit.clone(), sequence, issued, expires: issued + DAY }
+    HeadStatement { commit: commit.clone(), sequence, issued, expires: issued + DAY, by: None }
 }
 
 fn publish(scene: &Scene, statement: &HeadStatement) {

@@ -84,7 +84,7 @@ pub(super) fn head(args: &Head) -> Result<(), Failure> {
     let (now, expires) = window(args.expires);
     let known = operator::statement(&args.repo, &name).map_err(usage)?;
     let sequence = next_sequence(known.as_deref(), now);
-    let statement = HeadStatement { commit, sequence, issued: now, expires };
+    let statement = HeadStatement { commit, sequence, issued: now, expires, by: None };
     let text = statement.text(&channel);
     let signed = format!("{text}{}", sign(&args.key, HEAD, &text)?);
     operator::publish(&args.repo, &name, &signed).map_err(usage)?;
