@@ -90,6 +90,35 @@ fn check_tells_every_problem_at_once_and_exits_1() {
     assert_eq!(json.status.code(), Some(1));
 }
 
+/// One person could take the threshold away; what is wrong beside it decides how the
+/// command exits.
+#[test]
+fn check_warns_of_a_policy_that_does_not_protect_itself() {
+    let dir = checkout();
+    let (forge, writ_folder) = (Forge::new(), dir.path().join(".writ"));
+    let policy = |paths: &str| {
+        format!(
+            "channel = \"acme-infra:main\"\n[principals.alice]\nroles = [\"admin\"]\n[principals.bob]\nroles = [\"admin\"]\n[principals.dave]\nroles = [\"admin\"]\n[[protect]]\npaths = [{paths}]\nthreshold = 2\n"
+        )
+    };
+    std::fs::create_dir(&writ_folder).unwrap();
+    let signers = forge.signers(&["alice", "bob", "dave"]);
+    std::fs::write(writ_folder.join("allowed_signers"), signers).unwrap();
+    let rules = writ_folder.join("policy.toml");
+    std::fs::write(&rules, policy("\"manifests/**\"")).unwrap();
+    insta::assert_snapshot!(told(&writ(dir.path(), &["check"])));
+    let json = writ(dir.path(), &["check", "--json"]);
+    let found: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(found["warnings"].as_array().unwrap().len(), 1, "{found}");
+
+    std::fs::write(&rules, policy("\".writ/**\", \"manifests/**\"")).unwrap();
+    assert!(!told(&writ(dir.path(), &["check"])).contains("warning"));
+    std::fs::write(&rules, "channel = 1\n").unwrap();
+    let invalid = told(&writ(dir.path(), &["check"]));
+    assert!(invalid.contains("warning: .writ/policy.toml"), "{invalid}");
+    assert!(invalid.ends_with("exit 0\n"), "{invalid}");
+}
+
 #[test]
 fn check_outside_of_a_deploy_repository_says_so() {
     let dir = tempfile::tempdir().unwrap();

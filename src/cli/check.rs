@@ -1,18 +1,20 @@
 //! `writ check`: everything that is wrong with a manifest, at once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 
 use super::{Blame, Failure, show, show_json};
+use crate::fault::causes;
 use crate::manifest::{Manifest, Problem, WorkingTree};
 use crate::plan::unsupported;
-use crate::source::checkout;
+use crate::source::{checkout, operator};
 
 /// Check a deploy repository's manifest: every problem, with file, line and column.
 ///
 /// Reads the working tree; needs no network, no keys and no host. Exits 1 where
-/// something is wrong.
+/// something is wrong. Warns where the policy in .writ/ is weaker than it looks, or
+/// hosts would refuse it; a warning alone does not change the exit code.
 ///
 /// Example: writ check ~/deploy
 #[derive(Debug, ClapArgs)]
@@ -20,7 +22,7 @@ pub struct Args {
     /// The deploy repository.
     #[arg(default_value = ".")]
     dir: PathBuf,
-    /// For programs: {"problems": [{file, line, column, what, remedy}]}.
+    /// For programs: {"problems": [{file, line, column, what, remedy}], "warnings": […]}.
     #[arg(long)]
     json: bool,
 }
@@ -28,34 +30,50 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let files =
         checkout::working_tree(&args.dir).map_err(|error| Failure::new(Blame::Refused, &error))?;
+    let warnings = warnings(&args.dir);
     match Manifest::draft(&files) {
-        Ok(manifest) => fine(args, &manifest),
+        Ok(manifest) => fine(args, &manifest, &warnings),
         Err(problems) => {
             if args.json {
-                show_json(&serde_json::json!({ "problems": problems.0 }))?;
+                show_json(&serde_json::json!({ "problems": problems.0, "warnings": warnings }))?;
             } else {
-                show(format!("{problems}\n"));
+                show(format!("{problems}\n{}", lines(&warnings)));
             }
             Err(Failure::told(Blame::Refused))
         }
     }
 }
 
-fn fine(args: &Args, manifest: &Manifest<WorkingTree>) -> Result<(), Failure> {
+/// What is to be said of the policy. Its history is judged by `writ verify`; a folder
+/// without one may be checked as well.
+fn warnings(dir: &Path) -> Vec<String> {
+    if !operator::has_policy(dir) {
+        return Vec::new();
+    }
+    let policy = operator::policy(&checkout::root_of(dir)).map_err(|error| causes(&error));
+    policy.and_then(|policy| policy.check()).unwrap_or_else(|why| vec![why])
+}
+
+fn lines(warnings: &[String]) -> String {
+    warnings.iter().map(|warning| format!("warning: {warning}\n")).collect()
+}
+
+fn fine(args: &Args, manifest: &Manifest<WorkingTree>, warnings: &[String]) -> Result<(), Failure> {
     let hosts = manifest.hosts();
     let mut lacking = Vec::new();
-    let mut lines = Vec::new();
+    let mut counts = Vec::new();
     for host in &hosts {
         let desired = manifest.desired(host);
         lacking.extend(unsupported(&desired).into_iter().map(|what| format!("{host}: {what}")));
-        lines.push(format!("{host:<20} {} services", desired.services.len()));
+        counts.push(format!("{host:<20} {} services", desired.services.len()));
     }
     if args.json {
+        let none = Vec::<Problem>::new();
         show_json(
-            &serde_json::json!({ "problems": Vec::<Problem>::new(), "unsupported": lacking }),
+            &serde_json::json!({ "problems": none, "unsupported": lacking, "warnings": warnings }),
         )?;
     } else {
-        show(format!("{}\nno problems\n", lines.join("\n")));
+        show(format!("{}\nno problems\n{}", counts.join("\n"), lines(warnings)));
     }
     if lacking.is_empty() {
         return Ok(());
