@@ -9,6 +9,7 @@
 //! generations/<n>/commit.json, plan.json, verdict.json, units/
 //! pause.json                a pause that somebody asked for
 //! current, last-good        links to generations/<n>
+//! agent.lock                held by the agent that runs, with its process id
 //! events.jsonl              what happened, for people; nothing is decided by it
 //! repo.git                  a copy of the branch, fetched again where it is lost or damaged
 //! repo.damaged              the last copy that could not be opened
@@ -16,6 +17,7 @@
 //!
 //! Ids are stored, never evidence: a commit read back from here is verified again.
 
+mod claim;
 mod error;
 mod files;
 pub mod pause;
@@ -35,6 +37,7 @@ use crate::names::{CommitId, Fingerprint, Principal};
 use crate::plan::record::PlanRecord;
 use crate::trust::Refusal;
 use crate::verdict::Verdict;
+pub use claim::Claim;
 pub use error::LedgerError;
 use error::io;
 

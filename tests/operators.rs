@@ -197,6 +197,21 @@ async fn events_are_followed_as_they_happen() {
     following.line_with("confirmed");
 }
 
+#[test]
+fn a_second_agent_leaves_the_host_to_the_first() {
+    let scene = Scene::new();
+    let first = scene.ledger().claim().unwrap();
+    for args in [&["agent"][..], &["agent", "--once"]] {
+        let said = told(&scene, &writ(&scene, args), &[]);
+        let wanted = format!(
+            "error: another agent (process {}) works on this host: it holds /var/lib/writ/agent.lock\nhint: stop the other agent, or ask it: writ sync, writ status\nexit 1\n",
+            std::process::id()
+        );
+        assert_eq!(said, wanted);
+    }
+    drop(first);
+}
+
 /// The world is in order; what this host remembers is not.
 #[tokio::test]
 async fn every_command_blames_a_damaged_ledger_alike() {

@@ -34,9 +34,10 @@ pub struct Args {
 pub async fn run(args: Args) -> Result<(), Failure> {
     let config = config_at(&args.config)?;
     let ledger = Ledger::open(&config.state_directory)?;
+    // Two agents on one host would undo each other's work.
+    let _claim = ledger.claim()?;
     let source = config.source();
     let world = Arc::new(ThisHost::new(&config)?);
-    // Two agents on one host would undo each other's work.
     let listener = socket::listen(&config.runtime_directory).map_err(|error| {
         Failure::new(Blame::World, &error)
             .hint("stop the other agent, or ask it: writ sync, writ status")

@@ -17,6 +17,11 @@ pub enum LedgerError {
     Writable { path: PathBuf, mode: u32, owner: u32 },
     #[error("{path} is missing although generations are recorded beside it")]
     AnchorLost { path: PathBuf },
+    #[error(
+        "another agent{} works on this host: it holds {path}",
+        holder.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+    )]
+    Claimed { path: PathBuf, holder: Option<u32> },
 }
 
 impl LedgerError {
@@ -44,6 +49,9 @@ impl LedgerError {
                 )
             }
             Self::AnchorLost { .. } => ANCHOR_REMEDY.to_owned(),
+            Self::Claimed { .. } => {
+                "stop the other agent, or ask it: writ sync, writ status".to_owned()
+            }
         }
     }
 }

@@ -137,3 +137,24 @@ fn a_confirmed_generation_is_the_last_good_one() {
     let text = fs::read_to_string(dir.path().join("generations/3/verdict.json")).unwrap();
     assert_eq!(decode::<Verdict>(text.as_bytes()).unwrap(), verdict);
 }
+
+#[test]
+fn of_agents_that_start_in_the_same_instant_one_has_the_host() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(dir.path()).unwrap();
+    let start = std::sync::Barrier::new(8);
+    let claims: Vec<_> = std::thread::scope(|scope| {
+        let claim = || {
+            start.wait();
+            ledger.claim()
+        };
+        let agents: Vec<_> = (0..8).map(|_| scope.spawn(claim)).collect();
+        agents.into_iter().map(|agent| agent.join().unwrap()).collect()
+    });
+    let (won, lost): (Vec<_>, Vec<_>) = claims.into_iter().partition(Result::is_ok);
+    assert_eq!((won.len(), lost.len()), (1, 7));
+    let refused = ledger.claim().unwrap_err().to_string();
+    assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
+    drop(won);
+    ledger.claim().unwrap();
+}
