@@ -160,7 +160,7 @@ impl<W: World> Agent<W> {
             let pause = self.pause(&report.next);
             tokio::select! {
                 () = sleep(pause) => {}
-                () = moved.notified() => {}
+                () = notify::moved(moved) => {}
                 Some(request) = asked.recv() => waiting.push(request),
             }
             while let Ok(request) = asked.try_recv() {
