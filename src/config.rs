@@ -1,5 +1,7 @@
 //! The host's own config, `/etc/writ/agent.toml`: what is pinned here never comes from git.
 
+mod limits;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -13,6 +15,7 @@ use crate::names::{BranchName, CommitId, Fingerprint, HostName};
 use crate::source::git::GitSource;
 use crate::source::repo::ObjectFormat;
 use crate::trust::{Pins, Recovery, RecoveryKey};
+pub use limits::{Retention, Store};
 
 /// Where the config lies unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/writ/agent.toml";
@@ -28,6 +31,10 @@ pub struct Config {
     pub poll: Poll,
     #[serde(default)]
     pub nix: Nix,
+    #[serde(default)]
+    pub store: Store,
+    #[serde(default)]
+    pub retention: Retention,
     #[serde(default)]
     pub caddy: Caddy,
     /// The ledger and the repository's copy.

@@ -6,10 +6,12 @@
 //! freshness.json            the newest statement about where the branch stands
 //! recovery.json             the last statement that moved the anchor
 //! head.json                 a newer head that was refused, and why
-//! generations/<n>/commit.json, plan.json, verdict.json, units/
+//! generations/<n>/commit.json, closures.json, plan.json, verdict.json, units/
 //! pause.json                a pause that somebody asked for
 //! current, last-good        links to generations/<n>
 //! agent.lock                held by the agent that runs, with its process id
+//! booted                    a link to the one whose units were restored at boot
+//! lock                      held by whoever changes profiles or forgets generations
 //! events.jsonl              what happened, for people; nothing is decided by it
 //! repo.git                  a copy of the branch, fetched again where it is lost or damaged
 //! repo.damaged              the last copy that could not be opened
@@ -21,6 +23,7 @@ mod claim;
 mod error;
 mod files;
 pub mod pause;
+pub mod retention;
 #[cfg(test)]
 mod tests;
 mod trusted;

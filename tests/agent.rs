@@ -18,6 +18,8 @@ mod ill;
 mod kinds;
 #[path = "agent/recovery.rs"]
 mod recovery;
+#[path = "agent/retention.rs"]
+mod retention;
 #[path = "agent/rollback.rs"]
 mod rollback;
 #[path = "agent/rounds.rs"]

@@ -36,10 +36,11 @@ const MAY_TOUCH: [&str; 8] = [
 ];
 
 /// From the top down: a module names only those below it.
-const ORDER: [&[&str]; 8] = [
+const ORDER: [&[&str]; 9] = [
     &["cli"],
     &["agent"],
     &["config"],
+    &["retire"],
     &["observe", "converge", "ledger", "events"],
     &["world", "source"],
     &["next", "verdict", "plan"],

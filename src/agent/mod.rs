@@ -9,6 +9,7 @@ mod fresh;
 mod notify;
 mod paused;
 mod ready;
+mod retention;
 mod rollback;
 mod round;
 mod telling;
@@ -85,6 +86,7 @@ struct Memory {
     copy_damaged: bool,
     /// When the copy was last fetched anew.
     renewed: Option<Instant>,
+    tidy: retention::Tidy,
 }
 
 /// A verified commit and what it means for this host.

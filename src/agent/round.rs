@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::follow::{Followed, settled};
+use super::retention::Tidy;
 use super::rollback::Trouble;
 use super::telling::Shown;
 use super::{Agent, Report, Wish, now};
@@ -20,7 +21,7 @@ use crate::plan::unit::unit_files;
 use crate::plan::{Plan, plan, resumed, undigested, unsupported};
 use crate::trust::{self, VerifiedCommit};
 use crate::verdict::Verdict;
-use crate::world::{Store as _, World};
+use crate::world::World;
 
 impl<W: World> Agent<W> {
     /// One round, from the branch to the verdict. It can be run again at any time,
@@ -46,7 +47,12 @@ impl<W: World> Agent<W> {
     async fn follow_and_settle(&mut self) -> Result<Next, Fault> {
         match self.follow().await? {
             Followed::Nothing => Ok(Next::Again(crate::next::pause(self.memory.failures))),
-            Followed::Head(commit) => self.settle(&commit).await,
+            Followed::Head(commit) => {
+                let turn = self.turn().await?;
+                let next = self.settle(&commit).await?;
+                self.tidy(&turn, &next).await;
+                Ok(next)
+            }
         }
     }
 
@@ -126,6 +132,7 @@ impl<W: World> Agent<W> {
         if head.requires_closure_digests() && !bare.is_empty() {
             return self.refuse(generation, "C1", "closure-digest", bare);
         }
+        self.tell_closures(generation, &desired)?;
         let observed = observe(&*self.world, &desired).await?;
         // What was begun earlier, by this generation or by one that it overtook, may
         // have its processes running and not have been watched to the end.
@@ -169,7 +176,6 @@ impl<W: World> Agent<W> {
         let verdict = Verdict::Confirmed { at: now().to_string() };
         self.ledger.verdict(generation.number, &verdict)?;
         self.tell_verdict(generation, &verdict);
-        self.world.store().release().await?;
         tracing::info!(
             generation = generation.number,
             commit = generation.record.commit.short(),
@@ -226,7 +232,7 @@ impl<W: World> Agent<W> {
         let mut journal = self.shown(&plan, None);
         match converge(plan, &*self.world, &mut journal).await {
             Outcome::Converged => {
-                self.world.store().release().await?;
+                self.memory.tidy = Tidy::Unknown;
                 self.tell_whole(&waiting);
                 self.calm(waiting);
                 Ok(next)

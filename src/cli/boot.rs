@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::{Failure, config_at, show};
+use super::{Failure, config_at, show, whisper};
 use crate::config::DEFAULT_PATH;
+use crate::fault::causes;
 use crate::ledger::Ledger;
 use crate::world::systemd::boot::restore;
 
@@ -27,7 +28,13 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let config = config_at(&args.config)?;
     let ledger = Ledger::look(&config.state_directory);
-    let Some(number) = ledger.last_good()? else {
+    let good = ledger.last_good()?;
+    // So that what was booted is kept; a boot does not fail over it.
+    if let Err(error) = ledger.set_booted(good) {
+        whisper(&format!("warning: {}
+", causes(&error)));
+    }
+    let Some(number) = good else {
         show("no generation was confirmed yet\n");
         return Ok(());
     };

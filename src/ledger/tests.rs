@@ -158,3 +158,61 @@ fn of_agents_that_start_in_the_same_instant_one_has_the_host() {
     drop(won);
     ledger.claim().unwrap();
 }
+
+#[test]
+fn a_generation_that_is_forgotten_goes_whole() {
+    let (dir, ledger) = ledger();
+    let good = "{\"version\": 1, \"kind\": \"confirmed\", \"at\": \"x\"}";
+    for number in 1..=4 {
+        recorded(dir.path(), number, good);
+    }
+    ledger.retire([2, 9].into_iter()).unwrap();
+    assert_eq!(ledger.numbers().unwrap(), [1, 3, 4]);
+    // Killed while the folder of 3 was being emptied.
+    let all = dir.path().join("generations");
+    fs::rename(all.join("3"), all.join(".gone-3")).unwrap();
+    fs::remove_file(all.join(".gone-3/verdict.json")).unwrap();
+    assert_eq!(ledger.numbers().unwrap(), [1, 4]);
+    ledger.retire(std::iter::empty()).unwrap();
+    let mut left: Vec<_> = fs::read_dir(&all).unwrap().map(|e| e.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["1", "4"]);
+}
+
+#[test]
+fn what_is_needed_is_told_with_its_closures() {
+    use crate::plan::retention::Why::{Booted, Current, LastGood, Newest, Unfinished};
+    let (dir, ledger) = ledger();
+    let good = "{\"version\": 1, \"kind\": \"confirmed\", \"at\": \"x\"}";
+    let waiting = "{\"version\": 1, \"kind\": \"waiting\", \"since\": \"x\", \"reasons\": []}";
+    let verdicts = [(1, good), (2, waiting), (3, good), (4, waiting), (5, "{")];
+    for (number, verdict) in verdicts {
+        recorded(dir.path(), number, verdict);
+    }
+    ledger.set_good(3).unwrap();
+    ledger.set_booted(Some(1)).unwrap();
+    let path: crate::names::StorePath =
+        format!("/nix/store/{}-web", "0".repeat(32)).parse().unwrap();
+    for number in [2, 3, 4] {
+        let closures = BTreeMap::from([("web".parse().unwrap(), path.clone())]);
+        ledger.keep_closures(number, closures).unwrap();
+    }
+    fs::write(dir.path().join("generations/4/closures.json"), "").unwrap();
+    let needed = ledger.needed().unwrap();
+    let why: Vec<Vec<_>> =
+        needed.needed.into_values().map(|why| why.into_iter().collect()).collect();
+    let wanted: [Vec<_>; 5] =
+        [vec![Booted], vec![], vec![Current, LastGood], vec![Unfinished], vec![Newest, Unfinished]];
+    assert_eq!(why, wanted, "2 was overtaken, and the verdict of 5 cannot be read");
+    let told = BTreeMap::from([(1, None), (3, Some([path].into())), (4, None), (5, None)]);
+    assert_eq!(needed.closures, told);
+}
+
+#[test]
+fn only_one_has_the_turn() {
+    let (_dir, ledger) = ledger();
+    let turn = ledger.turn().unwrap();
+    assert!(turn.is_some() && ledger.turn().unwrap().is_none());
+    drop(turn);
+    assert!(ledger.turn().unwrap().is_some());
+}

@@ -19,6 +19,7 @@ pub mod closure;
 pub mod difference;
 pub mod observed;
 pub mod record;
+pub mod retention;
 pub mod routes;
 pub mod step;
 pub mod unit;

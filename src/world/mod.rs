@@ -22,6 +22,7 @@ use crate::fault::Fault;
 use crate::manifest::service::{Artifact, Check};
 use crate::names::{AbsolutePath, AccountName, ServiceName, StorePath, UnitName};
 use crate::plan::observed::{ObservedRoutes, ObservedStore, ObservedUnit, Pulse};
+use crate::plan::retention::{Held, Retention};
 
 /// The seams, bundled so that a function takes one parameter for all of them.
 pub trait World: Sync {
@@ -58,17 +59,21 @@ pub trait Store: Sync {
         to: &StorePath,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// Removes the profile of a service that is gone, with all its versions;
-    /// fails where it no longer points at `from`.
+    /// Removes the profile of a service that is gone; fails where it no longer points
+    /// at `from`. Its versions stay until [`Store::release`] is told to let them go.
     fn retire(
         &self,
         service: &ServiceName,
         from: &StorePath,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// Drops the roots of [`Store::fetch`] and all but the last five versions of
-    /// each profile, the current one always kept.
-    fn release(&self) -> impl Future<Output = Result<(), Fault>> + Send;
+    /// The versions of every profile and the roots of [`Store::fetch`]: files, and no
+    /// nix process.
+    fn held(&self) -> impl Future<Output = Result<Held, Fault>> + Send;
+
+    /// Lets go of the versions and roots that have no reason to stay, but never of a
+    /// version that its profile has come to point at.
+    fn release(&self, what: &Retention) -> impl Future<Output = Result<(), Fault>> + Send;
 }
 
 /// The units systemd runs for this program (`writ-*.service`, `writ-*.timer`).

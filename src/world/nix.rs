@@ -28,6 +28,7 @@ use crate::manifest::service::Artifact;
 use crate::names::{ClosureDigest, ServiceName, StorePath};
 use crate::plan::closure::{closure_digest, closure_of};
 use crate::plan::observed::ObservedStore;
+use crate::plan::retention::{Held, Retention};
 
 /// Where nix keeps what is not in the store.
 const STATE: &str = "/nix/var/nix";
@@ -98,10 +99,22 @@ impl NixStore {
         fs::create_dir_all(&roots)?;
         link_profiles(&self.config.state)?;
         for path in paths {
-            let root = roots.join(path.as_str().trim_start_matches("/nix/store/"));
+            let root = roots.join(root_name(path));
             link::replace(&root, Path::new(path.as_str()))?;
         }
         link::sync(&roots)
+    }
+
+    /// What [`NixStore::root`] roots; a link of another kind there is nobody's.
+    fn rooted(&self) -> io::Result<BTreeSet<StorePath>> {
+        let entries = match fs::read_dir(self.roots()) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+            Err(e) => return Err(e),
+        };
+        let path = |name: &str| format!("/nix/store/{name}").parse().ok();
+        let names = entries.map(|entry| Ok(path(&entry?.file_name().to_string_lossy())));
+        names.filter_map(Result::transpose).collect()
     }
 
     fn digests(&self) -> Digests {
@@ -209,19 +222,26 @@ impl Store for NixStore {
         self.profiles.retire(service, from, &format!("remove the profile of {service}")).await
     }
 
-    async fn release(&self) -> Result<(), Fault> {
+    async fn held(&self) -> Result<Held, Fault> {
+        let held = || Ok(Held { profiles: self.profiles.held()?, roots: self.rooted()? });
+        held().map_err(|e| self.profiles.fault("read what profiles keep", &e))
+    }
+
+    async fn release(&self, what: &Retention) -> Result<(), Fault> {
         let doing = "release what is no longer needed";
-        let clear = || match fs::read_dir(self.roots()) {
-            Ok(mut entries) => entries.try_for_each(|entry| link::remove(&entry?.path())),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(e) => Err(e),
-        };
-        clear().map_err(|e| self.profiles.fault(doing, &e))?;
-        self.remember().clear();
-        self.profiles.prune(doing).await?;
+        for path in &what.roots {
+            link::remove(&self.roots().join(root_name(path)))
+                .map_err(|e| self.profiles.fault(doing, &e))?;
+        }
+        self.remember().retain(|path| !what.roots.contains(path));
+        self.profiles.release(what.going(), doing).await?;
         let forget = || self.digests().keep(&self.profiles.observe()?.rooted);
         forget().map_err(|e| self.profiles.fault(doing, &e))
     }
+}
+
+fn root_name(path: &StorePath) -> &str {
+    path.as_str().trim_start_matches("/nix/store/")
 }
 
 /// Nix makes this link only together with the folder of roots; where we made the

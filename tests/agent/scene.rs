@@ -27,7 +27,7 @@ pub(crate) struct Scene {
     pub root: CommitId,
     pub head: CommitId,
     introducer: Fingerprint,
-    /// More of the host's config, in its table `repository`.
+    /// More of the host's config, at first in its table `repository`.
     pub more: String,
     home: TempDir,
 }

@@ -16,6 +16,7 @@ use writ::fault::Fault;
 use writ::manifest::service::{Artifact, Check};
 use writ::names::{AbsolutePath, AccountName, ClosureDigest, ServiceName, StorePath, UnitName};
 use writ::plan::observed::{ObservedRoutes, ObservedStore, ObservedUnit, Pulse, UnitState};
+use writ::plan::retention::{Held, Retention, Version, Versions};
 use writ::world::{Facts, Probes, Routes, Store, Units, World};
 
 #[derive(Default)]
@@ -36,6 +37,8 @@ pub(crate) struct Machine {
     pub(crate) verified: BTreeMap<StorePath, ClosureDigest>,
     /// Each profile's versions, oldest first, and which is current.
     pub(crate) profiles: BTreeMap<ServiceName, (Vec<StorePath>, usize)>,
+    /// The versions of profiles that are gone.
+    pub(crate) left: BTreeMap<ServiceName, Vec<StorePath>>,
     pub(crate) files: BTreeMap<UnitName, String>,
     pub(crate) loaded: BTreeMap<UnitName, Loaded>,
     pub(crate) config: Value,
@@ -47,6 +50,8 @@ pub(crate) struct Machine {
     pub(crate) crashing: BTreeSet<StorePath>,
     /// Programs that run and never answer their check.
     pub(crate) sick: BTreeSet<StorePath>,
+    /// Nothing can be released.
+    pub(crate) stuck: bool,
     pub(crate) downloads: usize,
     pub(crate) changes: usize,
     trouble: Option<Trouble>,
@@ -154,7 +159,8 @@ impl Machine {
     }
 
     fn rooted(&self) -> BTreeSet<StorePath> {
-        self.profiles.values().flat_map(|(versions, _)| versions.iter().cloned()).collect()
+        let profiles = self.profiles.values().map(|(versions, _)| versions);
+        profiles.chain(self.left.values()).flatten().cloned().collect()
     }
 
     pub(crate) fn current(&self) -> BTreeMap<ServiceName, StorePath> {
@@ -268,7 +274,8 @@ impl Store for SimWorld {
             if !machine.fetched.contains(to) && !machine.rooted().contains(to) {
                 return Err(Fault::refuse(&doing, format!("{to} was never fetched")));
             }
-            let (versions, at) = machine.profiles.entry(service.clone()).or_default();
+            let left = machine.left.remove(service).unwrap_or_default();
+            let (versions, at) = machine.profiles.entry(service.clone()).or_insert((left, 0));
             *at = versions.iter().position(|path| path == to).unwrap_or_else(|| {
                 versions.push(to.clone());
                 versions.len() - 1
@@ -283,7 +290,8 @@ impl Store for SimWorld {
         self.change(&doing, |machine| match machine.current().get(service) {
             None => Ok(()),
             Some(current) if current == from => {
-                machine.profiles.remove(service);
+                let gone = machine.profiles.remove(service).expect("it has a current version");
+                machine.left.insert(service.clone(), gone.0);
                 Ok(())
             }
             Some(_) => Err(Fault::wait(&doing, "it moved meanwhile")),
@@ -291,19 +299,36 @@ impl Store for SimWorld {
         .await
     }
 
-    async fn release(&self) -> Result<(), Fault> {
+    async fn held(&self) -> Result<Held, Fault> {
+        let machine = self.lock();
+        let current = machine.current();
+        let profiles = machine.profiles.iter().map(|(name, (versions, _))| (name, versions));
+        let versions = |(name, versions): (&ServiceName, &Vec<StorePath>)| {
+            let all = (1..).zip(versions.iter().cloned()).collect();
+            (name.clone(), Versions { current: current.get(name).cloned(), all })
+        };
+        let profiles = profiles.chain(&machine.left).map(versions).collect();
+        Ok(Held { profiles, roots: machine.fetched.clone() })
+    }
+
+    async fn release(&self, what: &Retention) -> Result<(), Fault> {
         let mut machine = self.lock();
-        machine.fetched.clear();
-        for (versions, at) in machine.profiles.values_mut() {
-            let current = versions[*at].clone();
-            let keep = versions.len().saturating_sub(5);
-            let mut index = 0;
-            versions.retain(|path| {
-                index += 1;
-                index > keep || *path == current
-            });
-            *at = versions.iter().position(|path| *path == current).unwrap_or(0);
+        if machine.stuck {
+            return Err(Fault::wait("release what is old", "the machine was told to fail here"));
         }
+        let current = machine.current();
+        machine.fetched.retain(|path| !what.roots.contains(path));
+        for Version { service, store_path, .. } in what.going() {
+            if current.get(service) == Some(store_path) {
+                continue;
+            }
+            machine.left.entry(service.clone()).or_default().retain(|path| path != store_path);
+            if let Some((versions, at)) = machine.profiles.get_mut(service) {
+                versions.retain(|path| path != store_path);
+                *at = versions.iter().position(|path| *path == current[service]).unwrap_or(0);
+            }
+        }
+        machine.left.retain(|_, versions| !versions.is_empty());
         Ok(())
     }
 }

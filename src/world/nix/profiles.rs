@@ -16,9 +16,7 @@ use super::lock::Lock;
 use crate::fault::Fault;
 use crate::names::{ServiceName, StorePath};
 use crate::plan::observed::ObservedStore;
-
-/// How many versions of a profile are kept for the way back.
-const KEPT: usize = 5;
+use crate::plan::retention::{Version, Versions};
 
 /// The profiles below one directory.
 #[derive(Debug)]
@@ -34,20 +32,13 @@ pub(super) struct New<'a> {
     pub fetched: bool,
 }
 
-/// What one profile has: the version it points at, and all versions.
-#[derive(Debug, Default)]
-struct Profile {
-    current: Option<StorePath>,
-    versions: BTreeMap<u64, StorePath>,
-}
-
 impl Profiles {
     /// What every profile points at, and which paths their versions keep.
     pub(super) fn observe(&self) -> io::Result<ObservedStore> {
         let mut observed = ObservedStore::default();
         for (service, profile) in self.all()? {
             observed.current.extend(profile.current.map(|path| (service, path)));
-            observed.rooted.extend(profile.versions.into_values());
+            observed.rooted.extend(profile.all.into_values());
         }
         observed.rooted.retain(|path| exists(Path::new(path.as_str())));
         Ok(observed)
@@ -75,12 +66,12 @@ impl Profiles {
         if now.current.as_ref() != from {
             return Err(moved(doing, from, now.current.as_ref()));
         }
-        let kept = fetched || now.keeps(to) || self.any_keeps(to);
+        let kept = fetched || keeps(&now, to) || self.any_keeps(to);
         if !kept || !exists(Path::new(to.as_str())) {
             return Err(Fault::wait(doing, "it was not fetched, or is gone from the store"));
         }
         let place = || {
-            let same = now.versions.iter().rev().find(|(_, path)| *path == to).map(|(n, _)| *n);
+            let same = now.all.iter().rev().find(|(_, path)| *path == to).map(|(n, _)| *n);
             let version = match same {
                 Some(n) => n,
                 None => self.add(service, &now, to)?,
@@ -91,7 +82,7 @@ impl Profiles {
         place().map_err(|e| self.fault(doing, &e))
     }
 
-    /// Removes a profile with all its versions.
+    /// Removes a profile. Its versions stay, each a root of its own.
     pub(super) async fn retire(
         &self,
         service: &ServiceName,
@@ -103,35 +94,39 @@ impl Profiles {
         }
         let profile = self.dir.join(service.as_str());
         let _lock = Lock::take(&profile).await.map_err(|e| self.fault(doing, &e))?;
-        let now = self.one(service).map_err(|e| self.fault(doing, &e))?;
-        if now.current.is_some() && now.current.as_ref() != Some(from) {
-            return Err(moved(doing, Some(from), now.current.as_ref()));
+        let current = self.current(service);
+        if current.is_some() && current.as_ref() != Some(from) {
+            return Err(moved(doing, Some(from), current.as_ref()));
         }
-        let clear = || {
-            remove(&profile)?;
-            for n in now.versions.keys() {
-                remove(&self.version(service, *n))?;
-            }
-            sync(&self.dir)
-        };
-        clear().map_err(|e| self.fault(doing, &e))
+        remove(&profile).and_then(|()| sync(&self.dir)).map_err(|e| self.fault(doing, &e))
     }
 
-    /// Removes all but the last versions of each profile, never the current one;
-    /// and every version of a profile that is gone, as a crash may leave them.
-    pub(super) async fn prune(&self, doing: &str) -> Result<(), Fault> {
-        let all = self.all().map_err(|e| self.fault(doing, &e))?;
-        for (service, seen) in all {
-            let surplus = seen.surplus();
-            if surplus.is_empty() {
-                continue;
-            }
+    /// Every profile with its versions.
+    pub(super) fn held(&self) -> io::Result<BTreeMap<ServiceName, Versions>> {
+        self.all()
+    }
+
+    /// Removes versions. One that has become something else since it was seen, or that
+    /// its profile has come to point at, stays.
+    pub(super) async fn release<'a>(
+        &self,
+        going: impl Iterator<Item = &'a Version>,
+        doing: &str,
+    ) -> Result<(), Fault> {
+        let mut services: BTreeMap<&ServiceName, Vec<&Version>> = BTreeMap::new();
+        for version in going {
+            services.entry(&version.service).or_default().push(version);
+        }
+        for (service, versions) in services {
             let profile = self.dir.join(service.as_str());
             let _lock = Lock::take(&profile).await.map_err(|e| self.fault(doing, &e))?;
-            // It may have moved before it was locked; the next round looks again.
-            if self.current(&service) == seen.current {
-                let mut versions = surplus.iter().map(|n| self.version(&service, *n));
-                versions.try_for_each(|link| remove(&link)).map_err(|e| self.fault(doing, &e))?;
+            let current = self.current(service);
+            for Version { version, store_path, .. } in versions {
+                let link = self.version(service, *version);
+                let same = self.store_path(&format!("{service}-{version}-link"));
+                if same.as_ref() == Some(store_path) && current.as_ref() != Some(store_path) {
+                    remove(&link).map_err(|e| self.fault(doing, &e))?;
+                }
             }
         }
         Ok(())
@@ -139,20 +134,20 @@ impl Profiles {
 
     /// Whether a version of whatever profile keeps `path`: services may share a closure.
     fn any_keeps(&self, path: &StorePath) -> bool {
-        self.all().is_ok_and(|all| all.values().any(|profile| profile.keeps(path)))
+        self.all().is_ok_and(|all| all.values().any(|profile| keeps(profile, path)))
     }
 
     fn version(&self, service: &ServiceName, n: u64) -> PathBuf {
         self.dir.join(format!("{service}-{n}-link"))
     }
 
-    fn add(&self, service: &ServiceName, now: &Profile, to: &StorePath) -> io::Result<u64> {
-        let n = now.versions.keys().next_back().copied().unwrap_or(0) + 1;
+    fn add(&self, service: &ServiceName, now: &Versions, to: &StorePath) -> io::Result<u64> {
+        let n = now.all.keys().next_back().copied().unwrap_or(0) + 1;
         symlink(to.as_str(), self.version(service, n))?;
         Ok(n)
     }
 
-    fn all(&self) -> io::Result<BTreeMap<ServiceName, Profile>> {
+    fn all(&self) -> io::Result<BTreeMap<ServiceName, Versions>> {
         let names = self.names("")?;
         let services: BTreeSet<ServiceName> = names
             .iter()
@@ -160,25 +155,25 @@ impl Profiles {
                 version_of(name).map_or(name.as_str(), |(stem, _)| stem).parse().ok()
             })
             .collect();
-        let mut all: BTreeMap<ServiceName, Profile> =
-            services.into_iter().map(|service| (service, Profile::default())).collect();
+        let mut all: BTreeMap<ServiceName, Versions> =
+            services.into_iter().map(|service| (service, Versions::default())).collect();
         for name in &names {
             if let Some((service, n)) = version_of(name)
                 && let Some(path) = self.store_path(name)
                 && let Some(profile) =
                     service.parse().ok().and_then(|s: ServiceName| all.get_mut(&s))
             {
-                profile.versions.insert(n, path);
+                profile.all.insert(n, path);
             }
         }
         for (service, profile) in &mut all {
             profile.current = self.current(service);
         }
-        all.retain(|_, profile| profile.current.is_some() || !profile.versions.is_empty());
+        all.retain(|_, profile| profile.current.is_some() || !profile.all.is_empty());
         Ok(all)
     }
 
-    fn one(&self, service: &ServiceName) -> io::Result<Profile> {
+    fn one(&self, service: &ServiceName) -> io::Result<Versions> {
         let mut versions = BTreeMap::new();
         for name in self.names(service.as_str())? {
             if let Some((stem, n)) = version_of(&name)
@@ -188,7 +183,7 @@ impl Profiles {
                 versions.insert(n, path);
             }
         }
-        Ok(Profile { current: self.current(service), versions })
+        Ok(Versions { current: self.current(service), all: versions })
     }
 
     /// The names in the directory that begin so; none where it does not exist.
@@ -232,17 +227,8 @@ impl Profiles {
     }
 }
 
-impl Profile {
-    fn keeps(&self, path: &StorePath) -> bool {
-        self.versions.values().any(|kept| kept == path)
-    }
-
-    /// The versions that are no longer kept.
-    fn surplus(&self) -> Vec<u64> {
-        let keep = if self.current.is_some() { KEPT } else { 0 };
-        let old = self.versions.iter().rev().skip(keep);
-        old.filter(|(_, path)| Some(*path) != self.current.as_ref()).map(|(n, _)| *n).collect()
-    }
+fn keeps(profile: &Versions, path: &StorePath) -> bool {
+    profile.all.values().any(|kept| kept == path)
 }
 
 /// `web` and 3 for `web-3-link`.
