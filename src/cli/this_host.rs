@@ -5,7 +5,7 @@ use crate::fault::Fault;
 use crate::world::World;
 use crate::world::caddy::CaddyRoutes;
 use crate::world::facts::HostFacts;
-use crate::world::nix::{NixConfig, NixStore};
+use crate::world::nix::{NixConfig, NixStore, Room};
 use crate::world::probes::HostProbes;
 use crate::world::systemd::Systemd;
 
@@ -30,7 +30,9 @@ impl ThisHost {
             .parse()
             .map_err(|error| Fault::refuse("read caddy.admin of the agent's config", error))?;
         let Nix { substituters, trusted_public_keys } = config.nix.clone();
-        let nix = NixConfig::new(substituters, trusted_public_keys);
+        let reserve = config.store.reserve;
+        let room = Room { reserve, ledger: Some(config.state_directory.clone()) };
+        let nix = NixConfig { room, ..NixConfig::new(substituters, trusted_public_keys) };
         Ok(Self {
             store: NixStore::new(nix),
             units: Systemd::new(),

@@ -7,20 +7,24 @@ mod digests;
 mod fetch;
 mod link;
 mod lock;
+mod narinfo;
 mod profiles;
 mod registration;
+mod room;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 pub use cache::{BadCache, check_public_key, check_substituter};
 pub use check::ask_cache;
 use digests::Digests;
 use profiles::{New, Profiles};
+use reqwest::Client;
+pub use room::Room;
 
 use super::Store;
 use crate::fault::Fault;
@@ -55,6 +59,7 @@ pub struct NixConfig {
     pub home: PathBuf,
     /// How long one download of everything that is missing may take.
     pub deadline: Duration,
+    pub room: Room,
 }
 
 impl NixConfig {
@@ -67,6 +72,7 @@ impl NixConfig {
             programs: find_programs(),
             home: "/var/cache/writ".into(),
             deadline: Duration::from_secs(3600),
+            room: Room::default(),
         }
     }
 }
@@ -78,12 +84,14 @@ pub struct NixStore {
     profiles: Profiles,
     /// What this process fetched and holds roots on.
     fetched: Mutex<BTreeSet<StorePath>>,
+    /// Made when it is first needed: reading the host's certificates takes a while.
+    http: OnceLock<Option<Client>>,
 }
 
 impl NixStore {
     pub fn new(config: NixConfig) -> Self {
         let profiles = Profiles { dir: config.state.join("profiles/writ") };
-        Self { config, profiles, fetched: Mutex::default() }
+        Self { config, profiles, fetched: Mutex::default(), http: OnceLock::new() }
     }
 
     /// The roots that hold what was fetched until a profile does.
@@ -119,6 +127,15 @@ impl NixStore {
 
     fn digests(&self) -> Digests {
         Digests::beside(&self.profiles.dir)
+    }
+
+    /// Whether what is missing of `paths` fits on the disk.
+    async fn has_room(&self, paths: &[&StorePath]) -> Result<(), Fault> {
+        let caches = &self.config.substituters;
+        let remote = caches.iter().any(|url| url.starts_with("http"));
+        let http = remote.then(|| self.http.get_or_init(|| narinfo::client().ok()).as_ref());
+        let missing = narinfo::missing(http.flatten(), caches, paths).await;
+        self.config.room.check(missing, &fetch::doing(paths))
     }
 
     fn remember(&self) -> std::sync::MutexGuard<'_, BTreeSet<StorePath>> {
@@ -195,6 +212,7 @@ impl Store for NixStore {
             .and_then(|()| self.root(&paths))
             .and_then(|()| self.digests().forget(&paths))
             .map_err(|e| self.profiles.fault("make garbage-collector roots", &e))?;
+        self.has_room(&paths).await?;
         fetch::realise(&self.config, &paths).await?;
         self.check_digests(&signed).await?;
         self.digests()

@@ -26,7 +26,7 @@ const DAMAGED: [&str; 6] = [
 
 /// Realises `paths`, all in one process.
 pub(super) async fn realise(config: &NixConfig, paths: &[&StorePath]) -> Result<(), Fault> {
-    let doing = format!("fetch {}", names(paths));
+    let doing = doing(paths);
     let (caches, missing) = usable(&config.substituters);
     let mut nix = nix_store(config);
     nix.args(["--realise", "--keep-going"]);
@@ -111,11 +111,12 @@ fn usable(substituters: &[String]) -> (Vec<&str>, Vec<&str>) {
     })
 }
 
-fn names(paths: &[&StorePath]) -> String {
+/// What a fault says was being done.
+pub(super) fn doing(paths: &[&StorePath]) -> String {
     match paths {
-        [path] => path.to_string(),
-        [path, rest @ ..] => format!("{path} and {} more", rest.len()),
-        [] => "nothing".into(),
+        [path] => format!("fetch {path}"),
+        [path, rest @ ..] => format!("fetch {path} and {} more", rest.len()),
+        [] => "fetch nothing".into(),
     }
 }
 
@@ -132,7 +133,10 @@ fn explain(doing: &str, stderr: &str, caches: &[&str], missing: &[&str]) -> Faul
         _ => format!("{asked}; not there: {}", missing.join(", ")),
     };
     let (because, remedy) = if says("No space left on device") {
-        ("the disk is full".to_owned(), "free some space on the disk of /nix")
+        (
+            "the disk is full".to_owned(),
+            "as root, `writ gc --collect` lets old closures go; or make the disk of /nix larger",
+        )
     } else if says("not signed by any of the keys") || says("lacks a signature by a trusted key") {
         (
             format!("no key that this host trusts has signed it ({asked})"),

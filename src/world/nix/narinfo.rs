@@ -1,0 +1,188 @@
+//! What is missing of closures and how large it is, as the binary caches announce it.
+//!
+//! A cache has a small text for each path (nix, `src/libstore/nar-info.cc`). Reading it
+//! over a kept connection costs a fraction of starting nix.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _};
+use reqwest::Client;
+use reqwest::redirect::Policy;
+use tokio::time::timeout;
+
+use super::link::exists;
+use crate::names::StorePath;
+
+/// How long to look before nix is left to find out by itself.
+const PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT: Duration = Duration::from_secs(3);
+const ANSWER: Duration = Duration::from_secs(5);
+/// Texts that are read at the same time.
+const SIDE_BY_SIDE: usize = 24;
+/// A longer text is none, in bytes.
+const LIMIT: usize = 1 << 20;
+/// A larger closure is left to nix.
+const MOST: usize = 100_000;
+
+/// What has to be downloaded, as far as the caches tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Missing {
+    pub paths: usize,
+    /// Bytes over the network.
+    pub download: u64,
+    /// Bytes on the disk, without what its blocks waste.
+    pub unpacked: u64,
+}
+
+/// What one text says.
+#[derive(Debug, PartialEq, Eq)]
+struct NarInfo {
+    download: u64,
+    unpacked: u64,
+    references: Vec<StorePath>,
+}
+
+/// Sums up what is not in the store yet. A path that is there is taken for complete, and
+/// one that no cache tells of counts as nothing: nix says better what is wrong. Without
+/// a client only directories are asked.
+pub(super) async fn missing(
+    client: Option<&Client>,
+    caches: &[String],
+    roots: &[&StorePath],
+) -> Missing {
+    let sum = sum(client, caches, roots.iter().map(|path| (*path).clone()).collect());
+    timeout(PATIENCE, sum).await.unwrap_or_default()
+}
+
+/// A client that keeps its connections, asking as nix does: no proxy of this process's
+/// environment, and no cookie or password.
+pub(super) fn client() -> reqwest::Result<Client> {
+    Client::builder()
+        .redirect(Policy::limited(5))
+        .no_proxy()
+        .connect_timeout(CONNECT)
+        .timeout(ANSWER)
+        .user_agent(concat!("writ/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+async fn sum(client: Option<&Client>, caches: &[String], roots: Vec<StorePath>) -> Missing {
+    let mut found = Missing::default();
+    let mut seen: BTreeSet<StorePath> = roots.iter().cloned().collect();
+    let mut left = roots;
+    while !left.is_empty() && seen.len() < MOST {
+        left.retain(|path| !exists(Path::new(path.as_str())));
+        let asked: Vec<_> = left.drain(..).map(|path| ask(client, caches, path)).collect();
+        let told: Vec<_> = stream::iter(asked).buffer_unordered(SIDE_BY_SIDE).collect().await;
+        for info in told.into_iter().flatten() {
+            found.paths += 1;
+            found.download = found.download.saturating_add(info.download);
+            found.unpacked = found.unpacked.saturating_add(info.unpacked);
+            left.extend(info.references.into_iter().filter(|path| seen.insert(path.clone())));
+        }
+    }
+    found
+}
+
+/// What the first cache that has the path says of it.
+async fn ask(client: Option<&Client>, caches: &[String], path: StorePath) -> Option<NarInfo> {
+    for cache in caches {
+        let location = cache.split('?').next().unwrap_or(cache).trim_end_matches('/');
+        let place = format!("{location}/{}.narinfo", path.hash());
+        let text = match place.strip_prefix("file://") {
+            Some(file) => fs::read(file).ok(),
+            None => download(client, &place).await,
+        };
+        if let Some(info) = text.and_then(|text| parse(&text, &path)) {
+            return Some(info);
+        }
+    }
+    None
+}
+
+async fn download(client: Option<&Client>, url: &str) -> Option<Vec<u8>> {
+    let mut answer = client?.get(url).send().await.ok()?.error_for_status().ok()?;
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.ok()? {
+        body.extend_from_slice(&chunk);
+        if body.len() > LIMIT {
+            return None;
+        }
+    }
+    Some(body)
+}
+
+/// `None` where it is no such text, or one about another path.
+fn parse(text: &[u8], path: &StorePath) -> Option<NarInfo> {
+    let text = std::str::from_utf8(text).ok()?;
+    let field = |name: &str| {
+        text.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
+    };
+    if field("StorePath") != Some(path.as_str()) {
+        return None;
+    }
+    let unpacked = field("NarSize")?.parse().ok()?;
+    // Nix takes it for unknown where it is left out.
+    let download = field("FileSize").map_or(Some(unpacked), |size| size.parse().ok())?;
+    let names = field("References").unwrap_or_default().split_whitespace();
+    let references = names.map(|name| format!("/nix/store/{name}").parse().ok());
+    Some(NarInfo { download, unpacked, references: references.collect::<Option<_>>()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASHES: [&str; 3] = ["0", "1", "2"];
+
+    fn path(n: usize) -> StorePath {
+        format!("/nix/store/{}-p{n}", HASHES[n].repeat(32)).parse().unwrap()
+    }
+
+    fn info(n: usize, references: &[usize]) -> String {
+        let names: Vec<_> = references
+            .iter()
+            .map(|n| path(*n).as_str()["/nix/store/".len()..].to_owned())
+            .collect();
+        format!(
+            "StorePath: {}\nURL: nar/x.nar.xz\nCompression: xz\nFileHash: sha256:x\nFileSize: {}\nNarHash: sha256:y\nNarSize: {}\nReferences: {}\nSig: a:b\n",
+            path(n),
+            10 + n,
+            1000 + n,
+            names.join(" ")
+        )
+    }
+
+    #[tokio::test]
+    async fn everything_that_is_needed_and_not_there_is_summed_up_once() {
+        let [near, far] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let put = |dir: &tempfile::TempDir, n: usize, text: String| {
+            fs::write(dir.path().join(format!("{}.narinfo", path(n).hash())), text).unwrap();
+        };
+        put(&near, 0, info(0, &[0, 1, 2]));
+        put(&near, 1, "<html>".to_owned());
+        put(&far, 1, info(1, &[2]));
+        put(&far, 2, info(2, &[]));
+        let urls = [&near, &far].map(|dir| format!("file://{}?priority=1", dir.path().display()));
+        let found = missing(None, &urls, &[&path(0), &path(2)]).await;
+        assert_eq!(found, Missing { paths: 3, download: 33, unpacked: 3003 });
+        let unknown = missing(None, &urls[..1], &[&path(1)]).await;
+        assert_eq!(unknown, Missing::default());
+    }
+
+    #[test]
+    fn a_text_about_another_path_or_without_sizes_is_none() {
+        let good = info(1, &[2]);
+        let parsed = parse(good.as_bytes(), &path(1)).unwrap();
+        assert_eq!(parsed.references, [path(2)]);
+        assert_eq!(parse(good.as_bytes(), &path(2)), None);
+        for (from, to) in [("NarSize", "Size"), ("1001", "-1"), ("-p2", "")] {
+            assert_eq!(parse(good.replace(from, to).as_bytes(), &path(1)), None, "{to}");
+        }
+        let bare = good.replace("FileSize: 11\n", "");
+        assert_eq!(parse(bare.as_bytes(), &path(1)).unwrap().download, 1001);
+    }
+}

@@ -1,0 +1,120 @@
+//! Whether what is to be downloaded fits on the disk.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::narinfo::Missing;
+use crate::fault::Fault;
+use crate::plan::step::human_bytes;
+
+const STORE: &str = "/nix/store";
+/// The most that is kept free where the host's config does not say, in bytes.
+const RESERVE: u64 = 512 << 20;
+/// A small disk keeps only this part of itself free.
+const PART: u64 = 20;
+/// What the record of a generation may need, in bytes.
+const LEDGER: u64 = 2 << 20;
+
+/// What has to stay free, and where.
+#[derive(Clone, Debug, Default)]
+pub struct Room {
+    /// Bytes of the store's disk that no download may use.
+    pub reserve: Option<u64>,
+    /// The ledger's folder.
+    pub ledger: Option<PathBuf>,
+}
+
+/// A disk as statvfs(3) tells of it, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Disk {
+    size: u64,
+    free: u64,
+}
+
+impl Room {
+    /// Whether there is room for a download; a disk that cannot be asked is left to nix.
+    ///
+    /// # Errors
+    /// There is not. Nothing was begun, and once there is, the same download goes through.
+    pub(super) fn check(&self, missing: Missing, doing: &str) -> Result<(), Fault> {
+        if missing.paths == 0 {
+            return Ok(());
+        }
+        let fault = disk(Path::new(STORE)).ok().and_then(|store| self.store(missing, store));
+        let ledger = self.ledger.iter().find_map(|folder| ledger(folder, disk(folder).ok()?));
+        match fault.or(ledger) {
+            Some((because, remedy)) => Err(Fault::wait(doing, because).remedy(remedy)),
+            None => Ok(()),
+        }
+    }
+
+    fn store(&self, missing: Missing, disk: Disk) -> Option<(String, &'static str)> {
+        let reserve = self.reserve.unwrap_or(RESERVE.min(disk.size / PART));
+        let needed = missing.unpacked.saturating_add(reserve);
+        let because = format!(
+            "the disk is too full: it needs {} ({} to download) and {} in reserve, and {} are free on {STORE}",
+            human_bytes(missing.unpacked),
+            human_bytes(missing.download),
+            human_bytes(reserve),
+            human_bytes(disk.free)
+        );
+        let remedy = "as root, `writ gc --collect` lets old closures go; or make that disk larger";
+        (needed > disk.free).then_some((because, remedy))
+    }
+}
+
+fn ledger(folder: &Path, disk: Disk) -> Option<(String, &'static str)> {
+    let because = format!(
+        "the disk is too full: the ledger needs {}, and {} are free on {}",
+        human_bytes(LEDGER),
+        human_bytes(disk.free),
+        folder.display()
+    );
+    (disk.free < LEDGER).then_some((because, "free some space on that disk"))
+}
+
+fn disk(folder: &Path) -> io::Result<Disk> {
+    let found = rustix::fs::statvfs(folder)?;
+    let [size, free] =
+        [found.f_blocks, found.f_bavail].map(|blocks| blocks.saturating_mul(found.f_frsize));
+    Ok(Disk { size, free })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    fn told(reserve: Option<u64>, unpacked: u64, disk: Disk) -> Option<String> {
+        let missing = Missing { paths: 1, download: unpacked / 3, unpacked };
+        Room { reserve, ledger: None }.store(missing, disk).map(|(because, _)| because)
+    }
+
+    #[test]
+    fn a_download_leaves_the_reserve_alone() {
+        let disk = Disk { size: 100 * GIB, free: GIB };
+        assert_eq!(told(None, GIB / 2, disk), None);
+        insta::assert_snapshot!(
+            told(None, GIB / 2 + 1, disk).unwrap(),
+            @"the disk is too full: it needs 512.0 MiB (170.7 MiB to download) and 512.0 MiB in reserve, and 1.0 GiB are free on /nix/store"
+        );
+        assert!(told(Some(GIB), 1, disk).is_some());
+        assert_eq!(told(Some(0), GIB, disk), None);
+    }
+
+    #[test]
+    fn a_small_disk_has_a_small_reserve() {
+        let disk = Disk { size: GIB, free: GIB / 10 };
+        assert_eq!(told(None, GIB / 20, disk), None);
+        assert!(told(None, GIB / 20 + 1, disk).is_some());
+    }
+
+    #[test]
+    fn the_ledger_needs_some_room_too() {
+        let disk = |free| Disk { size: GIB, free };
+        assert_eq!(ledger(Path::new("/var/lib/writ"), disk(LEDGER)), None);
+        let (because, _) = ledger(Path::new("/var/lib/writ"), disk(LEDGER - 1)).unwrap();
+        assert!(because.ends_with("are free on /var/lib/writ"), "{because}");
+    }
+}
