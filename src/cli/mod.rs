@@ -6,6 +6,7 @@ pub mod check;
 pub mod diff;
 pub mod doctor;
 pub mod events;
+pub mod gc;
 pub mod generation;
 pub mod init;
 pub mod log;
@@ -55,6 +56,7 @@ pub enum Command {
     Diff(diff::Args),
     Events(events::Args),
     Doctor(doctor::Args),
+    Gc(gc::Args),
     Pause(pause::Args),
     Resume(pause::ResumeArgs),
     Trust(trust::Args),

@@ -67,12 +67,17 @@ pub fn resume(args: &ResumeArgs) -> Result<(), Failure> {
 
 /// The ledger, for those who may change what the agent does.
 fn opened(config: &Config) -> Result<Ledger, Failure> {
+    may(config, "only root may pause this host or end a pause")?;
+    Ok(Ledger::open(&config.state_directory)?)
+}
+
+/// Whether whoever asks may change what the agent does, or this `message`.
+pub(super) fn may(config: &Config, message: &str) -> Result<(), Failure> {
     let directory = &config.state_directory;
-    if !is_allowed(rustix::process::geteuid().as_raw(), owner(directory)) {
-        let message = "only root may pause this host or end a pause".to_owned();
-        return Err(Failure { message, hint: None, blame: Blame::Refused });
+    if is_allowed(rustix::process::geteuid().as_raw(), owner(directory)) {
+        return Ok(());
     }
-    Ok(Ledger::open(directory)?)
+    Err(Failure { message: message.to_owned(), hint: None, blame: Blame::Refused })
 }
 
 /// Root, or whoever the agent runs as.

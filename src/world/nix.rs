@@ -3,6 +3,7 @@
 
 mod cache;
 mod check;
+mod collect;
 mod digests;
 mod fetch;
 mod link;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 pub use cache::{BadCache, check_public_key, check_substituter};
 pub use check::ask_cache;
+pub use collect::Collected;
 use digests::Digests;
 use profiles::{New, Profiles};
 use reqwest::Client;

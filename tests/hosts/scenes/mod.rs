@@ -4,6 +4,7 @@ mod bad_input;
 mod bad_world;
 mod manifest;
 mod operator;
+mod retention;
 mod road;
 mod two_hosts;
 
@@ -12,13 +13,14 @@ use super::lab::acme::Acme;
 use super::lab::site::Site;
 
 /// The scenes by subject.
-pub(crate) const ALL: [(&str, &[Scene]); 6] = [
+pub(crate) const ALL: [(&str, &[Scene]); 7] = [
     ("road", road::SCENES),
     ("two_hosts", two_hosts::SCENES),
     ("manifest", manifest::SCENES),
     ("operator", operator::SCENES),
     ("bad_input", bad_input::SCENES),
     ("bad_world", bad_world::SCENES),
+    ("retention", retention::SCENES),
 ];
 
 /// A company with one host, which runs version 1 of `web`.
