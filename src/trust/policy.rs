@@ -209,6 +209,7 @@ impl Rights {
         self.roles.iter().map(|role| match role {
             Role::Admin => "admin",
             Role::Rollback => "rollback",
+            Role::Merge => "merge",
         })
     }
 
