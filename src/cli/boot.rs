@@ -31,11 +31,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let good = ledger.last_good()?;
     // So that what was booted is kept; a boot does not fail over it.
     if let Err(error) = ledger.set_booted(good) {
-        whisper(&format!(
-            "warning: {}
-",
-            causes(&error)
-        ));
+        whisper(&format!("warning: {}\n", causes(&error)));
     }
     let Some(number) = good else {
         show("no generation was confirmed yet\n");
