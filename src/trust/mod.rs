@@ -39,6 +39,8 @@ mod signers;
 mod sshsig;
 mod statement;
 mod tree;
+#[cfg(test)]
+mod vectors;
 mod verify;
 mod wire;
 
