@@ -1,5 +1,7 @@
 //! Attacks on the decision which commits a host obeys, each beside its legitimate twin.
 
+#[path = "trust/beside.rs"]
+mod beside;
 #[path = "trust/cost.rs"]
 mod cost;
 #[path = "trust/desk.rs"]
@@ -14,12 +16,16 @@ mod hand;
 mod merge_key;
 #[path = "trust/objects.rs"]
 mod objects;
+#[path = "trust/onward.rs"]
+mod onward;
 #[path = "trust/paths.rs"]
 mod paths;
 #[path = "trust/people.rs"]
 mod people;
 #[path = "trust/policies.rs"]
 mod policies;
+#[path = "trust/published.rs"]
+mod published;
 #[path = "trust/random.rs"]
 mod random;
 #[path = "trust/repository.rs"]
@@ -30,6 +36,8 @@ mod scene;
 mod signatures;
 #[path = "trust/state.rs"]
 mod state;
+#[path = "trust/table.rs"]
+mod table;
 #[path = "trust/team.rs"]
 mod team;
 

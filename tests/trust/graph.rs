@@ -27,9 +27,8 @@ fn team_without(scene: &Scene, gone: &str) -> String {
     scene.forge.signers(&left)
 }
 
-#[test]
-fn every_parent_must_let_the_signer_sign() {
-    let rows = [
+pub(crate) fn signers() -> Vec<Row> {
+    vec![
         row(
             "self-made administrator",
             |s| team_and(s, s.next("mallory"), &["mallory"]).make(),
@@ -127,8 +126,12 @@ fn every_parent_must_let_the_signer_sign() {
                 |s| s.next("erin").make(),
             )
         },
-    ];
-    run(&Scene::new(), &rows);
+    ]
+}
+
+#[test]
+fn every_parent_must_let_the_signer_sign() {
+    run(&Scene::new(), &signers());
 }
 
 #[test]
@@ -145,11 +148,10 @@ fn a_branch_cannot_invite_its_own_people_into_the_mainline() {
     assert_eq!(scene.verify(&sock).unwrap_err().commit, invited);
 }
 
-#[test]
-fn every_way_down_ends_at_the_introduction() {
+pub(crate) fn foreign() -> Vec<Row> {
     let row =
         |name, attack, twin| Row { rule: "G2", reason: ForeignRoot, ..row(name, attack, twin) };
-    let rows = [row(
+    vec![row(
         "merge with a foreign history",
         |s| {
             let foreign = s.forge.commit("alice").tree_of(&s.root).message("elsewhere").make();
@@ -161,8 +163,12 @@ fn every_way_down_ends_at_the_introduction() {
             let main = s.next("alice").make();
             s.forge.commit("alice").on(&main).on(&branch).make()
         },
-    )];
-    run(&Scene::new(), &rows);
+    )]
+}
+
+#[test]
+fn every_way_down_ends_at_the_introduction() {
+    run(&Scene::new(), &foreign());
     let scene = Scene::new();
     let foreign = scene.forge.commit("alice").tree_of(&scene.root).message("elsewhere").make();
     let refusal = scene.verify_from(None, &foreign).unwrap_err();
@@ -213,9 +219,7 @@ fn an_introduction_without_its_signer_in_its_own_policy_is_refused() {
     assert_eq!((refusal.rule.as_str(), refusal.reason), ("G3", UnknownKey));
 }
 
-#[test]
-fn a_sha256_repository_keeps_the_same_rules() {
-    let scene = Scene::with(Forge::with_format("sha256"), "");
+pub(crate) fn sha256() -> Vec<Row> {
     let row = |name, rule, reason, attack| Row {
         name,
         rule,
@@ -223,7 +227,7 @@ fn a_sha256_repository_keeps_the_same_rules() {
         attack,
         twin: |s| s.next("bob").file(WEB, "a = 2\n").make(),
     };
-    let rows = [
+    vec![
         row("unsigned", "O1", Unsigned, |s| s.forge.unsigned().on(&s.root).make()),
         row("stranger", "G3", UnknownKey, |s| s.next("mallory").make()),
         row("path", "G4", PathDenied, |s| s.next("bob").file(API, "a = 2\n").make()),
@@ -237,8 +241,13 @@ fn a_sha256_repository_keeps_the_same_rules() {
             let short = payload.replace(s.root.as_str(), &s.root.as_str()[..40]);
             s.forge.raw_signed("alice", short.as_bytes())
         }),
-    ];
-    run(&scene, &rows);
+    ]
+}
+
+#[test]
+fn a_sha256_repository_keeps_the_same_rules() {
+    let scene = Scene::with(Forge::with_format("sha256"), "");
+    run(&scene, &sha256());
     let other = "1".repeat(40).parse().unwrap();
     assert_eq!(scene.verify(&other).unwrap_err().reason, Malformed);
 }

@@ -32,9 +32,8 @@ fn row(name: &'static str, attack: fn(&Scene) -> CommitId, twin: fn(&Scene) -> C
     Row { name, rule: "O1", reason: Malformed, attack, twin }
 }
 
-#[test]
-fn a_commit_is_written_the_way_git_writes_it() {
-    let rows = [
+pub(crate) fn commits() -> Vec<Row> {
+    vec![
         row("unknown header", |s| header(s, "x-note hello"), good),
         row("mergetag", |s| header(s, "mergetag object 1"), good),
         row("encoding twice", |s| header(s, "encoding a\nencoding b"), |s| header(s, "encoding a")),
@@ -73,8 +72,12 @@ fn a_commit_is_written_the_way_git_writes_it() {
             attack: |s| s.next("alice").message(&"long ".repeat(300_000)).make(),
             twin: |s| s.next("alice").message(&"long ".repeat(200_000)).make(),
         },
-    ];
-    run(&Scene::new(), &rows);
+    ]
+}
+
+#[test]
+fn a_commit_is_written_the_way_git_writes_it() {
+    run(&Scene::new(), &commits());
 }
 
 fn swap_people(payload: String) -> String {
@@ -137,10 +140,9 @@ fn one_doc(scene: &Scene) -> CommitId {
     docs(scene, &[("100644", "a")])
 }
 
-#[test]
-fn a_tree_holds_plain_files_and_folders_in_order() {
+pub(crate) fn trees() -> Vec<Row> {
     let row = |name, attack, twin| Row { rule: "O2", ..row(name, attack, twin) };
-    let rows = [
+    vec![
         row("link", |s| docs(s, &[("120000", "a")]), one_doc),
         row("submodule", |s| docs(s, &[("160000", "a")]), one_doc),
         row(
@@ -169,15 +171,18 @@ fn a_tree_holds_plain_files_and_folders_in_order() {
             |s| docs(s, &[("100644", "aéb")]),
         ),
         row("empty folder", |s| docs(s, &[]), one_doc),
-    ];
-    run(&Scene::new(), &rows);
+    ]
 }
 
 #[test]
-fn what_is_named_exists_and_is_of_its_kind() {
+fn a_tree_holds_plain_files_and_folders_in_order() {
+    run(&Scene::new(), &trees());
+}
+
+pub(crate) fn missing() -> Vec<Row> {
     let row =
         |name, attack, twin| Row { rule: "O3", reason: MissingObject, ..row(name, attack, twin) };
-    let rows = [
+    vec![
         row(
             "a parent that does not exist",
             |s| edited(s, |p| p.replace(s.root.as_str(), &"1".repeat(40))),
@@ -221,8 +226,12 @@ fn what_is_named_exists_and_is_of_its_kind() {
             },
             twin: good,
         },
-    ];
-    run(&Scene::new(), &rows);
+    ]
+}
+
+#[test]
+fn what_is_named_exists_and_is_of_its_kind() {
+    run(&Scene::new(), &missing());
 }
 
 fn writ_tree(scene: &Scene) -> CommitId {
@@ -235,10 +244,9 @@ fn deep(depth: usize) -> String {
     format!("manifests/{}/x.toml", vec!["d"; depth - 2].join("/"))
 }
 
-#[test]
-fn nobody_can_make_a_host_read_without_end() {
+pub(crate) fn endless() -> Vec<Row> {
     let row = |name, attack, twin| Row { rule: "O5", reason: TooLarge, ..row(name, attack, twin) };
-    let rows = [
+    vec![
         row(
             "a manifest over 1 MiB",
             |s| s.next("alice").file(WEB, "#".repeat((1 << 20) + 1)).make(),
@@ -250,8 +258,12 @@ fn nobody_can_make_a_host_read_without_end() {
             |s| s.next("alice").file(&deep(16), SERVICE).make(),
         ),
         row("a tree of ten to the twelfth files", bomb, good),
-    ];
-    run(&Scene::new(), &rows);
+    ]
+}
+
+#[test]
+fn nobody_can_make_a_host_read_without_end() {
+    run(&Scene::new(), &endless());
 }
 
 /// Twelve levels of a folder that holds the next one ten times.

@@ -18,9 +18,8 @@ fn bob(scene: &Scene) -> CommitId {
     scene.next("bob").file(WEB, "a = 2\n").make()
 }
 
-#[test]
-fn a_path_that_nobody_grants_is_not_writable() {
-    let rows = [
+pub(crate) fn ungranted() -> Vec<Row> {
+    vec![
         row("another service", |s| s.next("bob").file(API, "a = 2\n").make(), bob),
         row(
             "a new path",
@@ -77,8 +76,12 @@ fn a_path_that_nobody_grants_is_not_writable() {
                 |s| s.next("dave").file(SIGNERS, s.forge.signers(&TEAM[..4])).make(),
             )
         },
-    ];
-    run(&Scene::new(), &rows);
+    ]
+}
+
+#[test]
+fn a_path_that_nobody_grants_is_not_writable() {
+    run(&Scene::new(), &ungranted());
 }
 
 /// A branch by alice that changes `path`, merged by `merger`.
@@ -108,9 +111,8 @@ fn a_grant_of_everything_does_not_reach_the_policy() {
     assert!(scene.verify(&twin).is_ok());
 }
 
-#[test]
-fn a_key_for_closures_moves_closures_and_nothing_else() {
-    let rows = [
+pub(crate) fn closures_only() -> Vec<Row> {
+    vec![
         row("another user", |s| ci(s, "\"web\"", "\"root\""), |s| ci(s, "\"old\"", "\"new\"")),
         row("other hosts", |s| ci(s, "\"biz\"", "\"all\""), |s| ci(s, "\"1\"", "\"2\"")),
         row(
@@ -128,8 +130,12 @@ fn a_key_for_closures_moves_closures_and_nothing_else() {
         row("another mode", |s| s.next("ci").file_as("100755", WEB, SERVICE).make(), bob),
         row("not TOML any more", |s| s.next("ci").file(WEB, "= x").make(), bob),
         row("another file", |s| s.next("ci").file("manifests/services/x.json", "{}").make(), bob),
-    ];
-    run(&Scene::new(), &rows);
+    ]
+}
+
+#[test]
+fn a_key_for_closures_moves_closures_and_nothing_else() {
+    run(&Scene::new(), &closures_only());
 }
 
 /// ci's commit that replaces a piece of the web service.
@@ -152,10 +158,9 @@ fn two(scene: &Scene) -> CommitId {
     approved(scene, "alice", "dave", API)
 }
 
-#[test]
-fn protected_paths_need_different_people_on_the_same_content() {
+pub(crate) fn protected() -> Vec<Row> {
     let row = |name, attack, twin| Row { rule: "G5", reason: Threshold, ..row(name, attack, twin) };
-    let rows = [
+    vec![
         row("alone", |s| s.next("alice").file(API, "a = 4\n").make(), two),
         row(
             "fast-forward",
@@ -232,8 +237,12 @@ fn protected_paths_need_different_people_on_the_same_content() {
             },
             two,
         ),
-    ];
-    run(&scene_with_thresholds(), &rows);
+    ]
+}
+
+#[test]
+fn protected_paths_need_different_people_on_the_same_content() {
+    run(&scene_with_thresholds(), &protected());
 }
 
 /// The team with thresholds, a second key of alice, and frank, who may write vault/.

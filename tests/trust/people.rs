@@ -42,8 +42,7 @@ fn approved_by(scene: &Scene, by: &str) -> CommitId {
     change(scene, |tree| line(scene, by, &scene.root, tree))
 }
 
-#[test]
-fn an_approval_counts_for_its_parent_and_tree_and_nothing_else() {
+pub(crate) fn approvals() -> Vec<Row> {
     let row = |name, attack| Row {
         name,
         rule: "G5",
@@ -51,7 +50,7 @@ fn an_approval_counts_for_its_parent_and_tree_and_nothing_else() {
         attack,
         twin: |s| approved_by(s, "dave"),
     };
-    let rows = [
+    vec![
         row("nobody", |s| change(s, |_| String::new())),
         row("oneself", |s| approved_by(s, "alice")),
         row("oneself with another key", |s| approved_by(s, "alice+second")),
@@ -97,8 +96,12 @@ fn an_approval_counts_for_its_parent_and_tree_and_nothing_else() {
                 lines.join("\n")
             })
         }),
-    ];
-    run(&scene(), &rows);
+    ]
+}
+
+#[test]
+fn an_approval_counts_for_its_parent_and_tree_and_nothing_else() {
+    run(&scene(), &approvals());
 }
 
 #[test]
@@ -184,14 +187,13 @@ fn back_to(scene: &Scene, on: &CommitId, past: &CommitId) -> CommitId {
     scene.forge.commit("rita").on(on).tree_of(past).make()
 }
 
-#[test]
-fn one_person_may_bring_back_what_the_mainline_had() {
+pub(crate) fn rollbacks() -> Vec<Row> {
     let row = |name, attack, twin| Row { name, rule: "G4", reason: PathDenied, attack, twin };
     let last = |s: &Scene| {
         let (first, second) = two_changes(s);
         back_to(s, &second, &first)
     };
-    let rows = [
+    vec![
         row("something new", |s| s.next("rita").file(WEB, "a = 2\n").make(), last),
         row(
             "an old state with a change",
@@ -257,8 +259,12 @@ fn one_person_may_bring_back_what_the_mainline_had() {
                 back_to(s, &protected, &s.root)
             },
         ),
-    ];
-    run(&scene(), &rows);
+    ]
+}
+
+#[test]
+fn one_person_may_bring_back_what_the_mainline_had() {
+    run(&scene(), &rollbacks());
 }
 
 /// Back to the introduction's state over so many commits.

@@ -29,9 +29,8 @@ fn plain(scene: &Scene) -> CommitId {
     newcomer(scene, "newcomer {}")
 }
 
-#[test]
-fn every_line_of_allowed_signers_counts() {
-    let rows = [
+pub(crate) fn lines() -> Vec<Row> {
+    vec![
         row("wildcard", |s| newcomer(s, "* {}"), plain),
         row(
             "pattern",
@@ -109,8 +108,12 @@ fn every_line_of_allowed_signers_counts() {
             },
             plain,
         ),
-    ];
-    run(&Scene::new(), &rows);
+    ]
+}
+
+#[test]
+fn every_line_of_allowed_signers_counts() {
+    run(&Scene::new(), &lines());
 }
 
 /// Says that an Ed25519 key is an RSA key.
@@ -119,9 +122,8 @@ fn wrong_kind(scene: &Scene) -> CommitId {
     signer_line(scene, &format!("newcomer {lie}"))
 }
 
-#[test]
-fn every_key_of_the_policy_is_known() {
-    let rows = [
+pub(crate) fn keys() -> Vec<Row> {
+    vec![
         row("not TOML", |s| rule(s, "= x"), |s| rule(s, "# x")),
         row("unknown table", |s| rule(s, "[extra]\n"), |s| rule(s, "")),
         row(
@@ -220,8 +222,12 @@ fn every_key_of_the_policy_is_known() {
                 |s| rule(s, ""),
             )
         },
-    ];
-    run(&Scene::new(), &rows);
+    ]
+}
+
+#[test]
+fn every_key_of_the_policy_is_known() {
+    run(&Scene::new(), &keys());
 }
 
 fn revoked(scene: &Scene) -> String {
@@ -229,19 +235,22 @@ fn revoked(scene: &Scene) -> String {
     format!("[[revoked]]\nkey = \"{key}\"\ngoodUntil = \"{}\"\n", scene.root)
 }
 
-#[test]
-fn what_is_not_enforced_is_not_accepted() {
+pub(crate) fn unsupported() -> Vec<Row> {
     let row =
         |name, rule, attack| Row { name, rule, reason: Unsupported, attack, twin: |s| rule_ok(s) };
-    let rows = [
+    vec![
         row("plans", "P1", |s| {
             s.next("alice").file(POLICY, format!("requirePlan = true\n{}", rules())).make()
         }),
         row("a file of a later version", "P1", |s| {
             s.next("alice").file(".writ/openpgp.asc", "x").make()
         }),
-    ];
-    run(&Scene::new(), &rows);
+    ]
+}
+
+#[test]
+fn what_is_not_enforced_is_not_accepted() {
+    run(&Scene::new(), &unsupported());
 }
 
 fn rule_ok(scene: &Scene) -> CommitId {
@@ -274,13 +283,7 @@ fn a_key_that_a_host_saw_revoked_stays_so_on_a_rewritten_history() {
     assert!(scene.verify_from(None, &revoked).is_ok());
 }
 
-#[test]
-fn a_revoked_key_never_comes_back() {
-    let forge = Forge::new();
-    let root: CommitId = "0".repeat(40).parse().unwrap();
-    let gone = forge.fingerprint("gone");
-    let revoked = format!("[[revoked]]\nkey = \"{gone}\"\ngoodUntil = \"{root}\"\n");
-    let scene = Scene::with(forge, &revoked);
+pub(crate) fn revocations() -> Vec<Row> {
     let row = |name, attack| Row {
         name,
         rule: "P3",
@@ -288,7 +291,7 @@ fn a_revoked_key_never_comes_back() {
         attack,
         twin: |s| s.next("alice").make(),
     };
-    let rows = [
+    vec![
         row("dropped", |s| s.next("alice").file(POLICY, rules()).make()),
         row("allowed again", |s| signer_line(s, &format!("gone {}", s.forge.public("gone")))),
         row("dropped on a branch", |s| {
@@ -296,8 +299,17 @@ fn a_revoked_key_never_comes_back() {
             let main = s.next("dave").make();
             s.forge.commit("alice").on(&main).on(&branch).make()
         }),
-    ];
-    run(&scene, &rows);
+    ]
+}
+
+#[test]
+fn a_revoked_key_never_comes_back() {
+    let forge = Forge::new();
+    let root: CommitId = "0".repeat(40).parse().unwrap();
+    let gone = forge.fingerprint("gone");
+    let revoked = format!("[[revoked]]\nkey = \"{gone}\"\ngoodUntil = \"{root}\"\n");
+    let scene = Scene::with(forge, &revoked);
+    run(&scene, &revocations());
 }
 
 #[test]

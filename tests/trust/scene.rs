@@ -103,6 +103,38 @@ pub(crate) struct Row {
     pub(crate) twin: fn(&Scene) -> CommitId,
 }
 
+/// An attack on what a host remembers or reads beside its branch, and its twin. Each
+/// says why it is refused; of a [`Refusal`] see [`told`].
+pub(crate) struct Act {
+    pub(crate) name: &'static str,
+    pub(crate) rule: &'static str,
+    /// What the attack's refusal holds.
+    pub(crate) because: &'static str,
+    pub(crate) attack: fn(&Scene) -> Result<(), String>,
+    pub(crate) twin: fn(&Scene) -> Result<(), String>,
+}
+
+/// Rule and reason of a refusal: `T1 rollback`.
+pub(crate) fn told(verdict: Result<VerifiedCommit, Refusal>) -> Result<(), String> {
+    let words = |refusal: Refusal| format!("{} {}", refusal.rule, refusal.reason.word());
+    verdict.map(drop).map_err(words)
+}
+
+/// Plays every act and reports all that went wrong.
+pub(crate) fn play(scene: &Scene, acts: &[Act]) {
+    let mut failures = Vec::new();
+    for act in acts {
+        match (act.attack)(scene) {
+            Err(why) if why.contains(act.because) => {}
+            other => failures.push(format!("{}: {other:?}", act.name)),
+        }
+        if let Err(why) = (act.twin)(scene) {
+            failures.push(format!("{}: the twin is refused: {why}", act.name));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
 /// Runs every row and reports all that went wrong.
 pub(crate) fn run(scene: &Scene, rows: &[Row]) {
     let failures: Vec<String> = rows

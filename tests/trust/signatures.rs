@@ -69,9 +69,8 @@ fn row(name: &'static str, attack: fn(&Scene) -> CommitId, twin: fn(&Scene) -> C
     Row { name, rule: "S1", reason: BadSignature, attack, twin }
 }
 
-#[test]
-fn a_signature_is_exactly_what_the_protocol_says() {
-    let rows = [
+pub(crate) fn protocol() -> Vec<Row> {
+    vec![
         row("version 0", |s| by(s, &zed(), &Draft { version: 0, ..Draft::default() }), good),
         row("version 2", |s| by(s, &zed(), &Draft { version: 2, ..Draft::default() }), good),
         row(
@@ -118,13 +117,16 @@ fn a_signature_is_exactly_what_the_protocol_says() {
             },
             good,
         ),
-    ];
-    run(&scene(), &rows);
+    ]
 }
 
 #[test]
-fn armor_has_one_reading_at_any_width() {
-    let rows = [
+fn a_signature_is_exactly_what_the_protocol_says() {
+    run(&scene(), &protocol());
+}
+
+pub(crate) fn armor() -> Vec<Row> {
+    vec![
         row("text before", |s| rearmored(s, |a| format!("x\n{a}")), |s| rearmored(s, |a| a)),
         row("text after", |s| rearmored(s, |a| a + "x\n"), |s| rearmored(s, |a| rewrap(&a, 64))),
         row(
@@ -151,8 +153,12 @@ fn armor_has_one_reading_at_any_width() {
         row("two signatures", |s| rearmored(s, |a| a.clone() + &a), good),
         row("cut off", |s| rearmored(s, |a| a.replace("-----END SSH SIGNATURE-----\n", "")), good),
         row("stray bits in the base 64", |s| rearmored(s, stray_bits), good),
-    ];
-    run(&scene(), &rows);
+    ]
+}
+
+#[test]
+fn armor_has_one_reading_at_any_width() {
+    run(&scene(), &armor());
 }
 
 fn rewrap(armor: &str, width: usize) -> String {
@@ -171,9 +177,8 @@ fn stray_bits(armor: String) -> String {
     hand::wrap(&swapped, 70)
 }
 
-#[test]
-fn a_signature_belongs_to_one_commit_and_one_key() {
-    let rows = [
+pub(crate) fn transplants() -> Vec<Row> {
+    vec![
         row(
             "signature of another commit",
             |s| {
@@ -206,8 +211,12 @@ fn a_signature_belongs_to_one_commit_and_one_key() {
             attack: |s| renamed(s, "mallory", "Alice <alice@example.com>"),
             twin: |s| renamed(s, "alice", "Mallory <mallory@example.com>"),
         },
-    ];
-    run(&scene(), &rows);
+    ]
+}
+
+#[test]
+fn a_signature_belongs_to_one_commit_and_one_key() {
+    run(&scene(), &transplants());
 }
 
 /// Mallory's signature, with the key in it replaced by alice's.
@@ -230,9 +239,8 @@ fn renamed(scene: &Scene, signer: &str, who: &str) -> CommitId {
     scene.forge.raw_signed(signer, renamed.as_bytes())
 }
 
-#[test]
-fn every_accepted_kind_of_key_verifies_and_its_broken_signature_does_not() {
-    let rows = [
+pub(crate) fn kinds() -> Vec<Row> {
+    vec![
         row("p256", |s| swapped(s, "alice+p256"), |s| s.next("alice+p256").make()),
         row("p384", |s| swapped(s, "alice+p384"), |s| s.next("alice+p384").make()),
         row("p521", |s| swapped(s, "alice+p521"), |s| s.next("alice+p521").make()),
@@ -248,8 +256,12 @@ fn every_accepted_kind_of_key_verifies_and_its_broken_signature_does_not() {
             |s| by(s, &pat(), &Draft { flags: 1, ..Draft::default() }),
             |s| by(s, &pat(), &Draft { flags: 5, ..Draft::default() }),
         ),
-    ];
-    run(&scene(), &rows);
+    ]
+}
+
+#[test]
+fn every_accepted_kind_of_key_verifies_and_its_broken_signature_does_not() {
+    run(&scene(), &kinds());
 }
 
 /// The key's signature of another payload.

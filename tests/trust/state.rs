@@ -60,7 +60,7 @@ fn a_branch_that_left_before_the_anchor_can_be_merged() {
 }
 
 /// Signs a commit's payload a second time: the same content under another id.
-fn twin(scene: &Scene, signer: &str, commit: &CommitId) -> CommitId {
+pub(crate) fn twin(scene: &Scene, signer: &str, commit: &CommitId) -> CommitId {
     let twin = scene.forge.raw_signed(signer, &scene.forge.payload(commit));
     assert_ne!(twin, *commit, "an ECDSA signature differs every time");
     twin
@@ -151,7 +151,7 @@ fn a_commit_from_the_future_waits_for_the_clock() {
 }
 
 /// alice and temp, whose key is valid during 2023-11-16 UTC only.
-fn scene_with_window() -> Scene {
+pub(crate) fn scene_with_window() -> Scene {
     let forge = Forge::new();
     let window = "valid-after=\"20231116Z\",valid-before=\"20231117Z\"";
     let signers = format!("{}temp {window} {}\n", forge.signers(&TEAM), forge.public("temp"));
@@ -160,8 +160,8 @@ fn scene_with_window() -> Scene {
 }
 
 /// 2023-11-16 12:00 UTC.
-const INSIDE: i64 = 1_700_136_000;
-const DAY: i64 = 86_400;
+pub(crate) const INSIDE: i64 = 1_700_136_000;
+pub(crate) const DAY: i64 = 86_400;
 
 #[test]
 fn a_key_counts_within_its_window() {
@@ -197,7 +197,7 @@ fn an_expired_key_cannot_date_a_commit_back() {
 }
 
 /// dave's key is revoked on top of `tip`, good until `good`.
-fn revocation(scene: &Scene, tip: &CommitId, good: &CommitId) -> CommitId {
+pub(crate) fn revocation(scene: &Scene, tip: &CommitId, good: &CommitId) -> CommitId {
     let left: Vec<&str> = TEAM.into_iter().filter(|name| *name != "dave").collect();
     let key = scene.forge.fingerprint("dave");
     let revoked = format!("[[revoked]]\nkey = \"{key}\"\ngoodUntil = \"{good}\"\n");
