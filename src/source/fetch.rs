@@ -25,6 +25,9 @@ use serde::{Deserialize, Serialize};
 use crate::fault::causes;
 use crate::names::{BranchName, CommitId};
 
+/// How a server's branch that is a symbolic ref is told.
+pub(super) const ALIAS: &str = "is another name for";
+
 /// What the parent asks for, as one JSON document on standard input.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -111,7 +114,7 @@ fn answer(request: &Request) -> Result<Answer, String> {
         ["refs/heads", "refs/writ/head", "refs/writ/reset"].map(|f| format!("{f}/{branch}"));
     let refs = list(&mut handshake, &mut transport.inner, &names)?;
     let [tip, head, reset] = names.each_ref().map(|name| find(&refs, name));
-    let tip = tip.ok_or_else(|| format!("the repository has no branch `{branch}`"))?;
+    let tip = tip.ok_or_else(|| absent(&refs, &names[0], branch))?;
     let name = |id: gix::ObjectId| id.to_string().parse::<CommitId>().map_err(explain);
     let statements =
         Statements { head: head.map(name).transpose()?, reset: reset.map(name).transpose()? };
@@ -160,6 +163,19 @@ fn find(refs: &[Ref], name: &str) -> Option<gix::ObjectId> {
         Ref::Direct { full_ref_name, object } if *full_ref_name == name => Some(*object),
         Ref::Direct { .. } | Ref::Peeled { .. } | Ref::Symbolic { .. } | Ref::Unborn { .. } => None,
     })
+}
+
+/// Why a branch cannot be followed. One that is another name for a branch is not: whoever
+/// serves the repository would choose which one is meant.
+fn absent(refs: &[Ref], name: &str, branch: &BranchName) -> String {
+    let alias = refs.iter().find_map(|candidate| match candidate {
+        Ref::Symbolic { full_ref_name, target, .. } if *full_ref_name == name => Some(target),
+        Ref::Symbolic { .. } | Ref::Direct { .. } | Ref::Peeled { .. } | Ref::Unborn { .. } => None,
+    });
+    match alias {
+        Some(target) => format!("the repository's branch `{branch}` {ALIAS} {target}"),
+        None => format!("the repository has no branch `{branch}`"),
+    }
 }
 
 fn download<T>(

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::fetch::{Answer, Request};
+use super::fetch::{ALIAS, Answer, Request};
 use crate::fault::Fault;
 use crate::names::{BranchName, CommitId};
 
@@ -119,7 +119,9 @@ impl GitSource {
     }
 
     fn fault(&self, because: String) -> Fault {
-        let hint = if because.contains("dubious ownership") || self.url.starts_with("file:") {
+        let hint = if because.contains(ALIAS) {
+            "make it a branch of its own on the server, or name the other branch in the agent's config and in the policy's channel"
+        } else if because.contains("dubious ownership") || self.url.starts_with("file:") {
             "see that the repository exists, and that root may read it: git config --system --add safe.directory PATH"
         } else {
             "see that the URL in the agent's config is right and the server can be reached"

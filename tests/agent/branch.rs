@@ -62,6 +62,28 @@ async fn a_host_that_cannot_reach_its_source_keeps_and_heals_what_it_has() {
     assert!(scene.round().await.faults.is_empty());
 }
 
+#[tokio::test]
+async fn a_branch_that_is_another_name_for_a_branch_is_told_and_not_followed() {
+    let mut scene = Scene::new();
+    scene.push_service("web", "1");
+    scene.round().await;
+    let next = scene.push_service("web", "2");
+    scene.forge.git(["update-ref", "refs/heads/trunk", next.as_str()], b"");
+    scene.forge.git(["symbolic-ref", "refs/heads/main", "refs/heads/trunk"], b"");
+    let report = scene.round().await;
+    let (because, remedy) = (report.faults[0].to_string(), report.faults[0].remedy.clone());
+    assert!(because.contains("`main` is another name for refs/heads/trunk"), "{because}");
+    assert!(remedy.unwrap().contains("branch of its own"));
+    scene.assert_runs(&[("web", "1")]);
+    scene.forge.git(["symbolic-ref", "refs/heads/main", "refs/heads/nowhere"], b"");
+    let because = scene.round().await.faults[0].to_string();
+    assert!(because.contains("has no branch `main`"), "{because}");
+    scene.forge.git(["symbolic-ref", "--delete", "refs/heads/main"], b"");
+    scene.point_main_at(&next);
+    assert_eq!(word(&scene.round().await), "confirmed");
+    scene.assert_runs(&[("web", "2")]);
+}
+
 /// `writ trust reset` as root runs it, beside the agent or without one.
 fn reset(scene: &Scene, to: &CommitId) {
     let output = Command::new(env!("CARGO_BIN_EXE_writ"))
