@@ -18,6 +18,8 @@ mod merge_key;
 mod objects;
 #[path = "trust/onward.rs"]
 mod onward;
+#[path = "trust/oracles.rs"]
+mod oracles;
 #[path = "trust/paths.rs"]
 mod paths;
 #[path = "trust/people.rs"]

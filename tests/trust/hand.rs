@@ -145,3 +145,21 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     }
     out
 }
+
+/// Reads what [`encode`] and ssh-keygen write.
+pub(crate) fn decode(text: &str) -> Vec<u8> {
+    let digit = |c: u8| match c {
+        b'A'..=b'Z' => c - b'A',
+        b'a'..=b'z' => c - b'a' + 26,
+        b'0'..=b'9' => c - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let digits: Vec<u8> = text.bytes().filter(|&c| c != b'=').map(digit).collect();
+    let groups = digits.chunks(4).flat_map(|group| {
+        let word =
+            group.iter().fold(0, |word, &d| word << 6 | u32::from(d)) << (6 * (4 - group.len()));
+        word.to_be_bytes()[1..group.len()].to_vec()
+    });
+    groups.collect()
+}
