@@ -1,15 +1,16 @@
 //! Services as a checked manifest would give them, for tests on real systemd.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use writ::manifest::service::{
-    Artifact, Check, Exec, Hardening, Health, Limit, ProtectHome, ProtectSystem, Reload, Restart,
-    Schedule, Service, Strategy, SystemdOptions, Update, Work,
+    Exec, Hardening, Limit, Reload, Restart, Schedule, Service, SystemdOptions, Work,
 };
 use writ::names::AbsolutePath;
+
+use super::service::daemon;
 
 /// Where scripts and other files of these services are.
 pub(crate) const PLACE: &str = "/run/writ-contract";
@@ -39,59 +40,17 @@ pub(crate) fn exec(command: AbsolutePath) -> Exec {
     }
 }
 
-/// A closed daemon.
+/// A daemon as closed as can be.
 pub(crate) fn service(name: &str) -> Service {
     Service {
-        name: name.parse().unwrap(),
-        artifact: Artifact {
-            store_path: "/nix/store/00000000000000000000000000000000-web-1.0".parse().unwrap(),
-            closure_digest: None,
-            closure_size: None,
-        },
-        revision: None,
         work: Work::Daemon { exec: stay(), notify: false },
-        env: BTreeMap::new(),
-        env_file: None,
-        depends_on: BTreeSet::new(),
-        http: Vec::new(),
-        health: Health {
-            check: Check::Active,
-            interval: Duration::from_secs(1),
-            timeout: Duration::from_secs(5),
-            healthy_for: Duration::from_secs(10),
-            deadline: Duration::from_secs(300),
+        hardening: Hardening {
+            memory_deny_write_execute: true,
+            restrict_address_families: vec!["AF_UNIX".parse().unwrap(), "AF_INET".parse().unwrap()],
+            umask: Some(0o027),
+            ..Hardening::default()
         },
-        update: Update { strategy: Strategy::Restart, drain: Duration::from_secs(30) },
-        systemd: SystemdOptions::default(),
-        hardening: closed(),
-    }
-}
-
-fn closed() -> Hardening {
-    Hardening {
-        dynamic_user: true,
-        private_tmp: true,
-        protect_system: ProtectSystem::Strict,
-        protect_home: ProtectHome::Yes,
-        no_new_privileges: true,
-        capabilities: Vec::new(),
-        read_write_paths: Vec::new(),
-        system_call_filter: vec!["@system-service".parse().unwrap()],
-        private_network: false,
-        private_devices: true,
-        protect_kernel_tunables: true,
-        protect_kernel_modules: true,
-        protect_kernel_logs: true,
-        protect_control_groups: true,
-        protect_clock: true,
-        protect_hostname: true,
-        restrict_namespaces: true,
-        restrict_realtime: true,
-        restrict_suid_sgid: true,
-        lock_personality: true,
-        memory_deny_write_execute: true,
-        restrict_address_families: vec!["AF_UNIX".parse().unwrap(), "AF_INET".parse().unwrap()],
-        umask: Some(0o027),
+        ..daemon(name, Vec::new())
     }
 }
 

@@ -31,6 +31,9 @@ mod probes;
 mod routes;
 #[path = "../contract/sample.rs"]
 mod sample;
+#[path = "../contract/service.rs"]
+#[allow(dead_code, reason = "the contracts of Caddy ask for sites and routes")]
+mod service;
 #[path = "../contract/store.rs"]
 mod store;
 #[path = "../contract/systemd.rs"]

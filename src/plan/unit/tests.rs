@@ -7,34 +7,6 @@ use crate::manifest::service::{
     Artifact, Check, Hardening, Health, ProtectHome, ProtectSystem, Strategy, Update,
 };
 
-fn closed() -> Hardening {
-    Hardening {
-        dynamic_user: true,
-        private_tmp: true,
-        protect_system: ProtectSystem::Strict,
-        protect_home: ProtectHome::Yes,
-        no_new_privileges: true,
-        capabilities: Vec::new(),
-        read_write_paths: Vec::new(),
-        system_call_filter: vec!["@system-service".parse().unwrap()],
-        private_network: false,
-        private_devices: true,
-        protect_kernel_tunables: true,
-        protect_kernel_modules: true,
-        protect_kernel_logs: true,
-        protect_control_groups: true,
-        protect_clock: true,
-        protect_hostname: true,
-        restrict_namespaces: true,
-        restrict_realtime: true,
-        restrict_suid_sgid: true,
-        lock_personality: true,
-        memory_deny_write_execute: false,
-        restrict_address_families: Vec::new(),
-        umask: None,
-    }
-}
-
 fn exec() -> Exec {
     Exec {
         command: "/nix/store/00000000000000000000000000000000-web-1.0/bin/web".parse().unwrap(),
@@ -69,7 +41,7 @@ fn service(work: Work) -> Service {
         },
         update: Update { strategy: Strategy::Restart, drain: Duration::from_secs(30) },
         systemd: SystemdOptions::default(),
-        hardening: closed(),
+        hardening: Hardening::default(),
     }
 }
 
@@ -132,7 +104,7 @@ fn everything() -> Service {
         umask: Some(0o027),
         protect_system: ProtectSystem::Full,
         protect_home: ProtectHome::ReadOnly,
-        ..closed()
+        ..Hardening::default()
     };
     service
 }
@@ -166,6 +138,9 @@ fn a_daemon_is_closed_by_default() {
     RestrictRealtime=yes
     RestrictSUIDSGID=yes
     LockPersonality=yes
+    RestrictAddressFamilies=AF_UNIX
+    RestrictAddressFamilies=AF_INET
+    RestrictAddressFamilies=AF_INET6
     SystemCallArchitectures=native
     SystemCallFilter=@system-service
     SystemCallErrorNumber=EPERM
@@ -266,6 +241,9 @@ fn an_oneshot_counts_as_started_once_it_has_ended_well() {
     RestrictRealtime=yes
     RestrictSUIDSGID=yes
     LockPersonality=yes
+    RestrictAddressFamilies=AF_UNIX
+    RestrictAddressFamilies=AF_INET
+    RestrictAddressFamilies=AF_INET6
     SystemCallArchitectures=native
     SystemCallFilter=@system-service
     SystemCallErrorNumber=EPERM
@@ -315,6 +293,9 @@ fn a_job_is_a_service_and_the_timer_that_starts_it() {
     RestrictRealtime=yes
     RestrictSUIDSGID=yes
     LockPersonality=yes
+    RestrictAddressFamilies=AF_UNIX
+    RestrictAddressFamilies=AF_INET
+    RestrictAddressFamilies=AF_INET6
     SystemCallArchitectures=native
     SystemCallFilter=@system-service
     SystemCallErrorNumber=EPERM
