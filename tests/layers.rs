@@ -24,12 +24,13 @@ const EFFECTS: [&str; 10] = [
 /// control socket has a file with a mode of its own.
 const TOUCHING: [&str; 6] =
     ["gix::", "zbus::", "reqwest::", "object_store::", "std::fs", "std::process::"];
-const MAY_TOUCH: [&str; 8] = [
+const MAY_TOUCH: [&str; 9] = [
     "world",
     "source",
     "ledger.rs",
     "ledger",
     "events.rs",
+    "events",
     "config.rs",
     "main.rs",
     "agent/socket.rs",
