@@ -117,11 +117,12 @@ name!(
     |s| s.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && is_lower_hex(hex))
 );
 name!(
-    /// An OpenSSH key fingerprint as `ssh-keygen -l` prints it.
-    Fingerprint, "key fingerprint (SHA256:<43 characters of base64>)",
+    /// A key's fingerprint: an SSH key's as `ssh-keygen -l` prints it, or that of a
+    /// version 4 OpenPGP key.
+    Fingerprint, "key fingerprint (SHA256:<43 characters of base64>, or openpgp:<40 digits of uppercase hex>)",
     |s| s.strip_prefix("SHA256:").is_some_and(|b| {
         b.len() == 43 && b.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
-    })
+    }) || s.strip_prefix("openpgp:").is_some_and(is_openpgp)
 );
 name!(
     /// A branch, without `refs/heads/`.
@@ -154,6 +155,10 @@ fn is_link_name(text: &str) -> bool {
 
 fn is_lower_hex(text: &str) -> bool {
     text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn is_openpgp(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F'))
 }
 
 fn is_plain_name(text: &str) -> bool {
@@ -216,6 +221,13 @@ fn is_branch(text: &str) -> bool {
         && !text.contains("@{")
         && text != "@"
         && !text.chars().any(|c| c.is_control() || " ~^:?*[\\".contains(c))
+}
+
+impl Fingerprint {
+    /// The digits of an OpenPGP key's; `None` for an SSH key's.
+    pub fn openpgp(&self) -> Option<&str> {
+        self.0.strip_prefix("openpgp:")
+    }
 }
 
 impl CommitId {

@@ -1,4 +1,5 @@
-//! Reads the binary encoding of SSH (RFC 4251, section 5), to the last byte.
+//! Reads binary encodings to the last byte: that of SSH (RFC 4251, section 5), and the
+//! bytes of which `openpgp` builds its own.
 
 /// What is left to read.
 pub(super) struct Wire<'a> {
@@ -52,8 +53,13 @@ impl<'a> Wire<'a> {
         if self.string()? == expected { Ok(()) } else { Err(BadWire(otherwise)) }
     }
 
+    /// How many bytes are left.
+    pub(super) fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     pub(super) fn finish(self) -> Result<(), BadWire> {
-        if self.rest.is_empty() { Ok(()) } else { Err(BadWire("bytes follow its end")) }
+        if self.left() == 0 { Ok(()) } else { Err(BadWire("bytes follow its end")) }
     }
 }
 
