@@ -8,16 +8,28 @@ mod cost;
 mod desk;
 #[path = "trust/forge.rs"]
 mod forge;
+#[cfg(feature = "openpgp")]
+#[path = "trust/gpg.rs"]
+mod gpg;
 #[path = "trust/graph.rs"]
 mod graph;
 #[path = "trust/hand.rs"]
 mod hand;
+#[cfg(feature = "openpgp")]
+#[path = "trust/hand_pgp.rs"]
+mod hand_pgp;
 #[path = "trust/merge_key.rs"]
 mod merge_key;
+#[cfg(not(feature = "openpgp"))]
+#[path = "trust/no_openpgp.rs"]
+mod no_openpgp;
 #[path = "trust/objects.rs"]
 mod objects;
 #[path = "trust/onward.rs"]
 mod onward;
+#[cfg(feature = "openpgp")]
+#[path = "trust/openpgp.rs"]
+mod openpgp;
 #[path = "trust/oracles.rs"]
 mod oracles;
 #[path = "trust/paths.rs"]

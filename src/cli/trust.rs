@@ -53,6 +53,10 @@ enum Command {
     /// Let somebody sign, in the policy of the working tree.
     ///
     /// Example: writ trust add-signer bob --key bob.pub --grant 'manifests/services/web*.toml'
+    ///
+    /// With an OpenPGP key: gpg --armor --export-options export-minimal --export dave > dave.asc;
+    /// writ trust add-signer dave --openpgp dave.asc --role admin. The same again after the key
+    /// was prolonged or revoked: its certificate is replaced.
     AddSigner(policy::AddSigner),
     /// Take a compromised key out, for good.
     ///

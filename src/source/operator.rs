@@ -1,8 +1,9 @@
 //! What an operator's commands change in a checkout: the policy's files, and signed
 //! statements beside the branch.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -13,10 +14,15 @@ use crate::trust::edit::PolicyText;
 
 const SIGNERS: &str = ".writ/allowed_signers";
 const RULES: &str = ".writ/policy.toml";
+const CERTIFICATES: &str = ".writ/openpgp";
 
 /// Reads the policy of a working tree.
 pub fn policy(root: &Path) -> Result<PolicyText, CheckoutError> {
-    Ok(PolicyText { signers: read(&root.join(SIGNERS))?, rules: read(&root.join(RULES))? })
+    Ok(PolicyText {
+        signers: read(&root.join(SIGNERS))?,
+        rules: read(&root.join(RULES))?,
+        certificates: certificates(&root.join(CERTIFICATES))?,
+    })
 }
 
 /// Whether there is a policy in the working tree that `start` lies in.
@@ -28,15 +34,52 @@ pub fn has_policy(start: &Path) -> bool {
 pub fn write_policy(root: &Path, policy: &PolicyText) -> Result<(), CheckoutError> {
     for (name, text) in [(SIGNERS, &policy.signers), (RULES, &policy.rules)] {
         let path = root.join(name);
-        if read(&path)? == *text {
-            continue;
+        if read(&path)? != *text {
+            replace(&path, text)?;
         }
-        let fresh = path.with_extension("new");
-        fs::write(&fresh, text)
-            .and_then(|()| fs::rename(&fresh, &path))
-            .map_err(|error| unusable(&path, &error.to_string()))?;
+    }
+    write_certificates(&root.join(CERTIFICATES), &policy.certificates)
+}
+
+/// The OpenPGP certificates in a folder; none where there is no folder.
+fn certificates(folder: &Path) -> Result<BTreeMap<String, String>, CheckoutError> {
+    let mut texts = BTreeMap::new();
+    let unreadable = |source| CheckoutError::Unreadable { path: folder.to_owned(), source };
+    let files = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(texts),
+        files => files.map_err(unreadable)?,
+    };
+    for file in files {
+        let path = file.map_err(unreadable)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        texts.insert(name, read(&path)?);
+    }
+    Ok(texts)
+}
+
+fn write_certificates(
+    folder: &Path,
+    wanted: &BTreeMap<String, String>,
+) -> Result<(), CheckoutError> {
+    let before = certificates(folder)?;
+    let failed = |error: std::io::Error| unusable(folder, &error.to_string());
+    if !wanted.is_empty() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    for (name, text) in wanted.iter().filter(|(name, text)| before.get(*name) != Some(text)) {
+        replace(&folder.join(name), text)?;
+    }
+    for name in before.keys().filter(|name| !wanted.contains_key(*name)) {
+        fs::remove_file(folder.join(name)).map_err(failed)?;
     }
     Ok(())
+}
+
+fn replace(path: &Path, text: &str) -> Result<(), CheckoutError> {
+    let fresh = path.with_extension("new");
+    fs::write(&fresh, text)
+        .and_then(|()| fs::rename(&fresh, path))
+        .map_err(|error| unusable(path, &error.to_string()))
 }
 
 /// A public key from the command line: the key itself, or a file that holds it.

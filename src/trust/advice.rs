@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::policy::{self, Policy, Protect, Rights};
-use super::seal::NAMESPACE;
+use super::signature::NAMESPACE;
 use crate::names::Principal;
 
 /// A file of the policy, for what a change of any of them takes.

@@ -83,7 +83,8 @@ fn one<'p>(line: &str, text: &str, policy: &'p Policy, time: i64) -> Result<Appr
     let message = signature.message(NAMESPACE, text.as_bytes());
     signer
         .key
-        .verify(&signature.bytes, &message, rights.verify_required)
+        .ssh()
+        .and_then(|key| key.verify(&signature.bytes, &message, rights.verify_required))
         .map_err(|bad| format!("that of {name}: {}; it is for another parent or tree", bad.0))?;
     Ok(Approver { principal: name, rights, key: &signer.fingerprint })
 }

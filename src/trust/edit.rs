@@ -1,5 +1,6 @@
 //! Changes of a policy's two files that keep their comments and their order.
 
+use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
@@ -10,22 +11,32 @@ use super::policy::Policy;
 use super::signers::Signers;
 use crate::names::{CommitId, Fingerprint, Principal};
 
-/// `.writ/allowed_signers` and `.writ/policy.toml`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// `.writ/allowed_signers`, `.writ/policy.toml`, and the files in `.writ/openpgp/`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicyText {
     pub signers: String,
     pub rules: String,
+    /// Armored OpenPGP certificates by the names of their files.
+    pub certificates: BTreeMap<String, String>,
 }
 
 /// Somebody, or one more key of somebody, who is to sign.
 #[derive(Clone, Debug)]
 pub struct Newcomer {
     pub principal: Principal,
-    /// A public key as `ssh-keygen` writes it.
-    pub key: String,
+    pub key: NewKey,
     pub namespaces: Vec<String>,
     pub roles: Vec<String>,
     pub grants: Vec<String>,
+}
+
+/// A key that is to sign.
+#[derive(Clone, Debug)]
+pub enum NewKey {
+    /// As `ssh-keygen` writes it.
+    Ssh(String),
+    /// An armored certificate.
+    OpenPgp(String),
 }
 
 impl PolicyText {
@@ -61,32 +72,35 @@ impl PolicyText {
         Ok(own.map(|signer| signer.fingerprint.clone()).collect())
     }
 
-    /// Adds a line for a key, and what its person may do.
+    /// Adds a key, and what its person may do.
     ///
     /// # Errors
-    /// The rules are not TOML.
+    /// The rules are not TOML, or the key cannot be read.
     pub fn add(&mut self, newcomer: &Newcomer) -> Result<(), String> {
-        let namespaces = newcomer.namespaces.join(",");
-        if !self.signers.is_empty() && !self.signers.ends_with('\n') {
-            self.signers.push('\n');
-        }
-        let (name, key) = (&newcomer.principal, newcomer.key.trim());
-        self.signers.push_str(&format!("{name} namespaces=\"{namespaces}\" {key}\n"));
+        let pins = match &newcomer.key {
+            NewKey::Ssh(key) => {
+                self.add_line(newcomer, key);
+                Vec::new()
+            }
+            NewKey::OpenPgp(text) => vec![self.add_certificate(newcomer, text)?],
+        };
         // One who signs statements only has no rights and needs none.
-        if !newcomer.namespaces.iter().any(|namespace| namespace == super::seal::NAMESPACE) {
+        if !newcomer.namespaces.iter().any(|namespace| namespace == super::signature::NAMESPACE) {
             return Ok(());
         }
         let mut rules = self.document()?;
         let principals = rules.entry("principals").or_insert_with(implicit);
         let principals = principals.as_table_mut().ok_or("`principals` is not a table")?;
-        let person = principals.entry(name.as_str()).or_insert_with(|| Item::Table(Table::new()));
+        let name = newcomer.principal.as_str();
+        let person = principals.entry(name).or_insert_with(|| Item::Table(Table::new()));
         let person = person.as_table_like_mut().ok_or("a principal is not a table")?;
-        for (field, wanted) in [("roles", &newcomer.roles), ("grants", &newcomer.grants)] {
+        let Newcomer { roles, grants, .. } = newcomer;
+        for (field, wanted) in [("roles", roles), ("grants", grants), ("openpgp", &pins)] {
             if wanted.is_empty() {
                 continue;
             }
             let list = person.entry(field).or_insert_with(|| value(Array::new()));
-            let list = list.as_array_mut().ok_or("roles and grants are lists")?;
+            let list = list.as_array_mut().ok_or("roles, grants and openpgp are lists")?;
             for text in wanted {
                 if !list.iter().any(|known| known.as_str() == Some(text)) {
                     list.push(text.as_str());
@@ -97,12 +111,24 @@ impl PolicyText {
         Ok(())
     }
 
+    fn add_line(&mut self, newcomer: &Newcomer, key: &str) {
+        let namespaces = newcomer.namespaces.join(",");
+        if !self.signers.is_empty() && !self.signers.ends_with('\n') {
+            self.signers.push('\n');
+        }
+        let (name, key) = (&newcomer.principal, key.trim());
+        self.signers.push_str(&format!("{name} namespaces=\"{namespaces}\" {key}\n"));
+    }
+
     /// Takes a compromised key out, for good: its commits count up to `good_until`.
     ///
     /// # Errors
-    /// No line has the key, or a file cannot be read.
+    /// Nobody has the key, or a file cannot be read.
     pub fn revoke(&mut self, key: &Fingerprint, good_until: &CommitId) -> Result<(), String> {
-        self.signers = self.with_line_of(key, |_| None)?;
+        match key.openpgp() {
+            None => self.signers = self.with_line_of(key, |_| None)?,
+            Some(_) => self.remove_certificate(key)?,
+        }
         let mut rules = self.document()?;
         let list = rules
             .entry("revoked")
@@ -120,8 +146,11 @@ impl PolicyText {
     /// Puts a new key in the place of one that retires; what it signed stays good.
     ///
     /// # Errors
-    /// No line has the key, or a file cannot be read.
+    /// Nobody has the key, or a file cannot be read.
     pub fn rotate(&mut self, key: &Fingerprint, new: &str) -> Result<(), String> {
+        if key.openpgp().is_some() {
+            return self.replace_certificate(key, new);
+        }
         let new = new.trim();
         self.signers = self.with_line_of(key, |line| {
             let kinds = ["ssh-", "ecdsa-", "sk-"];
@@ -148,11 +177,11 @@ impl PolicyText {
         if found { Ok(text) } else { Err(format!("no line of allowed_signers has the key {key}")) }
     }
 
-    fn policy(&self) -> Result<Policy, String> {
-        Policy::of(&self.signers, &self.rules, None).map_err(|breach| breach.because().to_owned())
+    pub(super) fn policy(&self) -> Result<Policy, String> {
+        Policy::of(self, None).map_err(|breach| breach.because().to_owned())
     }
 
-    fn document(&self) -> Result<DocumentMut, String> {
+    pub(super) fn document(&self) -> Result<DocumentMut, String> {
         DocumentMut::from_str(&self.rules).map_err(|error| error.to_string())
     }
 }

@@ -6,12 +6,11 @@ use super::breach::Breach;
 use super::changes::Change;
 use super::edit::PolicyText;
 use super::judge::Judge;
-use super::key::fingerprint;
 use super::mainline::{self, Permit};
 use super::object::{Format, Reader};
 use super::policy::{self, Cover, Policy};
-use super::seal::NAMESPACE;
-use super::{Objects, Pins, Refusal, advice, range, sshsig};
+use super::signature::Signature;
+use super::{Objects, Pins, Refusal, advice, range};
 use crate::names::{CommitId, Fingerprint, Principal};
 
 /// What a commit claims about itself; nothing of it is verified.
@@ -77,7 +76,7 @@ pub struct Touched {
 /// What the commit `id` claims, for somebody who is about to pin it.
 ///
 /// # Errors
-/// It is no commit with an SSH signature and a policy.
+/// It is no commit with a signature and a policy.
 pub fn claims(objects: &impl Objects, id: &CommitId) -> Result<Claims, Refusal> {
     let reader = Reader::new(objects, Format::of(id));
     claimed(&reader, id).map_err(|breach| breach.of(id))
@@ -85,11 +84,27 @@ pub fn claims(objects: &impl Objects, id: &CommitId) -> Result<Claims, Refusal> 
 
 fn claimed<O: Objects>(reader: &Reader<'_, O>, id: &CommitId) -> Result<Claims, Breach> {
     let commit = reader.commit(id)?;
-    let armor = commit.signature.as_deref().ok_or_else(super::seal::unsigned)?;
-    let signature =
-        sshsig::read(armor, NAMESPACE).map_err(|bad| super::seal::bad_signature(bad.0))?;
+    let signature = Signature::of(&commit)?;
     let channel = channel_in(reader, &commit.tree)?;
-    Ok(Claims { key: fingerprint(&signature.key), channel })
+    let key = match &signature {
+        Signature::Ssh(_) => signature.maker(),
+        Signature::OpenPgp(_) => primary(reader, &commit.tree, &channel, &signature)?,
+    };
+    Ok(Claims { key, channel })
+}
+
+/// The key that owns the subkey which made a signature, as the commit's own policy has it.
+fn primary<O: Objects>(
+    reader: &Reader<'_, O>,
+    tree: &CommitId,
+    channel: &str,
+    signature: &Signature,
+) -> Result<Fingerprint, Breach> {
+    let root = reader.tree(tree)?;
+    let folder = policy::folder(&root)?;
+    let policy = Policy::read(reader, &reader.tree(&folder.id)?, channel)?;
+    let signer = policy.signers.of(signature);
+    Ok(signer.map_or_else(|| signature.maker(), |signer| signer.fingerprint.clone()))
 }
 
 /// The channel that the policy of the commit `id` names; nothing of it is verified.
@@ -169,8 +184,7 @@ pub fn suppose(
     draft: &PolicyText,
     now: i64,
 ) -> Result<Vec<Refusal>, Refusal> {
-    let policy = Policy::of(&draft.signers, &draft.rules, Some(&pins.channel))
-        .map_err(|breach| breach.of(head))?;
+    let policy = Policy::of(draft, Some(&pins.channel)).map_err(|breach| breach.of(head))?;
     let reader = Reader::new(objects, Format::of(&pins.introduction));
     let range = range::load(&reader, pins, None, head)?;
     let mut judge = Judge::new(reader, pins, range, now);

@@ -3,6 +3,7 @@
 //! Each takes a stranger's bytes and panics only where what was read breaks a promise
 //! of its reader.
 
+use super::edit::PolicyText;
 use super::object::Format;
 use super::policy::Policy;
 use super::signers::Signers;
@@ -41,6 +42,20 @@ pub fn signature(armor: &[u8]) {
     }
 }
 
+/// Whether a commit's OpenPGP signature by a key of `certificate` counts; what is read
+/// says whose it is.
+#[cfg(feature = "openpgp")]
+pub fn openpgp(certificate: &str, armor: &[u8], payload: &[u8]) -> bool {
+    let certificate = super::certificates::read(certificate);
+    let signature = super::openpgp::Signature::read(armor);
+    let (Ok((primary, certificate)), Ok(signature)) = (certificate, signature) else {
+        return false;
+    };
+    assert_eq!(certificate.keys().next(), Some(&primary));
+    certificate.may_sign(&signature.maker, signature.created).is_ok()
+        && certificate.verify(&signature, payload).is_ok()
+}
+
 /// A line that is read can be read alone, and means the same.
 pub fn signers(text: &str) {
     let Ok(all) = Signers::read(text) else { return };
@@ -51,7 +66,9 @@ pub fn signers(text: &str) {
 
 /// A policy is read or refused.
 pub fn policy(signers: &str, rules: &str) {
-    if let Ok(policy) = Policy::of(signers, rules, None) {
+    let (signers, rules) = (signers.to_owned(), rules.to_owned());
+    let text = PolicyText { signers, rules, ..PolicyText::default() };
+    if let Ok(policy) = Policy::of(&text, None) {
         assert!(policy.signers.iter().all(|s| !policy.revoked.contains_key(&s.fingerprint)));
         assert!(policy.threshold(".writ/policy.toml") >= 1);
     }

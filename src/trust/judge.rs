@@ -130,7 +130,10 @@ impl<'a, O: Objects> Judge<'a, O> {
         let policy = self.policy(newest).map_err(|breach| breach.of(newest))?;
         for (key, good_until) in &policy.revoked {
             let good = self.range.down_from(good_until);
-            let signed = self.range.order.iter().map(|id| (id, &self.seals[id].key));
+            let signed = self.range.order.iter().flat_map(|id| {
+                let Seal { key, maker, .. } = &self.seals[id];
+                [(id, key), (id, maker)]
+            });
             let approved = self.approvals.iter().map(|(id, key)| (id, key));
             let bad = signed
                 .chain(approved)

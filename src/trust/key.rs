@@ -222,7 +222,7 @@ impl Curve {
     }
 
     /// Bytes of a coordinate.
-    fn field_length(self) -> usize {
+    pub(super) fn field_length(self) -> usize {
         match self {
             Self::P256 => 32,
             Self::P384 => 48,

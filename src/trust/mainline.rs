@@ -6,7 +6,8 @@ use super::judge::Judge;
 use super::merge::{self, Merge};
 use super::object::Reader;
 use super::policy::{self, Cover, Policy, Rights};
-use super::seal::NAMESPACE;
+use super::seal::Seal;
+use super::signature::NAMESPACE;
 use super::tree::Mode;
 use super::{Objects, Reason, approvals, rollback};
 use crate::names::{CommitId, Principal};
@@ -167,10 +168,12 @@ impl<O: Objects> Judge<'_, O> {
         policy: &'p Policy,
         id: &CommitId,
     ) -> Option<(&'p Principal, &'p Rights)> {
-        let key = &self.seals.get(id)?.key;
+        let Seal { key, maker, .. } = self.seals.get(id)?;
         let signer = policy.signers.iter().find(|signer| signer.fingerprint == *key)?;
         let time = self.range.new.get(id)?.effective;
-        let counts = signer.may_sign(NAMESPACE) && signer.valid_at(time).is_ok();
+        let counts = signer.may_sign(NAMESPACE)
+            && !policy.revoked.contains_key(maker)
+            && signer.vouches_for(maker, time).is_ok();
         let rights = policy.rights(&signer.principal).filter(|_| counts)?;
         Some((&signer.principal, rights))
     }

@@ -15,10 +15,12 @@ mod advice;
 mod approvals;
 mod base64;
 mod breach;
+mod certificates;
 mod changes;
 mod commit;
 pub mod detached;
 pub mod edit;
+mod edit_openpgp;
 mod explain;
 mod files;
 #[doc(hidden)]
@@ -30,11 +32,17 @@ mod limits;
 mod mainline;
 mod merge;
 mod object;
+#[cfg(not(feature = "openpgp"))]
+#[path = "no_openpgp.rs"]
+mod openpgp;
+#[cfg(feature = "openpgp")]
+mod openpgp;
 mod overview;
 mod policy;
 mod range;
 mod rollback;
 mod seal;
+mod signature;
 mod signers;
 mod sshsig;
 mod statement;

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::breach::Breach;
+use super::certificates::{self, CERTIFICATES};
+use super::edit::PolicyText;
 use super::glob::Glob;
 use super::object::Reader;
 use super::signers::{BadLine, Signers};
@@ -38,6 +40,9 @@ pub(super) struct Rights {
     grants: Vec<Glob>,
     /// The top-level manifest fields that may change; `None`: every field.
     only: Option<Vec<String>>,
+    /// OpenPGP keys: the 40 digits of their primary fingerprints.
+    #[serde(default)]
+    openpgp: Vec<String>,
     /// Hardware keys must verify their user, not only feel a touch.
     #[serde(default)]
     pub(super) verify_required: bool,
@@ -103,22 +108,31 @@ impl Policy {
         entries: &[Entry],
         channel: &str,
     ) -> Result<Self, Breach> {
-        if let Some(other) = entries.iter().find(|e| e.name != SIGNERS && e.name != RULES) {
+        let known = [SIGNERS, RULES, CERTIFICATES];
+        if let Some(other) = entries.iter().find(|e| !known.contains(&e.name.as_str())) {
             return Err(Breach::unsupported(
                 "P1",
                 format!("this version of Writ does not know the file {FOLDER}/{}", other.name),
             ));
         }
-        Self::of(&text(reader, entries, SIGNERS)?, &text(reader, entries, RULES)?, Some(channel))
+        let text = PolicyText {
+            signers: text(reader, entries, SIGNERS)?,
+            rules: text(reader, entries, RULES)?,
+            certificates: certificates::texts(reader, entries)?,
+        };
+        Self::of(&text, Some(channel))
     }
 
     /// Reads a policy from the text of its files; for any channel where none is given.
-    pub(super) fn of(signers: &str, rules: &str, channel: Option<&str>) -> Result<Self, Breach> {
-        let signers = Signers::read(signers).map_err(|BadLine { line, because }| {
+    pub(super) fn of(text: &PolicyText, channel: Option<&str>) -> Result<Self, Breach> {
+        let PolicyText { signers, rules, certificates } = text;
+        let mut signers = Signers::read(signers).map_err(|BadLine { line, because }| {
             malformed(SIGNERS, &format!("line {line}: {because}"))
         })?;
         let read: Rules =
             toml::from_str(rules).map_err(|error| malformed(RULES, &told(rules, &error)))?;
+        let people = read.principals.iter().map(|(name, rights)| (name, &rights.openpgp[..]));
+        certificates::pinned(&mut signers, people, certificates)?;
         let channel = channel.unwrap_or(&read.channel).to_owned();
         Self::check(signers, read, &channel)
     }
@@ -220,6 +234,9 @@ impl Rights {
     fn check(&self) -> Result<(), String> {
         unique(&self.roles).map_err(|_| "a role appears twice")?;
         unique(&self.grants).map_err(|g| format!("the grant {:?} appears twice", g.as_str()))?;
+        if self.verify_required && !self.openpgp.is_empty() {
+            return Err("`verifyRequired` and `openpgp` contradict each other: an OpenPGP signature does not tell whether its user was there".to_owned());
+        }
         let Some(only) = &self.only else { return Ok(()) };
         unique(only).map_err(|field| format!("the field {field:?} appears twice"))?;
         if self.roles.contains(&Role::Admin) {
@@ -253,7 +270,7 @@ pub(super) fn is_policy(path: &str) -> bool {
     path.strip_prefix(FOLDER).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn malformed(file: &str, because: &str) -> Breach {
+pub(super) fn malformed(file: &str, because: &str) -> Breach {
     Breach::policy(&format!("{FOLDER}/{file}"), because)
 }
 
@@ -268,6 +285,10 @@ fn text<O: Objects>(
         return Err(malformed(name, "it is a folder"));
     }
     let bytes = reader.file(&entry.id).map_err(|breach| oversized(breach, name))?;
+    utf8(name, bytes)
+}
+
+pub(super) fn utf8(name: &str, bytes: Vec<u8>) -> Result<String, Breach> {
     String::from_utf8(bytes).map_err(|_| malformed(name, "it is not UTF-8"))
 }
 
@@ -311,7 +332,7 @@ fn revoked(
                 "P3",
                 Reason::Revoked,
                 format!("the key {key} of {} is allowed and revoked", signer.principal),
-                format!("take its line out of {FOLDER}/{SIGNERS}; a revoked key never comes back"),
+                format!("take it out of {FOLDER}/; a revoked key never comes back"),
             ));
         }
         if revoked.insert(key.clone(), good_until).is_some() {

@@ -1,26 +1,25 @@
-//! Whose signature a commit carries, and who let that person sign (rules S1 to S3, G1, G3, K2).
+//! Whose signature a commit carries, and who let that person sign (rules S1 to S4, G1, G3, K2).
 
 use super::breach::Breach;
 use super::commit::Commit;
 use super::judge::Judge;
-use super::key::fingerprint;
 use super::policy::Policy;
-use super::signers::{Outside, Signer};
-use super::sshsig;
+use super::signature::{NAMESPACE, Signature};
+use super::signers::{Signer, Unfit};
 use super::{Objects, Reason};
 use crate::names::{CommitId, Fingerprint, Principal};
 
-/// The namespace in which git signs (git, `gpg-interface.c`).
-pub(super) const NAMESPACE: &str = "git";
 /// Who signed a commit.
 #[derive(Clone, Debug)]
 pub(super) struct Seal {
     pub(super) principal: Principal,
     pub(super) key: Fingerprint,
+    /// With OpenPGP perhaps a subkey of `key`.
+    pub(super) maker: Fingerprint,
 }
 
 impl<O: Objects> Judge<'_, O> {
-    /// Rules S1 to S3, G1 and G3: whose signature it is, and that every parent's
+    /// Rules S1 to S4, G1 and G3: whose signature it is, and that every parent's
     /// policy lets that person sign at the commit's effective time.
     pub(super) fn authenticate(
         &mut self,
@@ -28,16 +27,11 @@ impl<O: Objects> Judge<'_, O> {
         commit: &Commit,
         effective: i64,
     ) -> Result<Seal, Breach> {
-        let armor = commit.signature.as_deref().ok_or_else(unsigned)?;
-        let signature = sshsig::read(armor, NAMESPACE).map_err(|bad| bad_signature(bad.0))?;
-        let print = fingerprint(&signature.key);
+        let signature = Signature::of(commit)?;
+        let maker = signature.maker();
         let introduction = *id == self.pins.introduction;
-        if introduction && print != self.pins.introducer {
-            return Err(stranger(
-                &print,
-                "G1",
-                "it is not the introducer pinned in the host's config",
-            ));
+        if introduction {
+            self.introduced_by(&signature, &maker)?;
         }
         // The introduction has nobody before it: its own policy names its signer.
         let judges = if introduction { std::slice::from_ref(id) } else { &commit.parents[..] };
@@ -45,21 +39,34 @@ impl<O: Objects> Judge<'_, O> {
         let mut user_verified = false;
         for parent in judges {
             let policy = self.policy(parent)?;
-            let signer = authorised(&policy, &signature.key, &print, parent)?;
-            if !introduction {
-                in_window(signer, effective, "at the commit's time")?;
+            let signer = authorised(&policy, &signature, &maker, parent)?;
+            for time in signature.made().into_iter().chain((!introduction).then_some(effective)) {
+                fit(signer, &maker, time, "at the commit's time")?;
             }
             user_verified |=
                 policy.rights(&signer.principal).is_some_and(|rights| rights.verify_required);
             found.get_or_insert_with(|| signer.clone());
         }
         let signer = found.ok_or_else(|| Breach::malformed("G2", "it has no parent"))?;
-        let message = signature.message(NAMESPACE, &commit.payload);
-        signer
-            .key
-            .verify(&signature.bytes, &message, user_verified)
-            .map_err(|bad| bad_signature(bad.0))?;
-        Ok(Seal { principal: signer.principal, key: signer.fingerprint })
+        signature.verify(&signer, &commit.payload, user_verified)?;
+        Ok(Seal { principal: signer.principal, key: signer.fingerprint, maker })
+    }
+
+    /// Rule G1 for the introduction: the host's config pins its signer. Of an OpenPGP key
+    /// the primary fingerprint is pinned, and the certificate lies in the commit itself.
+    fn introduced_by(&mut self, signature: &Signature, maker: &Fingerprint) -> Result<(), Breach> {
+        let key = match signature {
+            Signature::Ssh(_) => maker.clone(),
+            Signature::OpenPgp(_) => {
+                let introduction = self.pins.introduction.clone();
+                let policy = self.policy(&introduction)?;
+                policy.signers.of(signature).map_or(maker, |signer| &signer.fingerprint).clone()
+            }
+        };
+        if key == self.pins.introducer {
+            return Ok(());
+        }
+        Err(stranger(&key, "G1", "it is not the introducer pinned in the host's config"))
     }
 
     /// Rule K2 for the head: its key's window also holds at first sight.
@@ -68,11 +75,11 @@ impl<O: Objects> Judge<'_, O> {
             return Ok(());
         }
         let parents = self.range.new[head].parents.clone();
-        let key = self.seals[head].key.clone();
+        let Seal { key, maker, .. } = self.seals[head].clone();
         for parent in &parents {
             let policy = self.policy(parent)?;
             if let Some(signer) = policy.signers.iter().find(|s| s.fingerprint == key) {
-                in_window(signer, self.now, "now, when this host first sees the commit")?;
+                fit(signer, &maker, self.now, "now, when this host first sees the commit")?;
             }
         }
         Ok(())
@@ -82,7 +89,7 @@ impl<O: Objects> Judge<'_, O> {
 /// Finds the line of a key in the policy of a parent, and that it may sign commits.
 fn authorised<'p>(
     policy: &'p Policy,
-    blob: &[u8],
+    signature: &Signature,
     print: &Fingerprint,
     parent: &CommitId,
 ) -> Result<&'p Signer, Breach> {
@@ -94,7 +101,7 @@ fn authorised<'p>(
             "sign with a key that is not revoked",
         ));
     }
-    let signer = policy.signers.find(blob).ok_or_else(|| {
+    let signer = policy.signers.of(signature).ok_or_else(|| {
         stranger(print, "G3", &format!("the policy of {} does not list it", parent.short()))
     })?;
     let denied = |because: String| {
@@ -115,40 +122,41 @@ fn authorised<'p>(
     Ok(signer)
 }
 
-fn in_window(signer: &Signer, time: i64, when: &str) -> Result<(), Breach> {
-    let (reason, state) = match signer.valid_at(time) {
-        Ok(()) => return Ok(()),
-        Err(Outside::NotYet) => (Reason::NotAuthorized, "not valid yet"),
-        Err(Outside::NoLonger) => (Reason::Expired, "expired"),
-    };
-    Err(Breach::new(
+/// Rules K2 and S4: that what `maker` signed at `time` counts as its owner's.
+fn fit(signer: &Signer, maker: &Fingerprint, time: i64, when: &str) -> Result<(), Breach> {
+    let name = &signer.principal;
+    match signer.vouches_for(maker, time) {
+        Ok(()) => Ok(()),
+        Err(Unfit::NotYet) => {
+            Err(outside(name, Reason::NotAuthorized, "not valid yet", time, when))
+        }
+        Err(Unfit::NoLonger) => Err(outside(name, Reason::Expired, "expired", time, when)),
+        Err(Unfit::Revoked) => Err(Breach::new(
+            "S4",
+            Reason::Revoked,
+            format!("its key {maker} is revoked in the certificate of {name}"),
+            "sign with a key that is not revoked",
+        )),
+        Err(Unfit::NotForSigning(why)) => Err(Breach::new(
+            "S4",
+            Reason::BadSignature,
+            format!("the certificate of {name} does not let {maker} sign: {why}"),
+            "sign with a signing key of the certificate, or let an administrator replace the certificate first",
+        )),
+    }
+}
+
+fn outside(name: &Principal, reason: Reason, state: &str, time: i64, when: &str) -> Breach {
+    Breach::new(
         "K2",
         reason,
-        format!("the key of {} is {state} {when} ({})", signer.principal, moment(time)),
+        format!("the key of {name} is {state} {when} ({})", moment(time)),
         "let somebody with a valid key sign a new commit, and check this host's clock",
-    ))
+    )
 }
 
 pub(super) fn moment(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |t| t.to_string())
-}
-
-pub(super) fn unsigned() -> Breach {
-    Breach::new(
-        "O1",
-        Reason::Unsigned,
-        "it is not signed",
-        "sign it: git commit --amend --no-edit -S (with gpg.format=ssh), or git rebase --exec for several",
-    )
-}
-
-pub(super) fn bad_signature(because: &str) -> Breach {
-    Breach::new(
-        "S1",
-        Reason::BadSignature,
-        format!("its signature does not count: {because}"),
-        "sign the commit again with gpg.format=ssh and a key of .writ/allowed_signers",
-    )
 }
 
 fn stranger(print: &Fingerprint, rule: &'static str, why: &str) -> Breach {

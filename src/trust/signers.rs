@@ -3,26 +3,31 @@
 //! The syntax is that of ssh-keygen(1), "ALLOWED SIGNERS", less what would let a
 //! line mean more than one person: patterns, certificates, local times.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::civil;
 use jiff::tz::TimeZone;
 
 use super::base64;
 use super::key::{PublicKey, fingerprint};
+use super::signature::{Key, NAMESPACE, Signature};
 use crate::names::{Fingerprint, Principal};
 
-/// The keys of one commit's policy, by their wire encoding.
+/// The keys of one commit's policy.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Signers {
+    /// SSH keys by their wire encoding.
     by_blob: HashMap<Vec<u8>, Signer>,
+    /// OpenPGP keys by their own and their subkeys' fingerprints.
+    by_member: BTreeMap<Fingerprint, Signer>,
 }
 
-/// One line.
+/// One line, or one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Signer {
     pub(super) principal: Principal,
-    pub(super) key: PublicKey,
+    pub(super) key: Key,
+    /// With OpenPGP the primary key's.
     pub(super) fingerprint: Fingerprint,
     /// `None`: every namespace.
     namespaces: Option<Vec<String>>,
@@ -38,11 +43,19 @@ pub(super) struct BadLine {
     pub(super) because: String,
 }
 
-/// Why a time lies outside a key's window.
+/// Why a key may not sign at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outside {
+#[cfg_attr(
+    not(feature = "openpgp"),
+    expect(dead_code, reason = "only certificates say more than when")
+)]
+pub(super) enum Unfit {
     NotYet,
     NoLonger,
+    /// By a revocation in its certificate.
+    Revoked,
+    /// Its certificate does not let it sign at any time.
+    NotForSigning(&'static str),
 }
 
 impl Signers {
@@ -60,11 +73,30 @@ impl Signers {
             }
             by_blob.insert(blob, signer);
         }
-        Ok(Self { by_blob })
+        Ok(Self { by_blob, by_member: BTreeMap::new() })
     }
 
     pub(super) fn find(&self, blob: &[u8]) -> Option<&Signer> {
         self.by_blob.get(blob)
+    }
+
+    /// Adds an OpenPGP key, of which no part is here yet.
+    pub(super) fn add(&mut self, signer: Signer) -> Result<(), String> {
+        let Key::OpenPgp(certificate) = &signer.key else { return Ok(()) };
+        for member in certificate.keys() {
+            if let Some(earlier) = self.by_member.insert(member.clone(), signer.clone()) {
+                return Err(format!("{member} is also a key of {}", earlier.principal));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whose key a signature names as its maker.
+    pub(super) fn of(&self, signature: &Signature) -> Option<&Signer> {
+        match signature {
+            Signature::Ssh(signature) => self.find(&signature.key),
+            Signature::OpenPgp(signature) => self.by_member.get(&signature.maker),
+        }
     }
 
     /// The lines with their keys' wire encoding.
@@ -73,11 +105,19 @@ impl Signers {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Signer> {
-        self.by_blob.values()
+        let primary =
+            self.by_member.iter().filter(|(member, signer)| **member == signer.fingerprint);
+        self.by_blob.values().chain(primary.map(|(_, signer)| signer))
     }
 }
 
 impl Signer {
+    /// One who signs commits and nothing else, for as long as the key itself says.
+    pub(super) fn for_git(principal: Principal, key: Key, fingerprint: Fingerprint) -> Self {
+        let namespaces = Some(vec![NAMESPACE.to_owned()]);
+        Self { principal, key, fingerprint, namespaces, valid_after: None, valid_before: None }
+    }
+
     pub(super) fn may_sign(&self, namespace: &str) -> bool {
         self.namespaces.as_ref().is_none_or(|list| list.iter().any(|n| n == namespace))
     }
@@ -97,11 +137,28 @@ impl Signer {
         self.namespaces.as_ref().is_some_and(|list| list.iter().all(|n| n == namespace))
     }
 
-    pub(super) fn valid_at(&self, time: i64) -> Result<(), Outside> {
+    /// Whether `key` is the signer's, or a part of it.
+    pub(super) fn has(&self, key: &Fingerprint) -> bool {
+        match &self.key {
+            Key::Ssh(_) => self.fingerprint == *key,
+            Key::OpenPgp(certificate) => certificate.keys().any(|member| member == key),
+        }
+    }
+
+    /// Whether what the key or subkey `maker` signed at `time` counts.
+    pub(super) fn vouches_for(&self, maker: &Fingerprint, time: i64) -> Result<(), Unfit> {
+        match &self.key {
+            Key::Ssh(_) => self.valid_at(time),
+            Key::OpenPgp(certificate) => certificate.may_sign(maker, time),
+        }
+    }
+
+    /// Whether `time` lies in the line's window.
+    pub(super) fn valid_at(&self, time: i64) -> Result<(), Unfit> {
         if self.valid_after.is_some_and(|after| time < after) {
-            Err(Outside::NotYet)
+            Err(Unfit::NotYet)
         } else if self.valid_before.is_some_and(|before| time > before) {
-            Err(Outside::NoLonger)
+            Err(Unfit::NoLonger)
         } else {
             Ok(())
         }
@@ -130,6 +187,7 @@ fn read_line(line: &str) -> Result<(Vec<u8>, Signer), String> {
     }
     let fingerprint = fingerprint(&blob);
     let Options { namespaces, valid_after, valid_before } = options;
+    let key = Key::Ssh(key);
     Ok((blob, Signer { principal, key, fingerprint, namespaces, valid_after, valid_before }))
 }
 
@@ -282,10 +340,10 @@ mod tests {
         let window = "valid-after=\"19700102Z\",valid-before=\"19700103Z\"";
         let signers = Signers::read(&format!("alice {window} {}", key(1).0)).unwrap();
         let signer = signers.find(&key(1).1).unwrap();
-        assert_eq!(signer.valid_at(86_399), Err(Outside::NotYet));
+        assert_eq!(signer.valid_at(86_399), Err(Unfit::NotYet));
         assert_eq!(signer.valid_at(86_400), Ok(()));
         assert_eq!(signer.valid_at(2 * 86_400), Ok(()));
-        assert_eq!(signer.valid_at(2 * 86_400 + 1), Err(Outside::NoLonger));
+        assert_eq!(signer.valid_at(2 * 86_400 + 1), Err(Unfit::NoLonger));
     }
 
     proptest! {

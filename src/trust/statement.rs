@@ -182,7 +182,8 @@ impl VerifiedCommit {
         )?;
         herald.valid_at(now).map_err(|_| "its key is outside of its window")?;
         let message = signature.message(HEAD, text.as_bytes());
-        herald.key.verify(&signature.bytes, &message, false).map_err(|bad| bad.0)?;
+        let key = herald.key.ssh().map_err(|bad| bad.0)?;
+        key.verify(&signature.bytes, &message, false).map_err(|bad| bad.0)?;
         if statement.issued - now > AHEAD {
             return Err("it is issued ahead of this host's clock".to_owned());
         }

@@ -241,6 +241,7 @@ impl Forge {
             .env("GIT_DIR", &git_dir)
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_SYSTEM", "/dev/null")
+            .env("GNUPGHOME", self.home.path().join("gnupg"))
             .env("GIT_INDEX_FILE", self.home.path().join("index"));
         command
     }

@@ -109,14 +109,6 @@ pub(crate) fn protocol() -> Vec<Row> {
             |s| by(s, &zed(), &Draft { algorithm: Some("ssh-rsa"), ..Draft::default() }),
             good,
         ),
-        row(
-            "OpenPGP",
-            |s| {
-                let pgp = "-----BEGIN PGP SIGNATURE-----\n\niQ==\n-----END PGP SIGNATURE-----\n";
-                armored(s, &payload(s), pgp)
-            },
-            good,
-        ),
     ]
 }
 

@@ -8,15 +8,18 @@ use clap::Args as ClapArgs;
 use crate::cli::{Blame, Failure, show};
 use crate::names::{CommitId, Fingerprint, Principal};
 use crate::source::{checkout, operator};
-use crate::trust::edit::{Newcomer, PolicyText};
+use crate::trust::edit::{NewKey, Newcomer, PolicyText};
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct AddSigner {
     /// Who it is; a known name gets one more key.
     principal: Principal,
     /// The public key, or the file that holds it.
-    #[arg(long)]
-    key: String,
+    #[arg(long, required_unless_present = "openpgp")]
+    key: Option<String>,
+    /// The file that holds an OpenPGP certificate, armored, in the place of --key.
+    #[arg(long, conflicts_with = "key", value_name = "FILE")]
+    openpgp: Option<String>,
     /// A path pattern that they may write; may be repeated.
     #[arg(long)]
     grant: Vec<String>,
@@ -47,7 +50,8 @@ pub(super) struct Revoke {
 pub(super) struct Rotate {
     /// The old key's fingerprint, or the name of one who has only one key.
     key: String,
-    /// The new public key, or the file that holds it.
+    /// The new public key, or the file that holds it; for an OpenPGP key the file of
+    /// another certificate.
     #[arg(long)]
     to: String,
     /// The deploy repository.
@@ -58,12 +62,20 @@ pub(super) struct Rotate {
 pub(super) fn add_signer(args: &AddSigner) -> Result<(), Failure> {
     let newcomer = Newcomer {
         principal: args.principal.clone(),
-        key: operator::public_key(&args.key).map_err(usage)?,
+        key: new_key(args)?,
         namespaces: args.namespaces.clone(),
         roles: args.role.clone(),
         grants: args.grant.clone(),
     };
     edit(&args.repo, |policy| policy.add(&newcomer))
+}
+
+fn new_key(args: &AddSigner) -> Result<NewKey, Failure> {
+    match (&args.key, &args.openpgp) {
+        (Some(key), _) => operator::public_key(key).map(NewKey::Ssh).map_err(usage),
+        (None, Some(file)) => operator::public_key(file).map(NewKey::OpenPgp).map_err(usage),
+        (None, None) => Err(Failure::told(Blame::Usage).hint("name --key or --openpgp")),
+    }
 }
 
 pub(super) fn revoke(args: &Revoke) -> Result<(), Failure> {

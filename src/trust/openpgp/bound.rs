@@ -1,0 +1,90 @@
+//! What a key of a certificate may do, and when, as its self-signatures put it.
+
+use super::Bad;
+use super::certificate::Own;
+use super::public::Public;
+use super::signature::{Kind, Packet, lifetime};
+use crate::trust::signers::Unfit;
+
+/// A key of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Bound {
+    pub(super) key: Public,
+    pub(super) revoked: bool,
+    /// Whether it may sign at all, or why not.
+    pub(super) signs: Result<(), Bad>,
+    /// Seconds since 1970: it counts from the first, to before the second.
+    from: i64,
+    until: Option<i64>,
+}
+
+/// The key flag for signing (RFC 9580, section 5.2.3.29).
+const SIGN: u8 = 0x02;
+
+/// The primary key. What its self-signatures do not agree on does not count: it begins
+/// with the latest of them, the earliest end holds, and each that says what the key is
+/// for has to say "sign".
+pub(super) fn primary(key: Public, own: &Own) -> Result<Bound, Bad> {
+    let mut people = own.people.iter().copied();
+    let first = people.next().ok_or(Bad("no user id of it counts"))?;
+    // `None` is later than any time.
+    let last = people.fold(first, |last, end| last.zip(end).map(|(last, end)| last.max(end)));
+    let ends = own.signatures.iter().map(|s| lifetime(key.created, s.said.key_lifetime));
+    let flags: Vec<u8> = own.signatures.iter().filter_map(|s| s.said.flags).collect();
+    let agreed = !flags.is_empty() && flags.iter().all(|flags| flags & SIGN != 0);
+    Ok(Bound {
+        revoked: own.revoked,
+        signs: if agreed { Ok(()) } else { Err(NOT_FOR_SIGNING) },
+        from: own.signatures.iter().map(|s| s.created).fold(key.created, i64::max),
+        until: ends.chain([last]).flatten().min(),
+        key,
+    })
+}
+
+/// A subkey by the binding that counts, itself checked.
+pub(super) fn subkey(
+    primary: &Public,
+    key: Public,
+    binding: &Packet,
+    revoked: bool,
+) -> Result<Bound, Bad> {
+    let back = binding.said.back.as_deref().map(Packet::read).transpose()?;
+    if let Some(back) = &back {
+        if back.kind != Kind::Back {
+            return Err(Bad("a back-signature in it is of another type"));
+        }
+        back.verify(&key, &[&primary.framed, &key.framed])
+            .map_err(|_| Bad("a back-signature in it does not verify"))?;
+    }
+    let for_signing = binding.said.flags.is_some_and(|flags| flags & SIGN != 0);
+    let signs = if !for_signing {
+        Err(NOT_FOR_SIGNING)
+    } else if !key.can_sign() {
+        Err(Bad("it is of a kind that is not accepted"))
+    } else if back.is_none() {
+        Err(Bad("it has not signed its binding itself"))
+    } else {
+        Ok(())
+    };
+    let from = key.created.max(binding.created);
+    let ends = [
+        lifetime(key.created, binding.said.key_lifetime),
+        binding.until(),
+        back.and_then(|back| back.until()),
+    ];
+    Ok(Bound { revoked, signs, from, until: ends.into_iter().flatten().min(), key })
+}
+
+const NOT_FOR_SIGNING: Bad = Bad("it is not for signing");
+
+impl Bound {
+    pub(super) fn valid_at(&self, time: i64) -> Result<(), Unfit> {
+        if time < self.from {
+            Err(Unfit::NotYet)
+        } else if self.until.is_some_and(|until| time >= until) {
+            Err(Unfit::NoLonger)
+        } else {
+            Ok(())
+        }
+    }
+}
