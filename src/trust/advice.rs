@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::certificates;
 use super::policy::{self, Policy, Protect, Rights};
 use super::signature::NAMESPACE;
 use crate::names::Principal;
@@ -61,7 +62,7 @@ fn signing(policy: &Policy) -> BTreeSet<&Principal> {
 
 /// A threshold that fewer people than it asks for can take away.
 fn hollow(policy: &Policy, protect: &Protect) -> Option<String> {
-    let guard = policy.threshold(POLICY).min(policy.threshold(SIGNERS));
+    let guard = guard(policy);
     (guard < protect.threshold).then(|| {
         format!(
             "{} takes {} people, and the policy that says so takes {guard}: protect \".writ/**\" with the same threshold",
@@ -69,6 +70,14 @@ fn hollow(policy: &Policy, protect: &Protect) -> Option<String> {
             protect.threshold
         )
     })
+}
+
+/// How few people can change some file of the policy. Whoever changes a certificate alone
+/// can take a revocation out of it.
+fn guard(policy: &Policy) -> u32 {
+    let certificates = policy.signers.iter().filter_map(|signer| signer.fingerprint.openpgp());
+    let certificates = certificates.map(|digits| policy.threshold(&certificates::in_tree(digits)));
+    certificates.chain([POLICY, SIGNERS].map(|path| policy.threshold(path))).min().unwrap_or(1)
 }
 
 /// A threshold that nobody can reach.

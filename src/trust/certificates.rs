@@ -27,6 +27,11 @@ pub(super) fn file(digits: &str) -> String {
     format!("{digits}.asc")
 }
 
+/// Where it lies in a repository.
+pub(super) fn in_tree(digits: &str) -> String {
+    format!("{FOLDER}/{}", path(&file(digits)))
+}
+
 /// Reads the folder among the entries of a policy; nothing where there is none.
 pub(super) fn texts<O: Objects>(
     reader: &Reader<'_, O>,

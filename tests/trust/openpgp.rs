@@ -755,3 +755,21 @@ fn nothing_that_is_cut_short_counts() {
         assert!(!fuzzing::openpgp(&short, armor(&signature).as_bytes(), b"payload"), "{end}");
     }
 }
+
+#[test]
+fn a_certificate_that_one_person_can_change_is_warned_of() {
+    let people = [("zoe", block(&zoes(&[])), zoe().fingerprint())];
+    let forge = Forge::new();
+    let scene = introduce(forge, &people);
+    let warnings = |protected: &str| {
+        let policy = format!(
+            "{}[[protect]]\npaths = [{protected}]\nthreshold = 2\n[[protect]]\npaths = [\"vault/**\"]\nthreshold = 2\n",
+            with(&people)
+        );
+        let head = scene.next("alice").file(POLICY, policy).make();
+        writ::trust::explain(&scene.repo, &scene.pins, &head, NOW).warnings
+    };
+    assert!(!warnings("\".writ/**\"").iter().any(|warning| warning.starts_with("vault/**")));
+    let hollow = warnings("\".writ/allowed_signers\", \".writ/policy.toml\"");
+    assert!(hollow.iter().any(|warning| warning.starts_with("vault/**")), "{hollow:?}");
+}
