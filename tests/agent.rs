@@ -14,6 +14,9 @@ mod drills;
 mod forge;
 #[path = "agent/freshness.rs"]
 mod freshness;
+#[cfg(feature = "openpgp")]
+#[path = "trust/gpg.rs"]
+mod gpg;
 #[path = "agent/ill.rs"]
 mod ill;
 #[path = "agent/kinds.rs"]

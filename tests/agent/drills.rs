@@ -44,6 +44,7 @@ impl Drill {
             .current_dir(&self.tree)
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_SYSTEM", "/dev/null")
+            .env("GNUPGHOME", self.scene.forge.path().join("gnupg"))
             .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "Somebody")))
             .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "some@body")))
             .output()
@@ -79,6 +80,14 @@ impl Drill {
     fn git_as(&self, signer: &str, args: &[&str]) -> String {
         let key = format!("user.signingkey={}", self.key(signer));
         let signing = ["-c", "gpg.format=ssh", "-c", &key, "-c", "commit.gpgsign=true"];
+        self.git(&[&signing[..], args].concat())
+    }
+
+    /// The same with an OpenPGP key.
+    #[cfg(feature = "openpgp")]
+    fn git_by(&self, key: &str, args: &[&str]) -> String {
+        let key = format!("user.signingkey={key}");
+        let signing = ["-c", "gpg.format=openpgp", "-c", &key, "-c", "commit.gpgsign=true"];
         self.git(&[&signing[..], args].concat())
     }
 
@@ -286,4 +295,77 @@ async fn nobody_is_locked_out_by_a_command() {
     let output = drill.writ(&["trust", "revoke", "bob", "--good-until", &nowhere]);
     assert_eq!(output.status.code(), Some(2), "a commit that does not exist");
     assert_eq!(drill.policy(), before);
+}
+
+#[cfg(feature = "openpgp")]
+#[tokio::test]
+async fn an_openpgp_key_is_added_prolonged_replaced_and_revoked() {
+    use crate::gpg::Gpg;
+
+    let mut drill = Drill::new("").await;
+    let gpg = Gpg::today(&drill.scene.forge);
+    let _agents = Gpg::agents(&[&gpg]);
+    let export = |drill: &Drill, name: &str| {
+        let path = drill.scene.forge.path().join(format!("{name}.asc"));
+        std::fs::write(&path, gpg.export(name)).unwrap();
+        path.display().to_string()
+    };
+    let add = |drill: &Drill, file: &str| {
+        let grant = ["--grant", "manifests/services/**"];
+        drill.must(&[&["trust", "add-signer", "mia", "--openpgp", file][..], &grant].concat());
+        drill.commit("alice", "mia's key");
+    };
+    let deploy = |drill: &mut Drill, key: &str, version: &str| {
+        drill.service("alice", "web", version);
+        drill.git(&["reset", "-q", "--soft", "HEAD^"]);
+        drill.git_by(key, &["commit", "-q", "-m", version]);
+        drill.push(&["HEAD:main"]);
+    };
+    for name in ["mia", "mia-new"] {
+        gpg.make(name, "ed25519", "sign", "1d");
+    }
+    let [old, new] = ["mia", "mia-new"].map(|name| gpg.fingerprint(name));
+
+    add(&drill, &export(&drill, "mia"));
+    let once = drill.policy();
+    deploy(&mut drill, &old, "2");
+    assert_eq!(word(&drill.scene.round().await), "confirmed");
+    drill.scene.assert_runs(&[("web", "2")]);
+    let told = drill.must(&["verify", "--introduction", drill.scene.root.as_str(), "--explain"]);
+    assert!(told.contains(&format!("signed by mia (openpgp:{old})")), "{told}");
+
+    gpg.make_with(&["--quick-set-expire", &old, "2y"]);
+    let file = drill.tree.join(format!(".writ/openpgp/{old}.asc"));
+    let before = std::fs::read(&file).unwrap();
+    add(&drill, &export(&drill, "mia"));
+    assert_ne!(std::fs::read(&file).unwrap(), before, "prolonged");
+    assert_eq!(drill.policy(), once, "and otherwise the same");
+    deploy(&mut drill, &old, "3");
+    assert_eq!(word(&drill.scene.round().await), "confirmed");
+
+    drill.must(&["trust", "rotate", "mia", "--to", &export(&drill, "mia-new")]);
+    assert!(!file.exists());
+    drill.commit("alice", "mia has a new key");
+    deploy(&mut drill, &new, "4");
+    assert_eq!(word(&drill.scene.round().await), "confirmed");
+    assert!(drill.new_host_verifies(), "what the old key signed stays good");
+    let good = drill.head();
+    deploy(&mut drill, &old, "666");
+    assert_eq!(drill.reason().await, Some(Reason::UnknownKey));
+    drill.git(&["reset", "-q", "--hard", good.as_str()]);
+
+    drill.must(&["trust", "revoke", "mia", "--good-until", good.as_str()]);
+    let revoked = drill.commit("alice", "mia's card was stolen");
+    drill.push(&["HEAD:main"]);
+    assert_eq!(drill.reason().await, None);
+    assert!(drill.new_host_verifies());
+    deploy(&mut drill, &new, "667");
+    assert_eq!(drill.reason().await, Some(Reason::Revoked));
+    drill.scene.assert_runs(&[("web", "4")]);
+    // Nor does it come back, on this history or another.
+    drill.git(&["reset", "-q", "--hard", revoked.as_str()]);
+    let again = ["trust", "add-signer", "mia", "--openpgp", &export(&drill, "mia-new")];
+    let output = drill.writ(&again);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("is allowed and revoked"), "{told}");
 }

@@ -1,17 +1,21 @@
 //! A real `gpg` with a keyring of its own, and `sqv` beside it.
 
+#![allow(dead_code, reason = "each test program uses a part of the harness")]
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::forge::{EPOCH, Forge, NOW};
 
-/// The time at which keys are made, unless said otherwise.
+/// The time at which keys are made, but for those of [`Gpg::today`].
 pub(crate) const BORN: i64 = EPOCH - 100_000;
 
 /// A keyring below a forge's folder; git there verifies with the one called `gnupg`.
 pub(crate) struct Gpg {
     home: PathBuf,
+    /// Whether its clock is this machine's.
+    today: bool,
 }
 
 /// Ends the agents of the keyrings below a forge's folder when the test does.
@@ -29,15 +33,22 @@ impl Drop for Agents {
 impl Gpg {
     /// The keyring `name` of a forge, made where it is not there yet.
     pub(crate) fn of(forge: &Forge, name: &str) -> Self {
-        let home = forge.path().join(name);
+        Self::at(forge.path().join(name), &format!("faked-system-time {NOW}\n"), false)
+    }
+
+    /// The keyring `gnupg` of a forge, in the present.
+    pub(crate) fn today(forge: &Forge) -> Self {
+        Self::at(forge.path().join("gnupg"), "", true)
+    }
+
+    fn at(home: PathBuf, time: &str, today: bool) -> Self {
         if !home.exists() {
             std::fs::create_dir(&home).unwrap();
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
             std::fs::set_permissions(&home, mode).unwrap();
-            let config = format!("faked-system-time {NOW}\nquiet\n");
-            std::fs::write(home.join("gpg.conf"), config).unwrap();
+            std::fs::write(home.join("gpg.conf"), format!("{time}quiet\n")).unwrap();
         }
-        Self { home }
+        Self { home, today }
     }
 
     pub(crate) fn agents(homes: &[&Self]) -> Agents {
@@ -52,8 +63,9 @@ impl Gpg {
     /// Makes a key or a part of one, at [`BORN`].
     pub(crate) fn make_with(&self, args: &[&str]) {
         let time = format!("{BORN}!");
-        let fixed = ["--faked-system-time", &time, "--passphrase", ""];
-        self.run(&[&fixed[..], args].concat(), b"");
+        let time = ["--faked-system-time", &time];
+        let time = if self.today { &[][..] } else { &time };
+        self.run(&[time, &["--passphrase", ""], args].concat(), b"");
     }
 
     /// The fingerprints of a key and its subkeys, the primary one first.
