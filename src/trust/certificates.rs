@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use super::Objects;
 use super::breach::Breach;
 use super::object::Reader;
 use super::openpgp::{self, Certificate};
@@ -11,6 +10,7 @@ use super::policy::{FOLDER, malformed, utf8};
 use super::signature::{Key, without_openpgp};
 use super::signers::{Signer, Signers};
 use super::tree::{Entry, Mode};
+use super::{Objects, Reason};
 use crate::names::{Fingerprint, Principal};
 
 /// The folder in `.writ/`.
@@ -83,8 +83,14 @@ pub(super) fn pinned<'a>(
                 )
             })?;
             left.retain(|other| **other != name);
-            let signer = signer(principal, digits, text).map_err(|why| bad(&name, &why))?;
-            signers.add(signer).map_err(|why| bad(&name, &why))?;
+            let (fingerprint, certificate) = read(text).map_err(|why| unusable(&name, &why))?;
+            let wrong = |why: String| malformed(&path(&name), &why);
+            if fingerprint.openpgp() != Some(digits) {
+                return Err(wrong(format!("it holds the key {fingerprint}")));
+            }
+            let key = Key::OpenPgp(Box::new(certificate));
+            let signer = Signer::for_git(principal.clone(), key, fingerprint);
+            signers.add(signer).map_err(wrong)?;
         }
     }
     match left.first() {
@@ -102,24 +108,16 @@ pub(super) fn read(text: &str) -> Result<(Fingerprint, Certificate), String> {
     Ok((certificate.fingerprint().clone(), certificate))
 }
 
-fn signer(principal: &Principal, digits: &str, text: &str) -> Result<Signer, String> {
-    let (fingerprint, certificate) = read(text)?;
-    if fingerprint.openpgp() != Some(digits) {
-        return Err(format!("it holds the key {fingerprint}"));
-    }
-    let key = Key::OpenPgp(Box::new(certificate));
-    Ok(Signer::for_git(principal.clone(), key, fingerprint))
-}
-
 fn path(name: &str) -> String {
     format!("{CERTIFICATES}/{name}")
 }
 
-fn bad(name: &str, why: &str) -> Breach {
-    malformed(
-        &path(name),
-        &format!(
-            "{why}. Write it anew: gpg --armor --export-options export-minimal,no-export-attributes --export; signatures with SHA-1 in it have to be made again with SHA-256 (gpg --cert-digest-algo SHA256 --quick-set-expire)"
-        ),
+/// A certificate that cannot be taken whole.
+fn unusable(name: &str, why: &str) -> Breach {
+    Breach::new(
+        "P1",
+        Reason::PolicyMalformed,
+        format!("{FOLDER}/{}: {why}", path(name)),
+        "write the file with gpg --armor --export-options export-minimal,no-export-attributes --export, and replace the commit; signatures in it that use SHA-1 are made anew by gpg --cert-digest-algo SHA256 --quick-set-expire",
     )
 }

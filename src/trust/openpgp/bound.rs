@@ -66,7 +66,8 @@ pub(super) fn subkey(
     } else {
         Ok(())
     };
-    let from = key.created.max(binding.created);
+    let agreed = back.as_ref().map_or(binding.created, |back| back.created);
+    let from = key.created.max(binding.created).max(agreed);
     let ends = [
         lifetime(key.created, binding.said.key_lifetime),
         binding.until(),

@@ -48,7 +48,8 @@ const OID_P256: [u8; 8] = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 const OID_P384: [u8; 5] = [0x2b, 0x81, 0x04, 0x00, 0x22];
 const OID_P521: [u8; 5] = [0x2b, 0x81, 0x04, 0x00, 0x23];
 
-/// The fingerprint of a version 4 key as policies write it.
+/// The fingerprint of a version 4 key as policies write it. SHA-1 names a key here and
+/// signs nothing: another key of a pinned fingerprint would take a second preimage.
 pub(super) fn fingerprint(raw: &[u8]) -> Fingerprint {
     let hex: String = raw.iter().map(|byte| format!("{byte:02X}")).collect();
     format!("openpgp:{hex}").parse().expect("a version 4 fingerprint has 40 digits")
