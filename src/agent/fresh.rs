@@ -33,7 +33,7 @@ impl<W: World> Agent<W> {
                     }
                     (Some(newest), None)
                 }
-                Err((one, other)) => return Ok(Err(equivocation(&commit, &one, &other))),
+                Err(two) => return Ok(Err(equivocation(&commit, &two.0, &two.1))),
             },
             Some(Err(why)) => (known, Some(why)),
             None => (known, None),
@@ -145,10 +145,10 @@ impl<W: World> Agent<W> {
 fn newer(
     known: Option<HeadStatement>,
     new: HeadStatement,
-) -> Result<(HeadStatement, bool), (HeadStatement, HeadStatement)> {
+) -> Result<(HeadStatement, bool), Box<(HeadStatement, HeadStatement)>> {
     match known {
         Some(known) if known.sequence == new.sequence && known.commit != new.commit => {
-            Err((known, new))
+            Err(Box::new((known, new)))
         }
         Some(known) if known.sequence >= new.sequence => Ok((known, false)),
         Some(_) | None => Ok((new, true)),
