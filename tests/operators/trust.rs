@@ -33,7 +33,7 @@ async fn a_new_host_shows_its_pins() {
     insta::assert_snapshot!(named(
         &scene,
         &writ(&scene, &["trust", "show"]),
-        &[scene.root.clone()]
+        std::slice::from_ref(&scene.root)
     ));
 }
 
@@ -101,7 +101,7 @@ fn a_checkout_shows_its_policy() {
         command.args(["trust", "show", "--repo"]).arg(dir.path()).args(more);
         command.env("NO_COLOR", "1").output().unwrap()
     };
-    insta::assert_snapshot!(named(&scene, &show(&[]), &[scene.root.clone()]));
+    insta::assert_snapshot!(named(&scene, &show(&[]), std::slice::from_ref(&scene.root)));
     let shown = json(&show(&["--json"]));
     assert_eq!(shown["people"][2]["keys"][0]["validAfter"], "2026-01-01T00:00:00Z");
     assert_eq!(shown["protected"][0]["threshold"], 2);
