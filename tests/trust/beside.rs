@@ -23,7 +23,13 @@ fn scene() -> Scene {
 }
 
 fn head(scene: &Scene) -> HeadStatement {
-    HeadStatement { commit: scene.root.clone(), sequence: 1, issued: NOW, expires: NOW + DAY }
+    HeadStatement {
+        commit: scene.root.clone(),
+        sequence: 1,
+        issued: NOW,
+        expires: NOW + DAY,
+        by: None,
+    }
 }
 
 /// What a host makes of a text that the keys have signed.
