@@ -14,7 +14,7 @@
 use super::commit::Commit;
 use super::judge::Judge;
 use super::policy::{Policy, Rights};
-use super::{Objects, base64, key, sshsig};
+use super::{Objects, base64, key, sshsig, trailers};
 use crate::names::{CommitId, Fingerprint, Principal};
 
 /// What approvals are signed in.
@@ -58,8 +58,10 @@ pub(super) fn approvers<'p, O: Objects>(
     let text = approval(&judge.pins.channel, base, &commit.tree);
     let time = judge.range.new.get(id).map_or(commit.time, |node| node.effective);
     let (mut good, mut bad) = (Vec::new(), Vec::new());
-    for line in commit.message.lines().filter_map(|line| line.strip_prefix(TRAILER)).take(MOST) {
-        match one(line, &text, policy, time) {
+    // Wherever it stands: it is signed for this parent and tree by itself.
+    let lines = commit.message.lines().filter(|line| line.starts_with(TRAILER));
+    for line in lines.filter_map(trailers::split).take(MOST) {
+        match one(&line.value, &text, policy, time) {
             Ok(approver) => good.push(approver),
             Err(why) => bad.push(why),
         }
@@ -68,7 +70,7 @@ pub(super) fn approvers<'p, O: Objects>(
 }
 
 fn one<'p>(line: &str, text: &str, policy: &'p Policy, time: i64) -> Result<Approver<'p>, String> {
-    let blob = base64::decode(line.trim_end().as_bytes()).ok_or("it is not base 64")?;
+    let blob = base64::decode(line.as_bytes()).ok_or("it is not base 64")?;
     let signature = sshsig::read_blob(&blob, NAMESPACE).map_err(|bad| bad.0.to_owned())?;
     let signer = policy
         .signers

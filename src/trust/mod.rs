@@ -45,7 +45,9 @@ mod seal;
 mod signature;
 mod signers;
 mod sshsig;
+mod stages;
 mod statement;
+mod trailers;
 mod tree;
 #[cfg(test)]
 mod vectors;
@@ -63,9 +65,11 @@ pub use explain::{
 };
 pub use overview::{Key, Overview, Person, Protected};
 use signers::Signer;
+pub use stages::Stage;
 pub use statement::{HEAD, HeadStatement, RESET, Recovery, RecoveryKey, ResetStatement};
 
 use crate::names::{CommitId, Fingerprint, Principal};
+use trailers::Orders;
 
 /// Where objects are read from. Nothing about what it returns is believed but
 /// that the bytes hash to the id.
@@ -144,6 +148,9 @@ struct Verified {
     files: BTreeMap<String, Vec<u8>>,
     revoked: BTreeSet<Fingerprint>,
     closure_digests: bool,
+    orders: Orders,
+    /// What the mainline below it asks for, down to the anchor.
+    below: stages::Below,
     /// Who may state where the head is, by key.
     heralds: Vec<(Vec<u8>, Signer)>,
 }

@@ -6,6 +6,8 @@ use super::breach::Breach;
 use super::judge::Judge;
 use super::object::{Format, Reader};
 use super::range::{self, payload_digest};
+use super::stages::Below;
+use super::trailers::Orders;
 use super::{Anchor, Objects, Pins, Reason, Refusal, Verified, VerifiedCommit, files, statement};
 use crate::names::CommitId;
 
@@ -33,7 +35,8 @@ pub(super) fn verify<O: Objects>(
     }
     judge.revocations(head)?;
     judge.remembered(head)?;
-    judge.evidence(head, vouching)
+    let below = judge.below(head, anchor).map_err(|breach| breach.of(head))?;
+    judge.evidence(head, vouching, below)
 }
 
 pub(super) fn recall<O: Objects>(
@@ -53,7 +56,7 @@ pub(super) fn recall<O: Objects>(
     let mut judge = Judge::new(reader, pins, accepted.up_to(id), now.max(anchor.time));
     judge.new_commits()?;
     judge.revocations(&anchor.commit)?;
-    judge.evidence(id, None)
+    judge.evidence(id, None, Below::default())
 }
 
 fn reader<'a, O: Objects>(
@@ -77,12 +80,18 @@ impl<O: Objects> Judge<'_, O> {
         mut self,
         head: &CommitId,
         anchor: Option<&Anchor>,
+        below: Below,
     ) -> Result<VerifiedCommit, Refusal> {
-        let verified = self.verified(head, anchor).map_err(|breach| breach.of(head))?;
+        let verified = self.verified(head, anchor, below).map_err(|breach| breach.of(head))?;
         Ok(VerifiedCommit { inner: Arc::new(verified) })
     }
 
-    fn verified(&mut self, head: &CommitId, anchor: Option<&Anchor>) -> Result<Verified, Breach> {
+    fn verified(
+        &mut self,
+        head: &CommitId,
+        anchor: Option<&Anchor>,
+        below: Below,
+    ) -> Result<Verified, Breach> {
         let commit = self.reader.commit(head)?;
         let payload = payload_digest(&commit.payload);
         let time = match (self.range.new.get(head), anchor) {
@@ -103,6 +112,8 @@ impl<O: Objects> Judge<'_, O> {
             key: seal.key,
             author: commit.author,
             committed: commit.time,
+            orders: Orders::of(&commit.message),
+            below,
             message: commit.message,
             files,
             revoked: policy.revoked.keys().cloned().collect(),
