@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! anchor.json               the last accepted commit
+//! stages.json               generations about to be entered, while the anchor moves
 //! revoked.json              keys that were once revoked
 //! freshness.json            the newest statement about where the branch stands
 //! recovery.json             the last statement that moved the anchor
@@ -24,6 +25,7 @@ mod error;
 mod files;
 pub mod pause;
 pub mod retention;
+mod stages;
 #[cfg(test)]
 mod tests;
 mod trusted;
@@ -43,6 +45,7 @@ use crate::verdict::Verdict;
 pub use claim::Claim;
 pub use error::LedgerError;
 use error::io;
+pub use stages::Due;
 
 /// The ledger's directory.
 #[derive(Clone, Debug)]
@@ -61,6 +64,15 @@ pub struct CommitRecord {
     pub committed: i64,
     pub subject: String,
     pub accepted: String,
+    /// Whether it, or a commit it was verified with, need not wait for a deploy window.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub urgent: bool,
+    /// Whether no newer commit may be tried before it has passed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub must_pass: bool,
+    /// The generation that has to pass before this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<u64>,
 }
 
 /// One generation of this host.

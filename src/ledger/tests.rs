@@ -68,6 +68,9 @@ fn recorded(dir: &Path, number: u64, verdict: &str) {
         committed: 0,
         subject: String::new(),
         accepted: String::new(),
+        urgent: false,
+        must_pass: false,
+        behind: None,
     };
     fs::write(folder.join("commit.json"), encode(&record).unwrap()).unwrap();
     fs::write(folder.join("verdict.json"), verdict).unwrap();

@@ -1,12 +1,9 @@
 //! What trust remembers on this host: the anchor, revoked keys, and the last statements.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::io;
-use super::files::{plain, sync_dir};
 use super::{CommitRecord, Ledger, LedgerError};
 use crate::names::Fingerprint;
 use crate::trust::{Anchor, HeadStatement, VerifiedCommit};
@@ -46,27 +43,17 @@ impl Ledger {
     pub fn accept(&self, commit: &VerifiedCommit, now: &str) -> Result<u64, LedgerError> {
         self.remember_revoked(commit)?;
         if self.anchor_or_none()?.as_ref() != Some(commit.anchor()) {
+            self.note_stages(commit, now)?;
             self.write("anchor.json", 0o600, commit.anchor())?;
         }
+        self.enter_stages(commit.id())?;
         if let Some(newest) = self.newest()?
             && newest.record.commit == *commit.id()
         {
             return Ok(newest.number);
         }
         let number = self.numbers()?.last().map_or(1, |last| last + 1);
-        let folder = self.folder(number);
-        fs::create_dir_all(&folder).map_err(|source| io("create", &folder, source))?;
-        let record = CommitRecord {
-            commit: commit.id().clone(),
-            signer: commit.principal().clone(),
-            key: commit.key().clone(),
-            author: plain(commit.author()),
-            committed: commit.committed(),
-            subject: plain(commit.message().lines().next().unwrap_or_default()),
-            accepted: now.to_owned(),
-        };
-        self.write(&format!("generations/{number}/commit.json"), 0o644, &record)?;
-        sync_dir(&self.dir.join("generations"))?;
+        self.enter(number, &CommitRecord::of(commit, now, self.barrier()?))?;
         Ok(number)
     }
 
@@ -75,6 +62,12 @@ impl Ledger {
         self.remember_revoked(commit)?;
         self.write("anchor.json", 0o600, commit.anchor())?;
         self.forget_head()?;
+        // Nothing of a history that was given up has to pass before it.
+        self.forget_stages()?;
+        if self.newest()?.is_none_or(|newest| newest.record.commit != *commit.id()) {
+            let number = self.numbers()?.last().map_or(1, |last| last + 1);
+            self.enter(number, &CommitRecord::of(commit, now, None))?;
+        }
         self.accept(commit, now)
     }
 
