@@ -6,17 +6,19 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 
 use super::{Blame, Failure, show, show_json};
+use crate::manifest::window::Gate;
 use crate::manifest::{Desired, Manifest, WorkingTree};
 use crate::names::HostName;
 use crate::plan::assume::assumed;
 use crate::plan::observed::Observed;
-use crate::plan::{plan, unsupported};
+use crate::plan::{Waiting, plan, unsupported};
 use crate::source::checkout;
 
 /// Show what a host would do with a commit, or with the working tree.
 ///
 /// Needs no access to the host: it is taken to run --from, healthy. Nothing is
-/// verified and nothing is changed.
+/// verified and nothing is changed. Where a deploy window of the host is closed, it
+/// says when the next one opens.
 ///
 /// Example: writ plan HEAD --host biz
 #[derive(Debug, ClapArgs)]
@@ -46,7 +48,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let message = format!("this version cannot carry out:\n  {}", lacking.join("\n  "));
         return Err(Failure { message, hint: None, blame: Blame::Refused });
     }
-    let plan = plan(&desired, &before(args, &root)?);
+    let mut plan = plan(&desired, &before(args, &root)?);
+    if let Gate::Closed { opens } = desired.windows.at(jiff::Timestamp::now())
+        && !plan.steps.is_empty()
+    {
+        plan.waiting.push(Waiting::Window { opens: desired.windows.told(opens) });
+    }
     if args.json {
         return show_json(&plan);
     }

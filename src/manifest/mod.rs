@@ -26,6 +26,7 @@ pub mod service;
 mod table;
 mod tree;
 mod value;
+pub mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +35,7 @@ use crate::trust::VerifiedCommit;
 pub use problem::{Problem, Problems};
 use profile::Profile;
 use service::Service;
+use window::Windows;
 
 /// Every host's wishes, from one source.
 #[derive(Clone, Debug)]
@@ -55,8 +57,8 @@ pub struct Desired<Source> {
     pub host: HostName,
     pub services: BTreeMap<ServiceName, Service>,
     pub profiles: BTreeMap<ServiceName, Profile>,
-    /// Deploy windows, six-field cron; empty means always.
-    pub windows: Vec<String>,
+    /// When generations may begin.
+    pub windows: Windows,
     pub source: Source,
 }
 
@@ -72,8 +74,7 @@ pub struct Hosts {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostSpec {
     pub tags: BTreeSet<Tag>,
-    /// Deploy windows, six-field cron.
-    pub windows: Vec<String>,
+    pub windows: Windows,
 }
 
 impl Manifest<WorkingTree> {
@@ -128,7 +129,7 @@ impl<Source> Desired<Source> {
             host,
             services: BTreeMap::new(),
             profiles: BTreeMap::new(),
-            windows: Vec::new(),
+            windows: Windows::default(),
             source,
         }
     }

@@ -52,10 +52,24 @@ pub struct Plan<Source> {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "for", rename_all = "kebab-case")]
 pub enum Waiting {
-    Account { service: ServiceName, account: AccountName },
-    EnvFile { service: ServiceName, path: AbsolutePath },
-    Caddy { because: String },
-    ForeignRoute { because: String },
+    Account {
+        service: ServiceName,
+        account: AccountName,
+    },
+    EnvFile {
+        service: ServiceName,
+        path: AbsolutePath,
+    },
+    Caddy {
+        because: String,
+    },
+    ForeignRoute {
+        because: String,
+    },
+    /// The host's next deploy window, as its people tell the time.
+    Window {
+        opens: String,
+    },
 }
 
 /// Returns the steps that take `observed` to `desired`: none once they agree.
@@ -139,10 +153,7 @@ pub fn unsupported<Source>(desired: &Desired<Source>) -> Vec<String> {
     let profiles = desired.profiles.keys().map(|name| {
         format!("profile {name}: profiles are not activated by this version; remove this host from its `hosts`")
     });
-    let windows = desired.windows.first().map(|window| {
-        format!("host {}: deploy windows ({window}); generations begin at any time", desired.host)
-    });
-    blue_green.chain(profiles).chain(windows).collect()
+    blue_green.chain(profiles).collect()
 }
 
 /// What has to happen to one service, as its unit files tell.

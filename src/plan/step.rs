@@ -250,6 +250,7 @@ impl fmt::Display for Waiting {
             }
             Self::Caddy { because } => write!(f, "Caddy does not answer: {because}; start it"),
             Self::ForeignRoute { because } => f.write_str(because),
+            Self::Window { opens } => write!(f, "the deploy window opens {opens}"),
         }
     }
 }

@@ -7,6 +7,7 @@ mod mistakes;
 mod reference;
 mod schedules;
 mod spellings;
+mod windows;
 
 use std::collections::BTreeMap;
 use std::path::Path;

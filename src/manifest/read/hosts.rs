@@ -1,7 +1,6 @@
 //! Reads which hosts a service runs on, and what a host's own file says.
 
-use std::str::FromStr;
-
+use super::window;
 use crate::manifest::problem::Report;
 use crate::manifest::table::{Field, Spotted, Table, text};
 use crate::manifest::tree::{Node, Value};
@@ -63,37 +62,10 @@ pub(super) fn read<'a>(table: &Table<'_, 'a>) -> (Hosts, Vec<Spotted<'a, Tag>>) 
     (hosts, tags)
 }
 
-/// A deploy window: six cron fields, seconds first, as the `cron` crate reads them.
-struct Window(String);
-
-impl Field for Window {
-    fn read(node: &Node<'_>, report: &Report) -> Option<Self> {
-        let text = text(node, report)?;
-        let remedy = "write six fields: second, minute, hour, day of month, month, day of week; \
-                      for example \"0 0 2-5 * * Mon-Fri\"";
-        let fields = text.split_ascii_whitespace().count();
-        if fields != 6 {
-            let what = format!("the window {text:?} has {fields} fields, not six");
-            report.add(node.at, what, remedy);
-            return None;
-        }
-        match cron::Schedule::from_str(text) {
-            Ok(_) => Some(Self(text.to_owned())),
-            Err(error) => {
-                let why = error.to_string();
-                // The lines before the last repeat the text and point into it.
-                let why = why.lines().next_back().unwrap_or_default();
-                report.add(node.at, format!("the window {text:?} is no cron: {why}"), remedy);
-                None
-            }
-        }
-    }
-}
-
 /// Reads a host's own table.
 pub(super) fn spec(table: &Table<'_, '_>) -> HostSpec {
     HostSpec {
         tags: table.list::<Tag>("tags").into_iter().map(|tag| tag.value).collect(),
-        windows: table.list::<Window>("windows").into_iter().map(|w| w.value.0).collect(),
+        windows: window::read(table),
     }
 }

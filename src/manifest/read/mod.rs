@@ -13,6 +13,7 @@ mod place;
 mod profile;
 mod service;
 mod systemd;
+mod window;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
