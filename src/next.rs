@@ -15,6 +15,8 @@ pub enum Next {
     Settled,
     /// The world was not ready; the same generation is tried again.
     Again(Duration),
+    /// There is nothing to do before this long from now, exactly.
+    Later(Duration),
     /// The generation is at fault: back to the one that was confirmed last, or
     /// to nothing where none ever was.
     RollBack,

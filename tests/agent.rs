@@ -31,10 +31,14 @@ mod rollback;
 mod rounds;
 #[path = "agent/scene.rs"]
 mod scene;
+#[path = "agent/stages.rs"]
+mod stages;
 #[path = "agent/state.rs"]
 mod state;
 #[path = "agent/superseded.rs"]
 mod superseded;
 #[path = "agent/trouble.rs"]
 mod trouble;
+#[path = "agent/windows.rs"]
+mod windows;
 mod world;

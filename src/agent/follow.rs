@@ -195,7 +195,10 @@ impl<W: World> Agent<W> {
                 }
                 let number = self.ledger.accept(&commit, &at.to_string())?;
                 tracing::info!(generation = number, "accepted {commit}");
-                self.events.tell(Kind::Accepted, Some(number), commit.to_string());
+                let ignored = commit.ignored_trailers();
+                ignored.iter().for_each(|why| tracing::warn!("{why}"));
+                let told = [vec![commit.to_string()], ignored].concat().join("; ");
+                self.events.tell(Kind::Accepted, Some(number), told);
                 self.obey_again()?;
                 self.remember_head(commit);
                 Ok(None)

@@ -12,7 +12,9 @@ mod ready;
 mod retention;
 mod rollback;
 mod round;
+mod stages;
 mod telling;
+mod window;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -77,6 +79,10 @@ pub struct Snapshot {
 struct Memory {
     head: Option<Wish>,
     good: Option<Wish>,
+    /// A commit that has to pass before the head.
+    stage: Option<Wish>,
+    /// The generation whose closures are here and kept while it waits.
+    prefetched: Option<u64>,
     refused: Option<Refusal>,
     /// Statements beside the branch that were looked at.
     statements: Vec<CommitId>,
@@ -175,6 +181,8 @@ impl<W: World> Agent<W> {
         let interval = jittered(self.config.poll.interval, dice());
         match next {
             Next::Again(pause) => jittered(*pause, dice()).min(interval),
+            // A moment that people chose: not spread.
+            Next::Later(pause) => (*pause).min(interval),
             Next::Settled | Next::RollBack | Next::WaitForCommit => interval,
         }
     }

@@ -31,7 +31,7 @@ impl<W: World> Agent<W> {
             Ok(next) => {
                 self.memory.failures = match next {
                     Next::Again(_) => self.memory.failures + 1,
-                    Next::Settled | Next::RollBack | Next::WaitForCommit => 0,
+                    Next::Settled | Next::Later(_) | Next::RollBack | Next::WaitForCommit => 0,
                 };
                 next
             }
@@ -67,26 +67,26 @@ impl<W: World> Agent<W> {
         Next::Again(crate::next::pause(self.memory.failures))
     }
 
-    /// Brings the host to the head's generation, or keeps it on the last good one
-    /// where the head's has been tried.
-    async fn settle(&mut self, head: &VerifiedCommit) -> Result<Next, Fault> {
-        if self.is_paused()? {
-            return Ok(Next::Settled);
-        }
-        let Some(generation) = self.ledger.newest()? else { return Ok(Next::Settled) };
+    /// Brings the host to a generation, or keeps it on the last good one where that
+    /// one has been tried.
+    pub(super) async fn settle_one(
+        &mut self,
+        generation: Generation,
+        own: Wish,
+    ) -> Result<Next, Fault> {
         let tried = generation.verdict.as_ref().is_some_and(Verdict::is_final);
         if let Some(Verdict::RollingBack { step, fault, .. }) = &generation.verdict {
             let trouble = Trouble { step: step.clone(), fault: fault.clone() };
             return self.go_on_back(&generation, trouble).await;
         }
         if !tried {
-            return self.attempt(&generation, head).await;
+            return self.attempt(&generation, own).await;
         }
         if let Some(Verdict::Confirmed { .. }) = generation.verdict {
             // The agent may have been killed between the verdict and the links.
             self.ledger.set_good(generation.number)?;
         }
-        let Some(wish) = self.good_wish(&generation, head)? else {
+        let Some(wish) = self.good_wish(&generation, &own)? else {
             return Ok(Next::WaitForCommit);
         };
         let next = self.heal(&wish).await?;
@@ -114,12 +114,7 @@ impl<W: World> Agent<W> {
     }
 
     /// Tries a generation that has no verdict yet.
-    async fn attempt(
-        &mut self,
-        generation: &Generation,
-        head: &VerifiedCommit,
-    ) -> Result<Next, Fault> {
-        let wish = self.remember_head(head.clone());
+    async fn attempt(&mut self, generation: &Generation, wish: Wish) -> Result<Next, Fault> {
         let desired = match wish.desired {
             Ok(desired) => desired,
             Err(problems) => return self.refuse(generation, "manifest", "invalid", vec![problems]),
@@ -129,7 +124,7 @@ impl<W: World> Agent<W> {
             return self.refuse(generation, "manifest", "unsupported", lacking);
         }
         let bare = undigested(&desired);
-        if head.requires_closure_digests() && !bare.is_empty() {
+        if wish.commit.requires_closure_digests() && !bare.is_empty() {
             return self.refuse(generation, "C1", "closure-digest", bare);
         }
         self.tell_closures(generation, &desired)?;
@@ -142,6 +137,9 @@ impl<W: World> Agent<W> {
         if !plan.waiting.is_empty() {
             let reasons = plan.waiting.iter().map(ToString::to_string).collect();
             return self.wait(generation, reasons);
+        }
+        if let Some(opens) = self.closed(generation, &desired, &plan)? {
+            return self.hold(generation, &plan, opens).await;
         }
         self.carry_out(generation, &desired, plan).await
     }
@@ -185,7 +183,7 @@ impl<W: World> Agent<W> {
         Ok(Next::Settled)
     }
 
-    async fn stopped(
+    pub(super) async fn stopped(
         &mut self,
         generation: &Generation,
         at: &Step,
@@ -198,7 +196,7 @@ impl<W: World> Agent<W> {
                 let trouble = Trouble { step: at.to_string(), fault: because };
                 self.roll_back(generation, trouble).await
             }
-            Next::Again(_) | Next::Settled | Next::WaitForCommit => {
+            Next::Again(_) | Next::Later(_) | Next::Settled | Next::WaitForCommit => {
                 self.record_waiting(generation, vec![told(&because)])?;
                 Ok(next)
             }
@@ -207,7 +205,7 @@ impl<W: World> Agent<W> {
 
     /// Keeps a confirmed generation as it is: what was stopped is started, what
     /// was changed is put back.
-    async fn heal(&mut self, wish: &Wish) -> Result<Next, Fault> {
+    pub(super) async fn heal(&mut self, wish: &Wish) -> Result<Next, Fault> {
         let desired = wish.desired.as_ref().map_err(|problems| {
             let doing = format!("read the manifest of commit {} again", wish.commit.id().short());
             Fault::refuse(doing, problems)
@@ -274,7 +272,11 @@ impl<W: World> Agent<W> {
 
     /// A generation that was begun stays `applying`, so that it is watched to the
     /// end once the world is ready.
-    fn record_waiting(&self, generation: &Generation, reasons: Vec<String>) -> Result<(), Fault> {
+    pub(super) fn record_waiting(
+        &self,
+        generation: &Generation,
+        reasons: Vec<String>,
+    ) -> Result<(), Fault> {
         self.calm(reasons.clone());
         self.events.tell(Kind::Waiting, Some(generation.number), reasons.join("; "));
         let newest = self.ledger.generation(generation.number)?;
@@ -297,20 +299,16 @@ impl<W: World> Agent<W> {
     }
 
     /// The wish that the host should be on once the newest generation has a verdict.
-    fn good_wish(
-        &mut self,
-        newest: &Generation,
-        head: &VerifiedCommit,
-    ) -> Result<Option<Wish>, Fault> {
+    fn good_wish(&mut self, newest: &Generation, own: &Wish) -> Result<Option<Wish>, Fault> {
         if let Some(Verdict::Confirmed { .. }) = newest.verdict {
-            return Ok(Some(self.remember_head(head.clone())));
+            return Ok(Some(own.clone()));
         }
         match (self.last_good_before(newest)?, &newest.verdict) {
             (Some(good), _) => self.recall(&good.record.commit).map(Some),
             // Its remains are taken away until nothing is left.
             (None, Some(Verdict::Failed { .. })) => {
-                let desired = Ok(self.nothing(head.clone()));
-                Ok(Some(Wish { commit: head.clone(), desired }))
+                let desired = Ok(self.nothing(own.commit.clone()));
+                Ok(Some(Wish { commit: own.commit.clone(), desired }))
             }
             (None, _) => Ok(None),
         }

@@ -1,0 +1,259 @@
+//! Commits that hosts which were away may not pass over.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use writ::next::Next;
+use writ::verdict::Verdict;
+
+use crate::scene::{Scene, closure, word};
+use crate::trouble::frozen;
+use crate::windows::opens_in;
+use crate::world::How;
+
+const MUST_PASS: &str = "a migration\n\nWrit-Must-Pass: yes\n";
+
+/// A host on `web` 1 that was away while 2, 3 (both must pass), 4 and 5 were pushed.
+async fn away() -> Scene {
+    let mut scene = Scene::new();
+    scene.push_service("web", "1");
+    assert_eq!(word(&scene.round().await), "confirmed");
+    scene.push_told("2", "", MUST_PASS);
+    scene.push_told("3", "", MUST_PASS);
+    scene.push_told("4", "", "passed over");
+    scene.push_told("5", "", "the newest");
+    scene
+}
+
+/// Each generation's version of `web`, by the manifest of its commit, and its verdict.
+fn log(scene: &Scene) -> Vec<String> {
+    let ledger = scene.ledger();
+    let generation = |number: u64| {
+        let generation = ledger.generation(number).unwrap();
+        let path = format!("{}:manifests/services/web.toml", generation.record.commit);
+        let text = String::from_utf8(scene.forge.git(["show", path.as_str()], b"")).unwrap();
+        let version =
+            (1..9).map(|v| v.to_string()).find(|v| text.contains(closure("web", v).as_str()));
+        let word = generation.verdict.as_ref().map_or("accepted", Verdict::word);
+        format!("{} {word}", version.unwrap())
+    };
+    ledger.numbers().unwrap().into_iter().map(generation).collect()
+}
+
+#[tokio::test]
+async fn a_host_that_was_away_goes_through_each_commit_that_must_pass() {
+    let scene = away().await;
+    let report = scene.round().await;
+    assert_eq!((word(&report), report.next), ("confirmed", Next::Settled));
+    assert_eq!(log(&scene), ["1 confirmed", "2 confirmed", "3 confirmed", "5 confirmed"]);
+    scene.assert_runs(&[("web", "5")]);
+    let changes = scene.world.state().changes;
+    scene.round().await;
+    assert_eq!(scene.world.state().changes, changes);
+}
+
+#[tokio::test]
+async fn a_new_host_goes_straight_to_the_newest() {
+    let mut scene = Scene::new();
+    scene.push_told("1", "", MUST_PASS);
+    scene.push_told("2", "", "the newest");
+    assert_eq!(word(&scene.round().await), "confirmed");
+    assert_eq!(log(&scene), ["2 confirmed"]);
+}
+
+#[tokio::test]
+async fn what_was_behind_a_commit_that_failed_is_refused_and_a_later_one_is_tried() {
+    let mut scene = away().await;
+    scene.world.touch(|machine| {
+        machine.crashing.insert(closure("web", "2"));
+    });
+    let report = scene.round().await;
+    let Some(Verdict::Refused { reason, because, remedy, .. }) = &report.verdict else {
+        panic!("{report:?}")
+    };
+    assert_eq!(reason, "must-pass");
+    assert!(because[0].ends_with("had to pass first (generation 2) and did not"), "{because:?}");
+    assert!(remedy.contains("writ show 2"), "{remedy}");
+    assert_eq!(log(&scene), ["1 confirmed", "2 rolled-back", "3 refused", "5 refused"]);
+    scene.assert_runs(&[("web", "1")]);
+    assert_eq!(word(&scene.round().await), "refused", "it stays so");
+
+    scene.push_service("web", "6");
+    assert_eq!(word(&scene.round().await), "confirmed", "people have seen the failure");
+    scene.assert_runs(&[("web", "6")]);
+}
+
+#[tokio::test]
+async fn a_failure_goes_back_to_what_passed_last() {
+    let scene = away().await;
+    scene.world.touch(|machine| {
+        machine.crashing.insert(closure("web", "3"));
+    });
+    scene.round().await;
+    assert_eq!(log(&scene), ["1 confirmed", "2 confirmed", "3 rolled-back", "5 refused"]);
+    scene.assert_runs(&[("web", "2")]);
+}
+
+#[tokio::test]
+async fn a_commit_that_arrives_while_one_has_to_pass_waits_for_it() {
+    let mut scene = away().await;
+    scene.world.touch(|machine| {
+        machine.cached.remove(&closure("web", "3"));
+    });
+    let report = scene.round().await;
+    let Some(Verdict::Waiting { reasons, .. }) = &report.verdict else { panic!("{report:?}") };
+    assert!(reasons[0].ends_with("has to pass first (generation 3)"), "{reasons:?}");
+    assert!(report.waiting[0].contains("no cache has"), "{report:?}");
+    scene.assert_runs(&[("web", "2")]);
+    scene.push_service("web", "6");
+    assert_eq!(word(&scene.round().await), "waiting");
+    scene.world.touch(|machine| {
+        machine.cached.insert(closure("web", "3"));
+    });
+    assert_eq!(word(&scene.round().await), "confirmed");
+    assert_eq!(
+        log(&scene),
+        ["1 confirmed", "2 confirmed", "3 confirmed", "5 waiting", "6 confirmed"],
+        "5 gave way to 6"
+    );
+}
+
+#[tokio::test]
+async fn a_head_that_must_pass_does_not_give_way_to_a_newer_one() {
+    let mut scene = Scene::new();
+    scene.push_service("web", "1");
+    scene.round().await;
+    scene.push_told("2", "", MUST_PASS);
+    scene.world.touch(|machine| {
+        machine.cached.remove(&closure("web", "2"));
+    });
+    assert_eq!(word(&scene.round().await), "waiting");
+    scene.push_service("web", "3");
+    scene.round().await;
+    scene.assert_runs(&[("web", "1")]);
+    scene.world.touch(|machine| {
+        machine.cached.insert(closure("web", "2"));
+    });
+    scene.round().await;
+    assert_eq!(log(&scene), ["1 confirmed", "2 confirmed", "3 confirmed"]);
+}
+
+#[tokio::test]
+async fn an_invalid_commit_that_must_pass_bars_what_follows() {
+    let mut scene = Scene::new();
+    scene.push_service("web", "1");
+    scene.round().await;
+    scene.push_told("2", "surprise = 1\n", MUST_PASS);
+    scene.push_told("3", "", "the newest");
+    assert_eq!(word(&scene.round().await), "refused");
+    assert_eq!(log(&scene), ["1 confirmed", "2 refused", "3 refused"]);
+    scene.assert_runs(&[("web", "1")]);
+}
+
+#[tokio::test]
+async fn each_of_them_waits_for_the_window_unless_one_is_urgent() {
+    let mut scene = Scene::new();
+    scene.push_service("web", "1");
+    scene.round().await;
+    let closed = opens_in(3);
+    scene.push_told("2", &closed, MUST_PASS);
+    scene.push_told("3", &closed, "the newest");
+    let report = scene.round().await;
+    assert!(matches!(report.next, Next::Later(_)), "{report:?}");
+    assert_eq!(log(&scene), ["1 confirmed", "2 waiting", "3 waiting"]);
+    scene.push_told("4", &closed, "a fix\n\nWrit-Urgent: yes\n");
+    assert_eq!(word(&scene.round().await), "confirmed");
+    assert_eq!(log(&scene), ["1 confirmed", "2 confirmed", "3 waiting", "4 confirmed"]);
+}
+
+/// Killed before or after any change of the machine, the host ends where it would have.
+#[tokio::test]
+async fn an_agent_killed_anywhere_leaves_nothing_out() {
+    let base = away().await;
+    for how in [How::FreezesBefore, How::FreezesAfter] {
+        for n in 0.. {
+            let scene = base.twin();
+            scene.world.trouble_at(n, how);
+            let mut agent = scene.agent();
+            let hit = tokio::select! {
+                _ = agent.round() => false,
+                () = frozen(&scene) => true,
+            };
+            drop(agent);
+            if !hit {
+                assert!(n > 6, "{n}");
+                break;
+            }
+            assert_eq!(word(&scene.round().await), "confirmed", "{how:?} after {n} changes");
+            let passed = ["1 confirmed", "2 confirmed", "3 confirmed", "5 confirmed"];
+            assert_eq!(log(&scene), passed, "{how:?} after {n} changes");
+            scene.assert_runs(&[("web", "5")]);
+        }
+    }
+}
+
+/// Killed anywhere in a rollback of the first of them, the host does not go on.
+#[tokio::test]
+async fn an_agent_killed_while_one_fails_does_not_try_what_was_behind_it() {
+    let base = away().await;
+    base.world.touch(|machine| {
+        machine.crashing.insert(closure("web", "2"));
+    });
+    for n in 0.. {
+        let scene = base.twin();
+        scene.world.trouble_at(n, How::FreezesAfter);
+        let mut agent = scene.agent();
+        let hit = tokio::select! {
+            _ = agent.round() => false,
+            () = frozen(&scene) => true,
+        };
+        drop(agent);
+        if !hit {
+            assert!(n > 3, "{n}");
+            break;
+        }
+        assert_eq!(word(&scene.round().await), "refused", "after {n} changes");
+        assert_eq!(log(&scene), ["1 confirmed", "2 rolled-back", "3 refused", "5 refused"]);
+        scene.assert_runs(&[("web", "1")]);
+    }
+}
+
+/// Killed between any two writes while it accepts a head, the host has all of its
+/// stages or none.
+#[tokio::test]
+async fn an_agent_killed_while_it_accepts_forgets_no_stage() {
+    let base = away().await;
+    let old = std::fs::read(base.state().join("anchor.json")).unwrap();
+    base.world.touch(|machine| {
+        machine.cached.remove(&closure("web", "2"));
+    });
+    assert_eq!(word(&base.round().await), "waiting");
+    let folder = |state: &Path, number: u64| state.join(format!("generations/{number}"));
+    let records: Vec<Value> = (2..=4)
+        .map(|number| {
+            let text = std::fs::read(folder(&base.state(), number).join("commit.json")).unwrap();
+            let mut record: Value = serde_json::from_slice(&text).unwrap();
+            record.as_object_mut().unwrap().remove("version");
+            record
+        })
+        .collect();
+    let noted = json!({ "version": 1, "first": 2, "records": records }).to_string();
+    for (moved, entered) in [(false, 0), (true, 0), (true, 1), (true, 2), (true, 3)] {
+        let scene = base.twin();
+        let state = scene.state();
+        std::fs::write(state.join("stages.json"), &noted).unwrap();
+        if !moved {
+            std::fs::write(state.join("anchor.json"), &old).unwrap();
+        }
+        for number in 2 + entered..=4 {
+            std::fs::remove_dir_all(folder(&state, number)).unwrap();
+        }
+        scene.world.touch(|machine| {
+            machine.cached.insert(closure("web", "2"));
+        });
+        assert_eq!(word(&scene.round().await), "confirmed", "{moved} {entered}");
+        let passed = ["1 confirmed", "2 confirmed", "3 confirmed", "5 confirmed"];
+        assert_eq!(log(&scene), passed, "{moved} {entered}");
+        assert!(!state.join("stages.json").exists());
+    }
+}
