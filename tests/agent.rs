@@ -19,6 +19,8 @@ mod freshness;
 mod gpg;
 #[path = "agent/ill.rs"]
 mod ill;
+#[path = "agent/jobs.rs"]
+mod jobs;
 #[path = "agent/kinds.rs"]
 mod kinds;
 #[path = "agent/recovery.rs"]

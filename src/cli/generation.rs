@@ -106,9 +106,14 @@ impl Entry {
         self.seconds.map(|s| format!("{:#}", SignedDuration::from_secs(s))).unwrap_or_default()
     }
 
-    /// `(runs, last good)`.
+    /// `(runs, last good, must pass)`.
     pub fn marks(&self) -> Option<String> {
-        let marks = [self.runs.then_some("runs"), self.last_good.then_some("last good")];
+        let marks = [
+            self.runs.then_some("runs"),
+            self.last_good.then_some("last good"),
+            self.record.must_pass.then_some("must pass"),
+            self.record.urgent.then_some("urgent"),
+        ];
         let marks: Vec<_> = marks.into_iter().flatten().collect();
         (!marks.is_empty()).then(|| format!("({})", marks.join(", ")))
     }

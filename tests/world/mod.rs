@@ -385,8 +385,10 @@ impl Units for SimWorld {
                 return Ok(());
             }
             // A daemon that crashes has been started; a command that fails has not.
-            let fails = text.contains("ExecStart=/bin/false");
-            let crashes = fails || Machine::is_program_in(&machine.crashing, &text);
+            let crashes = Machine::is_program_in(&machine.crashing, &text);
+            let command = text.contains("Type=oneshot") && crashes;
+            let fails = text.contains("ExecStart=/bin/false") || command;
+            let crashes = fails || crashes;
             let state = if crashes { UnitState::Failed } else { UnitState::Active };
             let (invocation, pid) = machine.invocation();
             machine.loaded.insert(unit.clone(), Loaded { text, state, invocation, pid });

@@ -2,21 +2,25 @@
 
 mod bad_input;
 mod bad_world;
+mod jobs;
 mod manifest;
 mod operator;
 mod retention;
 mod road;
 mod two_hosts;
+mod windows;
 
 use super::Scene;
 use super::lab::acme::Acme;
 use super::lab::site::Site;
 
 /// The scenes by subject.
-pub(crate) const ALL: [(&str, &[Scene]); 7] = [
+pub(crate) const ALL: [(&str, &[Scene]); 9] = [
     ("road", road::SCENES),
     ("two_hosts", two_hosts::SCENES),
     ("manifest", manifest::SCENES),
+    ("jobs", jobs::SCENES),
+    ("windows", windows::SCENES),
     ("operator", operator::SCENES),
     ("bad_input", bad_input::SCENES),
     ("bad_world", bad_world::SCENES),
