@@ -54,6 +54,8 @@ mod state;
 mod table;
 #[path = "trust/team.rs"]
 mod team;
+#[path = "trust/trailers.rs"]
+mod trailers;
 
 use forge::{CHANNEL, Forge, NOW};
 use writ::trust::{recall, verify};

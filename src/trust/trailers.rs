@@ -76,23 +76,27 @@ pub(super) fn split(line: &str) -> Option<Trailer<'_>> {
 /// The trailers of a message.
 fn trailers(message: &str) -> Vec<Trailer<'_>> {
     let mut found: Vec<Trailer<'_>> = Vec::new();
+    // Whether a folded line goes on with a trailer.
+    let mut within = false;
     for line in block(message) {
-        match split(line) {
-            _ if line.starts_with([' ', '\t']) => {
-                if let Some(last) = found.last_mut() {
-                    last.value = format!("{} {}", last.value, line.trim()).trim().to_owned();
-                }
+        if line.starts_with([' ', '\t']) {
+            if let Some(last) = found.last_mut().filter(|_| within) {
+                last.value = format!("{} {}", last.value, line.trim()).trim().to_owned();
             }
-            Some(trailer) => found.push(trailer),
-            None => {}
+            continue;
         }
+        let trailer = split(line);
+        within = trailer.is_some();
+        found.extend(trailer);
     }
     found
 }
 
 /// The lines of the last paragraph, where they are trailers.
 fn block(message: &str) -> Vec<&str> {
-    let lines: Vec<&str> = message.trim_end().lines().collect();
+    let ignored = |line: &str| line.trim().is_empty() || line.starts_with('#');
+    let mut lines: Vec<&str> = message.lines().collect();
+    while lines.pop_if(|line| ignored(line)).is_some() {}
     let Some(blank) = lines.iter().rposition(|line| line.trim().is_empty()) else {
         return Vec::new();
     };
