@@ -101,9 +101,28 @@ fn a_rare_window_is_found_years_ahead() {
 }
 
 #[test]
+fn weekdays_have_the_numbers_of_crontab() {
+    for (numbers, names) in [
+        ("1-5", "Mon-Fri"),
+        ("0", "Sun"),
+        ("7", "Sun"),
+        ("5-7", "Fri,Sat,Sun"),
+        ("1-5/2,6", "Mon,Wed,Fri,Sat"),
+    ] {
+        let of = |days: &str| windows(&format!("windows = [\"0 0 2 * * {days}\"]"));
+        for day in 1..=14 {
+            let now = at(&format!("2026-11-{day:02}T02:30:00Z"));
+            assert_eq!(of(numbers).at(now), of(names).at(now), "{numbers}, {now}");
+        }
+    }
+}
+
+#[test]
 fn what_is_no_window_says_why() {
     for (text, expected) in [
         ("windows = [\"0 0 0 30 2 *\"]", "never opens"),
+        ("windows = [\"0 0 2 * * 8\"]", "is no cron"),
+        ("windows = [\"0 0 2 * * 5-1\"]", "is no cron"),
         ("windows = [\"0 2-5 * * Mon-Fri\"]", "has 5 fields, not six"),
         ("windows = [{ for = \"1h\" }]", "the window lacks `cron`"),
         ("windows = [{ cron = \"0 0 0 * * *\", for = \"8d\" }]", "too short or too long"),
@@ -153,7 +172,7 @@ proptest! {
     #[test]
     fn a_gate_is_what_a_look_at_every_minute_says(
         (minute, hour) in (list(0, 59), list(0, 4)),
-        (day, weekday) in (list(1, 31), list(1, 7)),
+        (day, weekday) in (list(1, 31), prop_oneof!["\\*", "(Mon|Wed),(Thu|Sun)", "Fri-Sat"]),
         minutes in 1_i64..200,
         place in 0_usize..8,
         offset in -300_i64..300,

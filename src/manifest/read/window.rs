@@ -68,13 +68,15 @@ fn schedule(node: &Node<'_>, report: &Report) -> Option<Schedule> {
     let text = text(node, report)?;
     let remedy = "write six fields: second, minute, hour, day of month, month, day of week; \
                   for example \"0 0 2-5 * * Mon-Fri\"";
-    let fields = text.split_ascii_whitespace().count();
-    if fields != 6 {
-        let what = format!("the window {text:?} has {fields} fields, not six");
+    let mut fields: Vec<String> = text.split_ascii_whitespace().map(str::to_owned).collect();
+    let number = fields.len();
+    let Some(weekday) = fields.get_mut(5).filter(|_| number == 6) else {
+        let what = format!("the window {text:?} has {number} fields, not six");
         report.add(node.at, what, remedy);
         return None;
-    }
-    match Schedule::from_str(text) {
+    };
+    *weekday = weekday.split(',').map(named_days).collect::<Vec<_>>().join(",");
+    match Schedule::from_str(&fields.join(" ")) {
         Ok(schedule) if schedule.after(&chrono::DateTime::UNIX_EPOCH).next().is_none() => {
             let what = format!("the window {text:?} never opens: no month has such a day");
             report.add(node.at, what, "mend the day of month or the month");
@@ -88,5 +90,22 @@ fn schedule(node: &Node<'_>, report: &Report) -> Option<Schedule> {
             report.add(node.at, format!("the window {text:?} is no cron: {why}"), remedy);
             None
         }
+    }
+}
+
+/// An item of the weekdays with its numbers as names: to the `cron` crate 1 is Sunday,
+/// and to crontab(5), and so to `[schedule]`, Monday.
+fn named_days(item: &str) -> String {
+    const NAMES: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+    let (range, step) = item.split_once('/').unwrap_or((item, "1"));
+    let (from, to) = range.split_once('-').unwrap_or((range, range));
+    let day = |text: &str| text.parse::<usize>().ok().filter(|day| *day <= 7);
+    match (day(from), day(to), step.parse::<usize>()) {
+        (Some(from), Some(to), Ok(step @ 1..)) if from <= to => {
+            let days: Vec<&str> = (from..=to).step_by(step).map(|day| NAMES[day % 7]).collect();
+            days.join(",")
+        }
+        // Names and `*`, or nothing at all, which the crate tells.
+        _ => item.to_owned(),
     }
 }
