@@ -30,6 +30,7 @@ mod stages;
 mod tests;
 mod trusted;
 mod units;
+mod witness;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -51,6 +52,7 @@ pub use stages::Due;
 #[derive(Clone, Debug)]
 pub struct Ledger {
     dir: PathBuf,
+    witness: witness::Witness,
 }
 
 /// Who committed what, for people to read.
@@ -100,12 +102,12 @@ impl Ledger {
             .mode(0o755)
             .create(&generations)
             .map_err(|source| io("create", &generations, source))?;
-        Ok(Self { dir: dir.to_owned() })
+        Ok(Self::look(dir))
     }
 
     /// Opens a ledger to read it, without making anything.
     pub fn look(dir: &Path) -> Self {
-        Self { dir: dir.to_owned() }
+        Self { dir: dir.to_owned(), witness: witness::Witness::default() }
     }
 
     /// Where the copy of the repository lies.

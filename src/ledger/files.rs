@@ -39,7 +39,7 @@ impl Ledger {
         let path = self.dir.join(name);
         let text = encode(value)
             .map_err(|why| LedgerError::Damaged { path: path.clone(), why: why.to_string() })?;
-        replace(&path, mode, text.as_bytes())
+        self.replace(&path, mode, text.as_bytes())
     }
 
     pub(super) fn write_plain(
@@ -60,8 +60,10 @@ impl Ledger {
         let fresh = self.dir.join(format!(".{name}.new"));
         let _ = fs::remove_file(&fresh);
         symlink(format!("generations/{number}"), &fresh)
+            .inspect(|()| self.changed())
             .and_then(|()| fs::rename(&fresh, &path))
             .map_err(|source| io("write", &path, source))?;
+        self.changed();
         sync_dir(&self.dir)
     }
 
@@ -85,10 +87,40 @@ impl Ledger {
     pub(super) fn forget(&self, name: &str) -> Result<bool, LedgerError> {
         let path = self.dir.join(name);
         match fs::remove_file(&path) {
-            Ok(()) => sync_dir(&self.dir).map(|()| true),
+            Ok(()) => {
+                self.changed();
+                sync_dir(&self.dir).map(|()| true)
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(source) => Err(io("remove", &path, source)),
         }
+    }
+
+    /// Written beside, fsynced, renamed, and the directory fsynced too: after a power
+    /// cut there is the old file or the new one.
+    fn replace(&self, path: &Path, mode: u32, bytes: &[u8]) -> Result<(), LedgerError> {
+        let mut fresh = path.as_os_str().to_owned();
+        fresh.push(".new");
+        let fresh = PathBuf::from(fresh);
+        let written = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(&fresh)
+            .and_then(|mut file| {
+                self.changed();
+                file.write_all(bytes)?;
+                self.changed();
+                file.sync_all()
+            })
+            .and_then(|()| fs::rename(&fresh, path));
+        written.map_err(|source| {
+            let _ = fs::remove_file(&fresh);
+            io("write", path, source)
+        })?;
+        self.changed();
+        path.parent().map_or(Ok(()), sync_dir)
     }
 }
 
@@ -118,30 +150,6 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
         None => return Err("it has no version".to_owned()),
     }
     serde_json::from_value(Value::Object(object)).map_err(|error| error.to_string())
-}
-
-/// Written beside, fsynced, renamed, and the directory fsynced too: after a power
-/// cut there is the old file or the new one.
-pub(super) fn replace(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), LedgerError> {
-    let mut fresh = path.as_os_str().to_owned();
-    fresh.push(".new");
-    let fresh = PathBuf::from(fresh);
-    let written = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(mode)
-        .open(&fresh)
-        .and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()
-        })
-        .and_then(|()| fs::rename(&fresh, path));
-    written.map_err(|source| {
-        let _ = fs::remove_file(&fresh);
-        io("write", path, source)
-    })?;
-    path.parent().map_or(Ok(()), sync_dir)
 }
 
 pub(super) fn sync_dir(dir: &Path) -> Result<(), LedgerError> {

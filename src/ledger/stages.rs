@@ -112,6 +112,7 @@ impl Ledger {
             return Ok(());
         }
         fs::create_dir_all(&folder).map_err(|source| io("create", &folder, source))?;
+        self.changed();
         self.write_plain(&format!("generations/{number}/commit.json"), record)?;
         sync_dir(&self.dir.join("generations"))
     }

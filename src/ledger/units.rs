@@ -25,6 +25,7 @@ impl Ledger {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
             Ok(()) | Err(_) => fs::create_dir(&fresh).map_err(failed)?,
         }
+        self.changed();
         let before = self.last_good()?.filter(|before| *before != number);
         let known = before.map(|before| self.units(before)).transpose()?.unwrap_or_default();
         for (unit, text) in units {
@@ -34,13 +35,16 @@ impl Ledger {
                 Some(old) => fs::hard_link(old, path).map_err(failed)?,
                 None => fs::write(path, text).map_err(failed)?,
             }
+            self.changed();
         }
         // One flush for all of them: a thousand by themselves would take seconds.
         File::open(&fresh).and_then(|dir| Ok(rustix::fs::syncfs(dir)?)).map_err(failed)?;
         match fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
-            Ok(()) | Err(_) => fs::rename(&fresh, &folder).map_err(failed)?,
+            Ok(()) | Err(_) => self.changed(),
         }
+        fs::rename(&fresh, &folder).map_err(failed)?;
+        self.changed();
         sync_dir(&self.folder(number))
     }
 
