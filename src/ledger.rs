@@ -182,6 +182,18 @@ impl Ledger {
         self.point("current", number)
     }
 
+    /// Catches up on the links of the newest generation, where a crash came between its
+    /// verdict and them. Once there is a newer one, nothing else would tell.
+    fn mend_links(&self) -> Result<(), LedgerError> {
+        match self.newest() {
+            Ok(Some(Generation { number, verdict: Some(Verdict::Confirmed { .. }), .. })) => {
+                self.set_good(number)
+            }
+            Ok(_) | Err(LedgerError::Damaged { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Says which generation the host runs.
     pub fn set_current(&self, number: Option<u64>) -> Result<(), LedgerError> {
         match number {

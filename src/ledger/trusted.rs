@@ -52,6 +52,7 @@ impl Ledger {
         {
             return Ok(newest.number);
         }
+        self.mend_links()?;
         let number = self.numbers()?.last().map_or(1, |last| last + 1);
         self.enter(number, &CommitRecord::of(commit, now, self.barrier()?))?;
         Ok(number)
