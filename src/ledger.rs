@@ -26,6 +26,7 @@ mod files;
 pub mod pause;
 pub mod retention;
 mod stages;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod trusted;

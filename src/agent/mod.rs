@@ -93,6 +93,8 @@ struct Memory {
     /// When the copy was last fetched anew.
     renewed: Option<Instant>,
     tidy: retention::Tidy,
+    /// The generation whose verdict has been told again.
+    told: Option<u64>,
 }
 
 /// A verified commit and what it means for this host.

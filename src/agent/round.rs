@@ -80,18 +80,31 @@ impl<W: World> Agent<W> {
             return self.go_on_back(&generation, trouble).await;
         }
         if !tried {
-            return self.attempt(&generation, own).await;
+            let next = self.attempt(&generation, own.clone()).await?;
+            return match self.ledger.generation(generation.number)? {
+                // What runs, or was left half-way by another, is seen to in this round.
+                refused @ Generation { verdict: Some(Verdict::Refused { .. }), .. } => {
+                    self.keep(&refused, &own).await
+                }
+                _ => Ok(next),
+            };
         }
+        self.tell_again(&generation);
         if let Some(Verdict::Confirmed { .. }) = generation.verdict {
             // The agent may have been killed between the verdict and the links.
             self.ledger.set_good(generation.number)?;
         }
-        let Some(wish) = self.good_wish(&generation, &own)? else {
+        self.keep(&generation, &own).await
+    }
+
+    /// Keeps the host whole, on the newest generation or on the last good one.
+    async fn keep(&mut self, newest: &Generation, own: &Wish) -> Result<Next, Fault> {
+        let Some(wish) = self.good_wish(newest, own)? else {
             return Ok(Next::WaitForCommit);
         };
         let next = self.heal(&wish).await?;
         if next == Next::Settled {
-            self.arrived(&generation)?;
+            self.arrived(newest)?;
         }
         Ok(next)
     }

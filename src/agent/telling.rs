@@ -62,6 +62,16 @@ impl<W> Agent<W> {
         self.events.tell(kind, Some(generation.number), text);
     }
 
+    /// A verdict that an earlier agent recorded and may not have lived to tell.
+    pub(super) fn tell_again(&mut self, generation: &Generation) {
+        if let Some(verdict) = &generation.verdict
+            && self.memory.told != Some(generation.number)
+        {
+            self.tell_verdict(generation, verdict);
+            self.memory.told = Some(generation.number);
+        }
+    }
+
     /// What is not as the generation says, and is about to be put back.
     pub(super) fn tell_drift(&self, plan: &Plan<VerifiedCommit>) {
         let steps: Vec<_> = plan.steps.iter().map(ToString::to_string).collect();

@@ -64,7 +64,9 @@ impl Ledger {
         }
         let fresh = self.folder(number).join("closures.json.new");
         fs::write(&fresh, text)
+            .inspect(|()| self.changed())
             .and_then(|()| fs::rename(&fresh, &path))
+            .inspect(|()| self.changed())
             .map_err(|source| io("write", &path, source))
     }
 
@@ -117,7 +119,7 @@ impl Ledger {
         Ok(generations)
     }
 
-    /// Forgets generations. Each goes whole: its folder is renamed before it is emptied,
+    /// Forgets generations, and what was left half-written. Each goes whole: its folder is renamed before it is emptied,
     /// so that a crash leaves either a generation or what the next call deletes.
     pub fn retire(&self, numbers: impl Iterator<Item = u64>) -> Result<(), LedgerError> {
         let all = self.dir.join("generations");
@@ -127,7 +129,7 @@ impl Ledger {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     return Err(io("remove", &self.folder(number), error));
                 }
-                Ok(()) | Err(_) => {}
+                Ok(()) | Err(_) => self.changed(),
             }
         }
         let entries = fs::read_dir(&all).map_err(|source| io("read", &all, source))?;
@@ -135,9 +137,10 @@ impl Ledger {
             let path = entry.path();
             if entry.file_name().as_encoded_bytes().starts_with(GONE.as_bytes()) {
                 fs::remove_dir_all(&path).map_err(|source| io("remove", &path, source))?;
+                self.changed();
             }
         }
-        Ok(())
+        self.sweep()
     }
 
     /// A verdict that cannot be read is none.
