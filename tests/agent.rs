@@ -8,6 +8,10 @@ mod branch;
 mod closures;
 #[path = "agent/control.rs"]
 mod control;
+#[path = "agent/crash.rs"]
+mod crash;
+#[path = "agent/crashes.rs"]
+mod crashes;
 #[path = "agent/drills.rs"]
 mod drills;
 #[path = "trust/forge.rs"]
@@ -23,6 +27,8 @@ mod ill;
 mod jobs;
 #[path = "agent/kinds.rs"]
 mod kinds;
+#[path = "agent/leftovers.rs"]
+mod leftovers;
 #[path = "agent/recovery.rs"]
 mod recovery;
 #[path = "agent/retention.rs"]
@@ -39,8 +45,12 @@ mod stages;
 mod state;
 #[path = "agent/superseded.rs"]
 mod superseded;
+#[path = "agent/tour.rs"]
+mod tour;
 #[path = "agent/trouble.rs"]
 mod trouble;
 #[path = "agent/windows.rs"]
 mod windows;
 mod world;
+#[path = "agent/wreck.rs"]
+mod wreck;

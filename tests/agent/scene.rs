@@ -16,7 +16,7 @@ use writ::source::repo::Repository;
 use writ::verdict::Verdict;
 
 use crate::forge::{CHANNEL, Forge};
-use crate::world::SimWorld;
+use crate::world::{Machine, SimWorld};
 
 pub(crate) const HOST: &str = "biz";
 
@@ -61,11 +61,18 @@ impl Scene {
     /// The same host once more, to go another way from here; both follow the same
     /// repository. Making keys and commits costs more than a round does.
     pub(crate) fn twin(&self) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        copy(self.home.path(), home.path());
+        self.with_disk(&self.state(), self.world.state())
+    }
+
+    /// The same host with another disk, of which it has a copy, and another machine.
+    pub(crate) fn with_disk(&self, state: &Path, machine: Machine) -> Self {
+        let home = disk();
+        if state.exists() {
+            copy(state, &home.path().join("state"));
+        }
         Self {
             forge: Rc::clone(&self.forge),
-            world: Arc::new(SimWorld::of(self.world.state())),
+            world: Arc::new(SimWorld::of(machine)),
             head: self.head.clone(),
             root: self.root.clone(),
             introducer: self.introducer.clone(),
@@ -118,7 +125,11 @@ impl Scene {
 
     /// An agent whose config is another than the scene's own.
     pub(crate) fn agent_with(&self, config: Config) -> Agent<SimWorld> {
-        let ledger = self.ledger();
+        self.agent_on(config, self.ledger())
+    }
+
+    /// An agent with a ledger that somebody watches.
+    pub(crate) fn agent_on(&self, config: Config, ledger: Ledger) -> Agent<SimWorld> {
         let source = GitSource {
             url: config.repository.url.clone(),
             branch: config.repository.branch.clone(),
@@ -212,15 +223,24 @@ impl Scene {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+/// A folder in memory where this machine has such: a flush costs nothing there.
+pub(crate) fn disk() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+pub(crate) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let (kind, target) = (entry.file_type().unwrap(), to.join(entry.file_name()));
         if kind.is_dir() {
-            std::fs::create_dir(&target).unwrap();
             copy(&entry.path(), &target);
         } else if kind.is_symlink() {
             std::os::unix::fs::symlink(std::fs::read_link(entry.path()).unwrap(), target).unwrap();
+        } else if entry.path().components().any(|part| part.as_os_str() == "repo.git")
+            && std::fs::hard_link(entry.path(), &target).is_ok()
+        {
+            // Nothing in there is ever written in place.
         } else {
             std::fs::copy(entry.path(), target).unwrap();
         }

@@ -8,7 +8,7 @@
 #![allow(dead_code, reason = "each test program uses its own part of the machine")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -22,7 +22,11 @@ use writ::world::{Facts, Probes, Routes, Store, Units, World};
 #[derive(Default)]
 pub(crate) struct SimWorld {
     machine: Mutex<Machine>,
+    witness: Mutex<Option<Witness>>,
 }
+
+/// Told after each change of the machine.
+pub(crate) type Witness = Arc<dyn Fn() + Send + Sync>;
 
 /// Everything there is on the machine.
 #[derive(Clone, Default)]
@@ -90,7 +94,18 @@ struct Trouble {
 impl SimWorld {
     /// A world around this machine.
     pub(crate) fn of(machine: Machine) -> Self {
-        Self { machine: Mutex::new(machine) }
+        Self { machine: Mutex::new(machine), witness: Mutex::default() }
+    }
+
+    pub(crate) fn witnessed(&self, by: Option<Witness>) {
+        *self.witness.lock().expect("no test panics while holding it") = by;
+    }
+
+    fn changed(&self) {
+        let witness = self.witness.lock().expect("no test panics while holding it").clone();
+        if let Some(witness) = witness {
+            witness();
+        }
     }
 
     /// The machine as it is.
@@ -129,7 +144,11 @@ impl SimWorld {
     ) -> Result<(), Fault> {
         let trouble = self.lock().next_trouble();
         match trouble {
-            None => self.lock().counted(apply),
+            None => {
+                let done = self.lock().counted(apply);
+                self.changed();
+                done
+            }
             Some(How::Fails) => Err(Fault::wait(doing, "the machine was told to fail here")),
             Some(How::FreezesBefore) => std::future::pending().await,
             Some(How::FreezesAfter) => {
@@ -168,6 +187,28 @@ impl Machine {
             (name.clone(), versions[*at].clone())
         };
         self.profiles.iter().map(current).collect()
+    }
+
+    /// A reboot: what systemd and Caddy had in memory is gone, and these units are
+    /// started.
+    pub(crate) fn reboot(&mut self, units: BTreeMap<UnitName, String>) {
+        self.config = Value::Null;
+        self.config_version += 1;
+        self.loaded.clear();
+        for (unit, text) in &units {
+            let (invocation, pid) = self.invocation();
+            let (text, state) = (text.clone(), UnitState::Active);
+            self.loaded.insert(unit.clone(), Loaded { text, state, invocation, pid });
+        }
+        self.files = units;
+    }
+
+    /// Everything that can be observed of the machine, without its counters.
+    pub(crate) fn key(&self) -> String {
+        let loaded: BTreeMap<_, _> =
+            self.loaded.iter().map(|(name, unit)| (name, (&unit.text, unit.state))).collect();
+        let Self { fetched, profiles, left, files, config, .. } = self;
+        format!("{fetched:?} {profiles:?} {left:?} {files:?} {config} {loaded:?}")
     }
 
     /// The units that run, each with the text it runs from.
@@ -329,6 +370,8 @@ impl Store for SimWorld {
             }
         }
         machine.left.retain(|_, versions| !versions.is_empty());
+        drop(machine);
+        self.changed();
         Ok(())
     }
 }
