@@ -26,6 +26,8 @@ pub(crate) struct Host {
     nspawn: Child,
     /// The host's PID 1 as this machine sees it.
     init: u32,
+    /// Whether it is connected when it boots.
+    linked: bool,
 }
 
 /// A program of this machine that hosts see at a path of theirs.
@@ -52,8 +54,15 @@ impl Host {
         let (name, port) = (name.to_owned(), fleet.port());
         let start = start(fleet, &name, port, programs);
         let fleet = Arc::clone(fleet);
-        let mut host =
-            Self { name, port, fleet, programs: programs.to_vec(), nspawn: start, init: 0 };
+        let mut host = Self {
+            name,
+            port,
+            fleet,
+            programs: programs.to_vec(),
+            nspawn: start,
+            init: 0,
+            linked: true,
+        };
         host.wait_for_boot();
         host
     }
@@ -62,6 +71,25 @@ impl Host {
     pub(crate) fn reboot(&mut self) {
         self.run(&["systemctl", "reboot"]);
         self.wait_for_end();
+        self.nspawn = start(&self.fleet, &self.name, self.port, &self.programs);
+        self.init = 0;
+        self.wait_for_boot();
+    }
+
+    /// Everything that runs there is gone at once; the disk stays.
+    pub(crate) fn lose_power(&mut self) {
+        let init = i32::try_from(self.init).ok().and_then(rustix::process::Pid::from_raw);
+        let killed = rustix::process::kill_process(
+            init.expect("it was booted"),
+            rustix::process::Signal::KILL,
+        );
+        killed.expect("it runs");
+        self.wait_for_end();
+    }
+
+    /// Boots after [`Host::lose_power`], cut off from the others where not `linked`.
+    pub(crate) fn boot_again(&mut self, linked: bool) {
+        self.linked = linked;
         self.nspawn = start(&self.fleet, &self.name, self.port, &self.programs);
         self.init = 0;
         self.wait_for_boot();
@@ -114,8 +142,10 @@ impl Host {
             self.address()
         );
         let outside = format!(
-            "ip link set port{} master switch && ip link set port{} up",
-            self.port, self.port
+            "ip link set port{} master switch && ip link set port{} {}",
+            self.port,
+            self.port,
+            if self.linked { "up" } else { "down" }
         );
         let ours = self.fleet.command("sh").args(["-c", &outside]).output();
         let theirs = Command::new("nsenter")
@@ -173,6 +203,12 @@ impl Host {
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
+    }
+
+    /// Begins a command inside, whose end nobody waits for.
+    pub(crate) fn start(&self, command: &[&str]) {
+        let unit = ["systemd-run", "--quiet", "--collect", "--"];
+        self.must(&unit.iter().chain(command).copied().collect::<Vec<_>>());
     }
 
     /// Runs a command inside that has to succeed, and returns what it printed.

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bad_world;
 mod jobs;
+mod crashes;
 mod manifest;
 mod operator;
 mod retention;
@@ -16,6 +17,7 @@ use super::lab::site::Site;
 
 /// The scenes by subject.
 pub(crate) const ALL: [(&str, &[Scene]); 9] = [
+pub(crate) const ALL: [(&str, &[Scene]); 8] = [
     ("road", road::SCENES),
     ("two_hosts", two_hosts::SCENES),
     ("manifest", manifest::SCENES),
@@ -25,6 +27,7 @@ pub(crate) const ALL: [(&str, &[Scene]); 9] = [
     ("bad_input", bad_input::SCENES),
     ("bad_world", bad_world::SCENES),
     ("retention", retention::SCENES),
+    ("crashes", crashes::SCENES),
 ];
 
 /// A company with one host, which runs version 1 of `web`.
