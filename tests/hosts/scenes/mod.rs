@@ -2,8 +2,8 @@
 
 mod bad_input;
 mod bad_world;
-mod jobs;
 mod crashes;
+mod jobs;
 mod manifest;
 mod operator;
 mod retention;
@@ -16,8 +16,7 @@ use super::lab::acme::Acme;
 use super::lab::site::Site;
 
 /// The scenes by subject.
-pub(crate) const ALL: [(&str, &[Scene]); 9] = [
-pub(crate) const ALL: [(&str, &[Scene]); 8] = [
+pub(crate) const ALL: [(&str, &[Scene]); 10] = [
     ("road", road::SCENES),
     ("two_hosts", two_hosts::SCENES),
     ("manifest", manifest::SCENES),
