@@ -78,7 +78,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         });
     }
     let plan = plan(args, &checkout)?;
-    let policy = PolicyText { signers: plan.signers(), rules: plan.rules() };
+    let policy =
+        PolicyText { signers: plan.signers(), rules: plan.rules(), ..PolicyText::default() };
     policy.check().map_err(refused)?;
     let mut paths = Vec::new();
     for (path, content) in plan.files() {

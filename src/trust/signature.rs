@@ -89,6 +89,15 @@ impl Signature {
 }
 
 impl Key {
+    /// What it is, in a word or two.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Ssh(key) => key.kind(),
+            Self::OpenPgp(certificate) if certificate.is_revoked() => "openpgp, revoked",
+            Self::OpenPgp(_) => "openpgp",
+        }
+    }
+
     /// The key for what only SSH keys sign: statements and approvals.
     pub(super) fn ssh(&self) -> Result<&PublicKey, BadSignature> {
         match self {

@@ -129,7 +129,10 @@ impl Signer {
 
     /// The first and the last second at which the key counts.
     pub(super) fn window(&self) -> (Option<i64>, Option<i64>) {
-        (self.valid_after, self.valid_before)
+        match &self.key {
+            Key::Ssh(_) => (self.valid_after, self.valid_before),
+            Key::OpenPgp(certificate) => certificate.window(),
+        }
     }
 
     /// Whether the line names this namespace and no other.

@@ -13,12 +13,11 @@ mod people;
 mod who_may_sign;
 
 use writ::names::CommitId;
-use writ::trust::Reason;
 
 use crate::forge::{EPOCH, Forge, NOW};
 use crate::gpg::{Agents, BORN, Gpg};
-use crate::hand_pgp::{BINDING, CERTIFY_AND_SIGN, Draft, Hand, SIGN, block};
-use crate::scene::{POLICY, Row, SIGNERS, Scene, TEAM, WEB, rules};
+use crate::hand_pgp::{BINDING, CERTIFY_AND_SIGN, Draft, Hand, SIGN};
+use crate::scene::{POLICY, SIGNERS, Scene, TEAM, WEB, rules};
 
 /// When the commit under attack is made: the second of its forge.
 const TIME: i64 = EPOCH + 60;
@@ -89,9 +88,6 @@ fn payload(scene: &Scene) -> Vec<u8> {
 
 fn armored(scene: &Scene, payload: &[u8], armor: &str) -> CommitId {
     scene.forge.raw("commit", &scene.forge.with_signature(payload, armor.as_bytes()))
-}
-fn other(rule: &'static str, reason: Reason, row: Row) -> Row {
-    Row { rule, reason, ..row }
 }
 
 /// A commit by alice that pins `certificate` for zoe.

@@ -79,6 +79,10 @@ pub(super) fn subkey(
 const NOT_FOR_SIGNING: Bad = Bad("it is not for signing");
 
 impl Bound {
+    pub(super) fn window(&self) -> (Option<i64>, Option<i64>) {
+        (Some(self.from), self.until.map(|until| until - 1))
+    }
+
     pub(super) fn valid_at(&self, time: i64) -> Result<(), Unfit> {
         if time < self.from {
             Err(Unfit::NotYet)

@@ -55,6 +55,15 @@ impl Certificate {
         self.members().map(|member| &member.key.fingerprint)
     }
 
+    pub(in crate::trust) fn is_revoked(&self) -> bool {
+        self.primary.revoked
+    }
+
+    /// The first and the last second at which its primary key counts.
+    pub(in crate::trust) fn window(&self) -> (Option<i64>, Option<i64>) {
+        self.primary.window()
+    }
+
     /// Whether the key or subkey `maker` may sign at `time`.
     pub(in crate::trust) fn may_sign(&self, maker: &Fingerprint, time: i64) -> Result<(), Unfit> {
         let member =

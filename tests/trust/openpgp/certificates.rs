@@ -3,16 +3,14 @@
 use writ::names::CommitId;
 use writ::trust::Reason::PolicyMalformed;
 
-use super::{
-    TIME, asc, binding, introduce, mallory, other, pinning, policy_of, subkey, with, zoe, zoes,
-};
+use super::{asc, binding, introduce, mallory, pinning, policy_of, subkey, with, zoe, zoes};
 use crate::forge::{Forge, NOW};
 use crate::gpg::BORN;
 use crate::hand_pgp::{
     BINARY, BINDING, CERTIFICATION, CERTIFY, CERTIFY_AND_SIGN, Draft, Hand, REVOKED_USER_ID, SIGN,
     block, framed_user_id, packet,
 };
-use crate::scene::{POLICY, Row, Scene, run};
+use crate::scene::{POLICY, Row, Scene, rules, run};
 
 fn pin(scene: &Scene, packets: &[u8]) -> CommitId {
     pinning(scene, &block(packets), &zoe().fingerprint())
@@ -23,7 +21,7 @@ fn whole(scene: &Scene) -> CommitId {
 }
 
 fn bad(name: &'static str, attack: fn(&Scene) -> CommitId) -> Row {
-    other("P1", PolicyMalformed, row(name, attack, whole))
+    Row { name, rule: "P1", reason: PolicyMalformed, attack, twin: whole }
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! What gpg makes, and what becomes of it when it is edited.
 
 use writ::names::CommitId;
+use writ::trust::Reason;
 use writ::trust::Reason::{BadSignature, Expired, Revoked, UnknownKey};
 
-use super::{HOUR, TIME, armored, gpg, gpg_scene, introduce, other, payload};
+use super::{HOUR, TIME, armored, gpg, gpg_scene, introduce, payload};
 use crate::forge::{EPOCH, Forge, NOW};
 use crate::gpg::{Gpg, sqv};
 use crate::scene::{Row, Scene, WEB, run};
@@ -31,6 +32,10 @@ fn rearmored(scene: &Scene, edit: fn(String) -> String) -> CommitId {
 
 fn row(name: &'static str, attack: fn(&Scene) -> CommitId, twin: fn(&Scene) -> CommitId) -> Row {
     Row { name, rule: "S4", reason: BadSignature, attack, twin }
+}
+
+fn other(rule: &'static str, reason: Reason, row: Row) -> Row {
+    Row { rule, reason, ..row }
 }
 
 #[test]
