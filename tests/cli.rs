@@ -147,6 +147,22 @@ fn plan_shows_a_new_host_everything() {
 }
 
 #[test]
+fn plan_tells_when_the_deploy_window_opens() {
+    let dir = checkout();
+    // Once in four years.
+    let window = "timezone = \"Europe/Berlin\"\nwindows = [\"0 30 2 29 2 *\"]\n";
+    std::fs::write(dir.path().join("manifests/hosts/biz.toml"), window).unwrap();
+    let output = writ(dir.path(), &["plan", "--host", "biz", "--from", "none"]);
+    let text = told(&output);
+    let line = text.lines().next().unwrap();
+    assert!(line.starts_with("waits   the deploy window opens 20"), "{text}");
+    assert!(line.ends_with("-02-29 02:30 Europe/Berlin"), "{text}");
+    assert!(text.contains("\nstart   api"), "the plan itself is shown too: {text}");
+    let quiet = writ(dir.path(), &["plan", "--host", "biz"]);
+    assert_eq!(told(&quiet), "nothing to do\nexit 0\n", "what changes nothing waits for nothing");
+}
+
+#[test]
 fn plan_is_json_for_programs() {
     let dir = checkout();
     let output = writ(dir.path(), &["plan", "HEAD", "--host", "biz", "--json"]);
