@@ -89,7 +89,7 @@ async fn an_unfinished_generation_keeps_what_it_fetched_until_its_verdict() {
 #[tokio::test]
 async fn what_cannot_be_retired_fails_no_generation_and_is_tried_again() {
     let mut scene = after("versions = 1\ngenerations = 1", 1..=1).await;
-    scene.world.touch(|machine| machine.stuck = true);
+    scene.world.touch(|machine| machine.releasable = Some(0));
     scene.push_service("web", "2");
     let mut agent = scene.agent();
     for _ in 0..2 {
@@ -97,7 +97,7 @@ async fn what_cannot_be_retired_fails_no_generation_and_is_tried_again() {
         assert_eq!((word(&report), &report.next), ("confirmed", &Next::Settled));
     }
     assert_eq!(versions(&scene), [1, 2]);
-    scene.world.touch(|machine| machine.stuck = false);
+    scene.world.touch(|machine| machine.releasable = None);
     agent.round().await;
     assert_eq!(versions(&scene), [2]);
     assert_eq!(scene.ledger().numbers().unwrap(), [2]);
@@ -148,4 +148,29 @@ async fn a_host_that_is_paused_keeps_everything() {
     scene.ledger().resume().unwrap();
     scene.round().await;
     assert_eq!((versions(&scene), scene.ledger().numbers().unwrap().len()), (vec![3], 1));
+}
+
+/// Cut short after each removal there is: what is needed is there, and the rest goes later.
+#[tokio::test]
+async fn wherever_it_is_cut_short_nothing_needed_is_lost() {
+    let scene = after("versions = 9", 1..=5).await;
+    scene.ledger().set_booted(Some(2)).unwrap();
+    for released in 0..=3 {
+        let mut scene = scene.twin();
+        scene.point_main_at(&scene.head);
+        scene.more = "[retention]\nversions = 1\ngenerations = 1\n".to_owned();
+        scene.world.touch(|machine| machine.releasable = Some(released));
+        scene.round().await;
+        let left = versions(&scene);
+        assert_eq!(left.len(), 5 - released);
+        assert!(left.contains(&2) && left.contains(&5), "{released}: {left:?}");
+        scene.world.touch(|machine| machine.releasable = None);
+        let downloads = scene.world.state().downloads;
+        scene.round().await;
+        assert_eq!(versions(&scene), [2, 5]);
+        assert_eq!(scene.ledger().numbers().unwrap(), [2, 5]);
+        scene.push_service("web", "2");
+        assert_eq!(word(&scene.round().await), "confirmed");
+        assert_eq!(scene.world.state().downloads, downloads, "what was booted needs no download");
+    }
 }

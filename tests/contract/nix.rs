@@ -13,8 +13,9 @@ use std::time::Duration;
 use writ::fault::{Fault, Retry};
 use writ::manifest::service::Artifact;
 use writ::names::{ServiceName, StorePath};
+use writ::plan::step::human_bytes;
 use writ::world::Store;
-use writ::world::nix::{NixConfig, NixStore};
+use writ::world::nix::{NixConfig, NixStore, Room};
 
 use super::store::Closures;
 
@@ -30,6 +31,9 @@ macro_rules! nix_only {
             each_trouble_with_a_cache_is_told_apart,
             what_a_cache_does_not_announce_is_not_taken,
             a_full_disk_is_waited_for,
+            what_does_not_fit_is_not_begun,
+            the_collector_takes_what_was_released_and_tells_how_much,
+            an_interrupted_collector_is_waited_for,
             a_cache_that_was_mended_counts_at_once,
             a_download_that_hangs_is_stopped_at_the_deadline,
             a_profile_that_nix_has_locked_is_waited_for,
@@ -327,6 +331,71 @@ pub(crate) async fn a_full_disk_is_waited_for(caches: &Caches) {
     assert_eq!(fault.retry, Retry::Soon);
     assert!(fault.because.contains("the disk is full"), "{fault:?}");
     caches.store(&["signed"]).fetch(&[caches.artifact(0)]).await.unwrap();
+}
+
+pub(crate) async fn what_does_not_fit_is_not_begun(caches: &Caches) {
+    let size =
+        |path: &str| -> u64 { out("nix-store", &["--query", "--size", path]).parse().unwrap() };
+    let store = caches.store(&["signed"]);
+    store.fetch(&[caches.artifact(0), caches.artifact(1)]).await.unwrap();
+    let wanted = [caches.artifact(0), caches.artifact(1)];
+    let paths = [0, 1].map(|n| caches.closures.versions[n].to_string());
+    let closure = out("nix-store", &["--query", "--requisites", &paths[0], &paths[1]]);
+    let unpacked: u64 = closure.lines().map(size).sum();
+    caches.forget();
+    for path in closure.lines() {
+        run("nix-store", &["--delete", "--ignore-liveness", path]);
+    }
+    for cache in ["signed".to_owned(), serve(caches.dir.join("signed"))] {
+        let room = Room { reserve: Some(1 << 60), ledger: None };
+        let full = NixConfig { room, ..caches.config(&["empty", &cache]) };
+        let fault = NixStore::new(full).fetch(&wanted).await.unwrap_err();
+        assert_eq!(fault.retry, Retry::Soon);
+        let needs = format!("it needs {} (", human_bytes(unpacked));
+        assert!(fault.because.contains(&needs), "{needs}: {fault}");
+        assert!(fault.remedy.unwrap().contains("writ gc --collect"));
+        assert!(closure.lines().all(|path| !Path::new(path).exists()), "nothing was begun");
+    }
+    let room = Room { reserve: Some(0), ledger: Some("/var/lib".into()) };
+    let enough = NixConfig { room, ..caches.config(&["signed"]) };
+    NixStore::new(enough).fetch(&wanted).await.unwrap();
+}
+
+pub(crate) async fn the_collector_takes_what_was_released_and_tells_how_much(caches: &Caches) {
+    let store = caches.store(&["signed"]);
+    caches.forget();
+    store.fetch(&[caches.artifact(0), caches.artifact(1)]).await.unwrap();
+    store.switch(&name("swept"), None, &caches.closures.versions[0]).await.unwrap();
+    super::store::release(&store, &[]).await;
+    let collected = store.collect().await.unwrap();
+    assert!(collected.paths >= 2, "{collected:?}");
+    assert!(caches.is_valid(0) && !caches.is_valid(1));
+    assert_eq!(store.collect().await.unwrap().paths, 0);
+}
+
+pub(crate) async fn an_interrupted_collector_is_waited_for(caches: &Caches) {
+    let programs = caches.dir.join("slow");
+    fs::create_dir_all(&programs).unwrap();
+    let (begun, ended) = (caches.dir.join("begun"), caches.dir.join("ended"));
+    let script = format!(
+        "#!/bin/sh\nPATH=/usr/bin:/bin\ntrap 'touch {}; exit 1' INT\ntouch {}\n\
+         while :; do sleep 0.05; done\n",
+        ended.display(),
+        begun.display()
+    );
+    fs::write(programs.join("nix-store"), script).unwrap();
+    fs::set_permissions(programs.join("nix-store"), fs::Permissions::from_mode(0o755)).unwrap();
+    let store = NixStore::new(NixConfig { programs, ..caches.config(&["signed"]) });
+    let interrupt = async {
+        while !begun.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let this = rustix::process::getpid();
+        rustix::process::kill_process(this, rustix::process::Signal::TERM).unwrap();
+    };
+    let (collected, ()) = tokio::join!(store.collect(), interrupt);
+    assert!(collected.unwrap_err().because.contains("interrupted"));
+    assert!(ended.exists(), "it was told, and its end was waited for");
 }
 
 /// Nix remembers what a cache over HTTP said, for up to 30 days.

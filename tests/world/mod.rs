@@ -54,8 +54,8 @@ pub(crate) struct Machine {
     pub(crate) crashing: BTreeSet<StorePath>,
     /// Programs that run and never answer their check.
     pub(crate) sick: BTreeSet<StorePath>,
-    /// Nothing can be released.
-    pub(crate) stuck: bool,
+    /// How many more versions can be released; any number where it is left out.
+    pub(crate) releasable: Option<usize>,
     pub(crate) downloads: usize,
     pub(crate) changes: usize,
     trouble: Option<Trouble>,
@@ -354,14 +354,17 @@ impl Store for SimWorld {
 
     async fn release(&self, what: &Retention) -> Result<(), Fault> {
         let mut machine = self.lock();
-        if machine.stuck {
-            return Err(Fault::wait("release what is old", "the machine was told to fail here"));
-        }
         let current = machine.current();
         machine.fetched.retain(|path| !what.roots.contains(path));
         for Version { service, store_path, .. } in what.going() {
             if current.get(service) == Some(store_path) {
                 continue;
+            }
+            match &mut machine.releasable {
+                Some(0) => {
+                    return Err(Fault::wait("release", "the machine was told to fail here"));
+                }
+                left => *left = left.map(|left| left - 1),
             }
             machine.left.entry(service.clone()).or_default().retain(|path| path != store_path);
             if let Some((versions, at)) = machine.profiles.get_mut(service) {

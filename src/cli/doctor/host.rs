@@ -82,7 +82,7 @@ pub(super) async fn disk(what: &'static str, folder: PathBuf) -> Checked {
         };
     match because {
         Some(because) => Err(Fault::wait(doing(), because)
-            .remedy("free some space on that disk, for example: nix-collect-garbage")),
+            .remedy("free some space on that disk; as root: writ gc --collect")),
         None => Ok(format!("{} are free for {what} in {}", human_bytes(free), folder.display())),
     }
 }

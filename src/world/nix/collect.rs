@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
-use tokio::process::Child;
+use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{NixStore, fetch};
@@ -31,10 +31,9 @@ impl NixStore {
     pub async fn collect(&self) -> Result<Collected, Fault> {
         let mut nix = fetch::nix_store(&self.config);
         nix.arg("--gc").stderr(Stdio::inherit());
-        let child = nix.spawn().map_err(|e| {
-            Fault::wait(DOING, format!("start nix-store: {e}")).remedy("install nix")
-        })?;
-        let (told, interrupted) = watched(child).await.map_err(|e| Fault::wait(DOING, e))?;
+        let (told, interrupted) = watched(nix)
+            .await
+            .map_err(|e| Fault::wait(DOING, format!("run nix-store: {e}")).remedy("install nix"))?;
         match told.as_deref().and_then(summary) {
             Some(collected) => Ok(collected),
             None if interrupted => Err(Fault::wait(DOING, "it was interrupted")
@@ -45,11 +44,12 @@ impl NixStore {
     }
 }
 
-/// What the child printed, where it ended well, and whether it was interrupted.
-async fn watched(child: Child) -> std::io::Result<(Option<String>, bool)> {
-    let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+/// What nix printed, where it ended well, and whether it was interrupted.
+async fn watched(mut nix: Command) -> std::io::Result<(Option<String>, bool)> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let child = nix.spawn()?;
+    let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     let mut output = std::pin::pin!(child.wait_with_output());
     let mut interrupted = false;
     let output = loop {

@@ -46,15 +46,16 @@ struct NarInfo {
 }
 
 /// Sums up what is not in the store yet. A path that is there is taken for complete, and
-/// one that no cache tells of counts as nothing: nix says better what is wrong. Without
+/// one that no cache tells of has no size: nix says better what is wrong. Without
 /// a client only directories are asked.
 pub(super) async fn missing(
     client: Option<&Client>,
     caches: &[String],
     roots: &[&StorePath],
 ) -> Missing {
-    let sum = sum(client, caches, roots.iter().map(|path| (*path).clone()).collect());
-    timeout(PATIENCE, sum).await.unwrap_or_default()
+    let roots: Vec<StorePath> = roots.iter().map(|path| (*path).clone()).collect();
+    let unknown = Missing { paths: absent(&roots).count(), ..Missing::default() };
+    timeout(PATIENCE, sum(client, caches, roots)).await.unwrap_or(unknown)
 }
 
 /// A client that keeps its connections, asking as nix does: no proxy of this process's
@@ -74,17 +75,21 @@ async fn sum(client: Option<&Client>, caches: &[String], roots: Vec<StorePath>) 
     let mut seen: BTreeSet<StorePath> = roots.iter().cloned().collect();
     let mut left = roots;
     while !left.is_empty() && seen.len() < MOST {
-        left.retain(|path| !exists(Path::new(path.as_str())));
-        let asked: Vec<_> = left.drain(..).map(|path| ask(client, caches, path)).collect();
+        let asked: Vec<_> = absent(&left).map(|path| ask(client, caches, path.clone())).collect();
+        found.paths += asked.len();
+        left.clear();
         let told: Vec<_> = stream::iter(asked).buffer_unordered(SIDE_BY_SIDE).collect().await;
         for info in told.into_iter().flatten() {
-            found.paths += 1;
             found.download = found.download.saturating_add(info.download);
             found.unpacked = found.unpacked.saturating_add(info.unpacked);
             left.extend(info.references.into_iter().filter(|path| seen.insert(path.clone())));
         }
     }
     found
+}
+
+fn absent(paths: &[StorePath]) -> impl Iterator<Item = &StorePath> {
+    paths.iter().filter(|path| !exists(Path::new(path.as_str())))
 }
 
 /// What the first cache that has the path says of it.
@@ -170,7 +175,7 @@ mod tests {
         let found = missing(None, &urls, &[&path(0), &path(2)]).await;
         assert_eq!(found, Missing { paths: 3, download: 33, unpacked: 3003 });
         let unknown = missing(None, &urls[..1], &[&path(1)]).await;
-        assert_eq!(unknown, Missing::default());
+        assert_eq!(unknown, Missing { paths: 1, ..Missing::default() });
     }
 
     #[test]

@@ -51,13 +51,13 @@ impl Room {
     fn store(&self, missing: Missing, disk: Disk) -> Option<(String, &'static str)> {
         let reserve = self.reserve.unwrap_or(RESERVE.min(disk.size / PART));
         let needed = missing.unpacked.saturating_add(reserve);
-        let because = format!(
-            "the disk is too full: it needs {} ({} to download) and {} in reserve, and {} are free on {STORE}",
-            human_bytes(missing.unpacked),
-            human_bytes(missing.download),
-            human_bytes(reserve),
-            human_bytes(disk.free)
-        );
+        let [unpacked, download, reserve, free] =
+            [missing.unpacked, missing.download, reserve, disk.free].map(human_bytes);
+        let needs = match missing.unpacked {
+            0 => format!("no cache told how large this is, {reserve} stay in reserve"),
+            _ => format!("it needs {unpacked} ({download} to download) and {reserve} in reserve"),
+        };
+        let because = format!("the disk is too full: {needs}, and {free} are free on {STORE}");
         let remedy = "as root, `writ gc --collect` lets old closures go; or make that disk larger";
         (needed > disk.free).then_some((because, remedy))
     }
@@ -101,6 +101,10 @@ mod tests {
         );
         assert!(told(Some(GIB), 1, disk).is_some());
         assert_eq!(told(Some(0), GIB, disk), None);
+        insta::assert_snapshot!(
+            told(Some(2 * GIB), 0, disk).unwrap(),
+            @"the disk is too full: no cache told how large this is, 2.0 GiB stay in reserve, and 1.0 GiB are free on /nix/store"
+        );
     }
 
     #[test]
