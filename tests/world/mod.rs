@@ -366,7 +366,9 @@ impl Store for SimWorld {
                 }
                 left => *left = left.map(|left| left - 1),
             }
-            machine.left.entry(service.clone()).or_default().retain(|path| path != store_path);
+            if let Some(versions) = machine.left.get_mut(service) {
+                versions.retain(|path| path != store_path);
+            }
             if let Some((versions, at)) = machine.profiles.get_mut(service) {
                 versions.retain(|path| path != store_path);
                 *at = versions.iter().position(|path| *path == current[service]).unwrap_or(0);
