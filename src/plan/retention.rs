@@ -182,7 +182,7 @@ impl fmt::Display for Why {
             Self::Newest => "newest",
             Self::Unfinished => "without a verdict yet",
             Self::Recent => "recent",
-            Self::Untold => "maybe needed: an older program recorded that generation",
+            Self::Untold => "maybe needed by a generation that does not tell its closures",
         })
     }
 }
