@@ -205,8 +205,10 @@ mod tests {
         Held { profiles: profiles.collect(), roots: roots.iter().map(|name| path(name)).collect() }
     }
 
-    /// Each generation with its reasons and, where they are needed, its closures.
-    fn generations(all: &[(u64, &[Why], Option<&[&str]>)]) -> Generations {
+    /// A generation with its reasons and, where they are needed, its closures.
+    type Told<'a> = (u64, &'a [Why], Option<&'a [&'a str]>);
+
+    fn generations(all: &[Told<'_>]) -> Generations {
         let mut generations = Generations::default();
         for (number, why, closures) in all {
             generations.needed.insert(*number, why.iter().copied().collect());
