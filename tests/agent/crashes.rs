@@ -180,7 +180,8 @@ async fn a_statement_about_the_head() {
     scene.push(&[(".writ/allowed_signers", Some(signers))]);
     push(&mut scene, "web", "1");
     let (commit, issued) = (scene.head.clone(), jiff::Timestamp::now().as_second() - 60);
-    let statement = HeadStatement { commit, sequence: 1, issued, expires: issued + 86_400 };
+    let statement =
+        HeadStatement { commit, sequence: 1, issued, expires: issued + 86_400, by: None };
     scene.forge.state("refs/writ/head/main", HEAD, &statement.text(CHANNEL), &["herald"]);
     goes("a statement about the head", &scene, WEB_1).await;
     assert_eq!(word(&scene.round().await), "confirmed");
