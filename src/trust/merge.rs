@@ -39,7 +39,7 @@ impl<'p> Merge<'p> {
     ) -> Result<Option<Self>, Breach> {
         let Some(node) = judge.range.new.get(id) else { return Ok(None) };
         let [base, tip] = &node.parents[..] else { return Ok(None) };
-        let between = between(judge, base, tip);
+        let between = between(judge, id, (base, tip));
         let alike = judge.range.new.get(tip).is_some_and(|tip| tip.tree == node.tree);
         if between.is_empty() || !alike {
             return Ok(None);
@@ -93,23 +93,27 @@ impl<'p> Word<'p> {
     }
 }
 
-/// `tip` and its new ancestors, so far as `base` is an ancestor of them.
+/// Of what the mainline commit `id` brings in, what lies between its parents.
 fn between<'a, O: Objects>(
     judge: &'a Judge<'_, O>,
-    base: &'a CommitId,
-    tip: &'a CommitId,
+    id: &'a CommitId,
+    (base, tip): (&'a CommitId, &'a CommitId),
 ) -> Vec<&'a CommitId> {
-    let below = judge.range.down_from(tip);
-    let mut above = HashSet::from([base]);
-    let mut found = Vec::new();
-    // Parents come before their children.
-    for id in judge.range.order.iter().filter(|id| below.contains_key(id)) {
-        if below[id].parents.iter().any(|parent| above.contains(parent)) {
-            above.insert(id);
-            found.push(id);
+    let brought_in = judge.range.brought_in(id);
+    let parents = |id| judge.range.new.get(id).map_or(&[][..], |node| &node.parents);
+    let mut below = HashSet::from([tip]);
+    for id in brought_in.iter().rev() {
+        if below.contains(id) {
+            below.extend(parents(id));
         }
     }
-    found
+    let mut above = HashSet::from([base]);
+    for id in brought_in {
+        if parents(id).iter().any(|parent| above.contains(parent)) {
+            above.insert(id);
+        }
+    }
+    brought_in.iter().filter(|id| below.contains(id) && above.contains(id)).collect()
 }
 
 /// What a merger without rights of its own to a path did wrong.

@@ -27,6 +27,8 @@ pub(super) struct Node {
     pub(super) effective: i64,
     /// The anchor's content under another id (rule T2).
     pub(super) twin: bool,
+    /// Where it stands in [`Range::order`].
+    place: usize,
 }
 
 /// The commits between what is accepted and the new head.
@@ -128,6 +130,25 @@ impl Range {
         self
     }
 
+    /// What the mainline commit `id` brings in beside its first parent, parents before
+    /// children: the walk goes down the mainline first, so that this lies together.
+    /// Nothing before `id` is lost by [`Range::up_to`].
+    pub(super) fn brought_in(&self, id: &CommitId) -> &[CommitId] {
+        let Some(node) = self.new.get(id) else { return &[] };
+        let first = node.parents.first().and_then(|base| self.new.get(base));
+        let places = first.map_or(0, |base| base.place + 1)..node.place;
+        let found = self.order.get(places).unwrap_or_default();
+        debug_assert!(self.lies_together(id, node, found), "{id}");
+        found
+    }
+
+    /// Whether `found` is all that leads to `id` and not to its first parent.
+    fn lies_together(&self, id: &CommitId, node: &Node, found: &[CommitId]) -> bool {
+        let below = node.parents.first().map(|base| self.down_from(base)).unwrap_or_default();
+        let all = self.down_from(id).into_keys().filter(|c| *c != id && !below.contains_key(*c));
+        all.collect::<HashSet<_>>() == found.iter().collect()
+    }
+
     /// `id` and its ancestors among the new commits.
     pub(super) fn down_from<'a>(&'a self, id: &'a CommitId) -> HashMap<&'a CommitId, &'a Node> {
         let mut found = HashMap::new();
@@ -203,6 +224,7 @@ impl<'a, O: Objects> Walk<'a, O> {
         };
         if let Some(node) = self.range.new.get_mut(&id) {
             node.effective = effective;
+            node.place = self.range.order.len();
         }
         self.range.order.push(id);
     }
@@ -226,7 +248,7 @@ impl<'a, O: Objects> Walk<'a, O> {
             anchor.payload == payload && anchor.commit != self.pins.introduction
         });
         let Commit { tree, parents, time, .. } = commit;
-        Ok(Node { tree, parents, payload, time, effective: time, twin })
+        Ok(Node { tree, parents, payload, time, effective: time, twin, place: 0 })
     }
 }
 
