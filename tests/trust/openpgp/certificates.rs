@@ -112,7 +112,13 @@ fn a_certificate_is_pinned_whole_and_wholly_understood() {
             s.next("alice").file(POLICY, policy).file(&file, block(&zoes(&[]))).make()
         }),
     ];
-    run(&Scene::new(), &rows);
+    let scene = Scene::new();
+    run(&scene, &rows);
+    let why = |row: &Row| {
+        let refusal = scene.verify(&(row.attack)(&scene)).unwrap_err();
+        format!("{}: {}\n", row.name, refusal.because)
+    };
+    insta::assert_snapshot!(rows.iter().map(why).collect::<String>());
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::hand_pgp::{
     BACK, BINARY, BINDING, CERTIFICATION, CERTIFY, CERTIFY_AND_SIGN, Draft, ENCRYPT, Hand,
     REVOKED_KEY, REVOKED_SUBKEY, SIGN, block, framed_user_id, packet,
 };
+use crate::scene::Scene;
 
 /// What a host says to a commit that `key` signs, where `certificate` is zoe's.
 fn verdict(certificate: &[u8], key: &Hand) -> Result<(), (String, Reason)> {
@@ -90,15 +91,16 @@ fn a_refusal_says_what_is_wrong_and_how_to_mend_it() {
     let by = |key: &Hand, draft| armored(&scene, &payload, &key.armor(draft, &payload));
     let weak = Draft { hash: 2, ..Draft::new(CERTIFICATION, BORN).flags(SIGN) };
     let text = block(&mallory().certificate_by(weak));
-    let told = [
-        by(&zoe(), Draft { hash: 2, ..Draft::new(BINARY, TIME) }),
-        by(&zoe(), Draft::new(BINARY, TIME + HOUR)),
-        by(&subkey(), Draft::new(BINARY, TIME)),
-        pinning(&scene, &text, &mallory().fingerprint()),
-        scene.next("alice").delete(&asc(&zoe().fingerprint())).make(),
-    ]
-    .map(|head| {
-        let refusal = scene.verify(&head).unwrap_err();
+    let other = Scene::new();
+    let refusals = [
+        scene.verify(&by(&zoe(), Draft { hash: 2, ..Draft::new(BINARY, TIME) })),
+        scene.verify(&by(&zoe(), Draft::new(BINARY, TIME + HOUR))),
+        scene.verify(&by(&subkey(), Draft::new(BINARY, TIME))),
+        scene.verify(&scene.next("alice").delete(&asc(&zoe().fingerprint())).make()),
+        other.verify(&pinning(&other, &text, &mallory().fingerprint())),
+    ];
+    let told = refusals.map(|refusal| {
+        let refusal = refusal.unwrap_err();
         let rule = format!("{} {}", refusal.rule, refusal.reason.word());
         format!("{rule}: {}\nhint: {}\n", refusal.because, refusal.remedy)
     });
