@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use super::link::exists;
 use super::{NixConfig, STATE};
 use crate::fault::Fault;
 use crate::names::StorePath;
@@ -26,10 +27,21 @@ const DAMAGED: [&str; 6] = [
 
 /// Realises `paths`, all in one process.
 pub(super) async fn realise(config: &NixConfig, paths: &[&StorePath]) -> Result<(), Fault> {
+    bring(config, &["--realise", "--keep-going"], paths).await?;
+    // Somebody may have removed a path behind nix's back: its database still has it.
+    let lost: Vec<&StorePath> =
+        paths.iter().filter(|path| !exists(Path::new(path.as_str()))).copied().collect();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    bring(config, &["--repair-path"], &lost).await
+}
+
+async fn bring(config: &NixConfig, verb: &[&str], paths: &[&StorePath]) -> Result<(), Fault> {
     let doing = doing(paths);
     let (caches, missing) = usable(&config.substituters);
     let mut nix = nix_store(config);
-    nix.args(["--realise", "--keep-going"]);
+    nix.args(verb);
     for (option, value) in [
         ("substituters", caches.join(" ").as_str()),
         ("trusted-public-keys", &config.trusted_public_keys.join(" ")),
