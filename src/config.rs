@@ -37,6 +37,9 @@ pub struct Config {
     pub retention: Retention,
     #[serde(default)]
     pub caddy: Caddy,
+    /// What becomes of a change that somebody made by hand.
+    #[serde(default)]
+    pub drift: OnDrift,
     /// The ledger and the repository's copy.
     #[serde(default = "default_state")]
     pub state_directory: PathBuf,
@@ -92,6 +95,17 @@ pub struct Poll {
 pub struct Nix {
     pub substituters: Vec<String>,
     pub trusted_public_keys: Vec<String>,
+}
+
+/// What becomes of a change that somebody made by hand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnDrift {
+    /// It is reported and taken back.
+    #[default]
+    Heal,
+    /// It is reported and stays until the next generation.
+    Report,
 }
 
 /// How Caddy is reached.

@@ -8,6 +8,7 @@
 //! recovery.json             the last statement that moved the anchor
 //! head.json                 a newer head that was refused, and why
 //! generations/<n>/commit.json, closures.json, plan.json, verdict.json, units/
+//! drift/                    files of others that were over our units
 //! pause.json                a pause that somebody asked for
 //! current, last-good        links to generations/<n>
 //! agent.lock                held by the agent that runs, with its process id

@@ -24,6 +24,7 @@ pub async fn observe<Source>(
     Ok(Observed {
         store: world.store().observe().await?,
         units: world.units().observe().await?,
+        overrides: world.units().overrides()?,
         routes: world.routes().observe().await,
         unknown_accounts: world.facts().unknown_accounts(&users, &groups).await?,
         missing_files: world.facts().missing_files(&env_files).await?,

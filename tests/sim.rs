@@ -1,5 +1,7 @@
 //! The simulated machine keeps the contracts that real nix, systemd and Caddy keep.
 
+#[path = "contract/overrides.rs"]
+mod overrides;
 #[path = "contract/routes.rs"]
 mod routes;
 #[path = "contract/store.rs"]
@@ -10,7 +12,8 @@ mod world;
 
 use store::Closures;
 use world::SimWorld;
-use writ::names::StorePath;
+use writ::names::{StorePath, UnitName};
+use writ::plan::observed::Override;
 
 /// One test for each promise, each on a machine of its own.
 macro_rules! on_a_machine {
@@ -29,6 +32,23 @@ mod of_units {
         ($($name:ident),* $(,)?) => { on_a_machine! { units: $($name),* } };
     }
     units::units_contract!(each);
+}
+
+mod of_overrides {
+    use super::*;
+
+    macro_rules! each {
+        ($($name:ident),* $(,)?) => { on_a_machine! { overrides: $($name),* } };
+    }
+    overrides::overrides_contract!(each);
+
+    impl overrides::Administered for SimWorld {
+        fn put(&self, unit: &UnitName, over: &Override) {
+            self.touch(|machine| {
+                machine.overrides.entry(unit.clone()).or_default().push(over.clone());
+            });
+        }
+    }
 }
 
 mod of_routes {

@@ -1,6 +1,7 @@
 //! The host's agent: a round at start, then one whenever there is a reason to.
 
 pub mod control;
+pub mod drift;
 pub mod socket;
 pub mod status;
 
@@ -32,11 +33,13 @@ use crate::ledger::pause::Pause;
 use crate::manifest::Desired;
 use crate::names::CommitId;
 use crate::next::{Next, jittered};
+use crate::plan::drift::Drift;
 use crate::source::git::GitSource;
 use crate::trust::{Refusal, VerifiedCommit};
 use crate::verdict::Verdict;
 use crate::world::World;
 use control::SyncRequest;
+use drift::Healed;
 
 /// One host's agent over some world.
 pub struct Agent<W> {
@@ -68,6 +71,9 @@ pub struct Snapshot {
     /// What keeps a confirmed generation from being whole.
     pub fault: Option<Fault>,
     pub waiting: Vec<String>,
+    /// What is not as the generation that runs says, as of the last look.
+    pub drift: Vec<Drift>,
+    pub healed: Option<Healed>,
     /// The step being taken: `restart web`.
     pub step: Option<String>,
     pub rounds: u64,

@@ -79,6 +79,7 @@ impl<W: World> Agent<W> {
         tracing::error!(generation = generation.number, "{}", verdict.word());
         self.ledger.verdict(generation.number, &verdict)?;
         self.tell_verdict(generation, &verdict);
+        self.forget_drift();
         self.calm(Vec::new());
         Ok(match verdict {
             Verdict::Failed { .. } => Next::Again(pause(self.memory.failures)),

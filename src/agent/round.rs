@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::drift::reasons;
 use super::follow::{Followed, settled};
 use super::retention::Tidy;
 use super::rollback::Trouble;
@@ -15,6 +16,7 @@ use crate::manifest::{Desired, Manifest};
 use crate::names::CommitId;
 use crate::next::{End, History, Next, after};
 use crate::observe::observe;
+use crate::plan::drift::drift;
 use crate::plan::record::PlanRecord;
 use crate::plan::step::Step;
 use crate::plan::unit::unit_files;
@@ -86,7 +88,10 @@ impl<W: World> Agent<W> {
                 refused @ Generation { verdict: Some(Verdict::Refused { .. }), .. } => {
                     self.keep(&refused, &own).await
                 }
-                _ => Ok(next),
+                _ => {
+                    self.keep_meanwhile(&generation, &next).await?;
+                    Ok(next)
+                }
             };
         }
         self.tell_again(&generation);
@@ -187,6 +192,7 @@ impl<W: World> Agent<W> {
         let verdict = Verdict::Confirmed { at: now().to_string() };
         self.ledger.verdict(generation.number, &verdict)?;
         self.tell_verdict(generation, &verdict);
+        self.forget_drift();
         tracing::info!(
             generation = generation.number,
             commit = generation.record.commit.short(),
@@ -219,32 +225,30 @@ impl<W: World> Agent<W> {
     /// Keeps a confirmed generation as it is: what was stopped is started, what
     /// was changed is put back.
     pub(super) async fn heal(&mut self, wish: &Wish) -> Result<Next, Fault> {
-        let desired = wish.desired.as_ref().map_err(|problems| {
-            let doing = format!("read the manifest of commit {} again", wish.commit.id().short());
-            Fault::refuse(doing, problems)
-        })?;
+        let desired = wish.readable()?;
         let observed = observe(&*self.world, desired).await?;
         let plan = plan(desired, &observed);
-        let waiting: Vec<_> = plan.waiting.iter().map(ToString::to_string).collect();
+        let waiting = reasons(&plan);
         let next = if waiting.is_empty() {
             Next::Settled
         } else {
             Next::Again(crate::next::pause(self.memory.failures))
         };
+        self.found(drift(desired, &observed, &plan), &waiting);
+        let plan = if self.ledger.runs_last_good()? {
+            self.allowed(plan, desired, &observed)
+        } else {
+            plan
+        };
         if plan.steps.is_empty() {
-            self.tell_whole(&waiting);
             self.calm(waiting);
             return Ok(next);
         }
-        for step in &plan.steps {
-            tracing::warn!("drift: {step}");
-        }
-        self.tell_drift(&plan);
         let mut journal = self.shown(&plan, None);
         match converge(plan, &*self.world, &mut journal).await {
             Outcome::Converged => {
                 self.memory.tidy = Tidy::Unknown;
-                self.tell_whole(&waiting);
+                self.put_back(self.left(desired).await?, &waiting);
                 self.calm(waiting);
                 Ok(next)
             }

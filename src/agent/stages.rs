@@ -13,6 +13,7 @@ impl<W: World> Agent<W> {
     /// first, or keeps it on the last good one.
     pub(super) async fn settle(&mut self, head: &VerifiedCommit) -> Result<Next, Fault> {
         if self.is_paused()? {
+            self.look_for_drift(head).await?;
             return Ok(Next::Settled);
         }
         loop {

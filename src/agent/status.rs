@@ -6,10 +6,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Snapshot;
+use super::drift::Healed;
 use crate::fault::Fault;
 use crate::ledger::pause::Pause;
 use crate::ledger::{Ledger, LedgerError, RefusedHead};
 use crate::names::{CommitId, HostName, ServiceName, StorePath, UnitName};
+use crate::plan::drift::Drift;
 use crate::plan::observed::{ObservedRoutes, ObservedUnit, Pulse, UnitState};
 use crate::plan::routes::{self, RouteText};
 use crate::verdict::Verdict;
@@ -38,6 +40,12 @@ pub struct Status {
     /// A pause that is in force: nothing on the host is changed.
     pub paused: Option<Pause>,
     pub waiting: Vec<String>,
+    /// What is not as the generation that runs says, as of the last look.
+    #[serde(default)]
+    pub drift: Vec<Drift>,
+    /// What was put back last, and when.
+    #[serde(default)]
+    pub healed: Option<Healed>,
     pub faults: Vec<Fault>,
     pub services: BTreeMap<ServiceName, ServiceStatus>,
     pub routes: Vec<RouteText>,
@@ -109,6 +117,8 @@ pub async fn gather(
         step: snapshot.step,
         paused: ledger.paused()?,
         waiting: snapshot.waiting,
+        drift: snapshot.drift,
+        healed: snapshot.healed,
         faults,
         services: services(world).await?,
         routes,
@@ -193,6 +203,7 @@ impl fmt::Display for Status {
         for reason in &self.waiting {
             writeln!(f, "waits for  {reason}")?;
         }
+        self.differences(f)?;
         for fault in &self.faults {
             writeln!(f, "fault      {fault}")?;
             if let Some(remedy) = &fault.remedy {
@@ -204,6 +215,16 @@ impl fmt::Display for Status {
 }
 
 impl Status {
+    fn differences(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.drift.iter().try_for_each(|drift| writeln!(f, "drift      {drift}"))?;
+        let healed =
+            self.healed.iter().flat_map(|healed| healed.drift.iter().map(|d| (&healed.at, d)));
+        for (at, drift) in healed {
+            writeln!(f, "healed     {drift} (at {at})")?;
+        }
+        Ok(())
+    }
+
     fn tables(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.services.is_empty() {
             writeln!(f, "services")?;

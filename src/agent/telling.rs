@@ -71,23 +71,4 @@ impl<W> Agent<W> {
             self.memory.told = Some(generation.number);
         }
     }
-
-    /// What is not as the generation says, and is about to be put back.
-    pub(super) fn tell_drift(&self, plan: &Plan<VerifiedCommit>) {
-        let steps: Vec<_> = plan.steps.iter().map(ToString::to_string).collect();
-        self.events.tell(Kind::DriftFound, self.running(), steps.join("; "));
-    }
-
-    /// Nothing is to be put back; some things only wait for a person.
-    pub(super) fn tell_whole(&self, waiting: &[String]) {
-        if waiting.is_empty() {
-            self.events.tell(Kind::DriftHealed, self.running(), "everything is as it should be");
-        } else {
-            self.events.tell(Kind::DriftFound, self.running(), waiting.join("; "));
-        }
-    }
-
-    fn running(&self) -> Option<u64> {
-        self.ledger.current().ok().flatten()
-    }
 }

@@ -35,7 +35,7 @@ impl ThisHost {
         let nix = NixConfig { room, ..NixConfig::new(substituters, trusted_public_keys) };
         Ok(Self {
             store: NixStore::new(nix),
-            units: Systemd::new(),
+            units: Systemd::new().keeping_in(config.state_directory.join("drift")),
             routes: CaddyRoutes::new(&admin)?,
             probes: HostProbes::new().map_err(|error| Fault::wait("make an HTTP client", error))?,
             facts: HostFacts,

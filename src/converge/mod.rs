@@ -10,7 +10,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use crate::fault::Fault;
 use crate::plan::Plan;
-use crate::plan::step::{Step, UnitChange, UnitRemoval};
+use crate::plan::step::{Aside, Step, UnitChange, UnitRemoval};
 use crate::trust::VerifiedCommit;
 use crate::world::{Routes as _, Store as _, Units as _, World};
 
@@ -68,6 +68,7 @@ pub async fn converge(
 async fn take(step: &Step, world: &impl World) -> Result<(), Fault> {
     match step {
         Step::Fetch { closures } => world.store().fetch(closures).await,
+        Step::Aside { files } => set_aside(files, world).await,
         Step::Stop { units } => each(units, |unit| remove(unit, world)).await,
         Step::Switch { profiles } => {
             for step in profiles {
@@ -100,6 +101,12 @@ where
         .try_buffer_unordered(SIDE_BY_SIDE)
         .try_collect()
         .await
+}
+
+async fn set_aside(files: &[Aside], world: &impl World) -> Result<(), Fault> {
+    let stopped: Vec<_> = files.iter().filter(|file| file.stop).map(|file| &file.unit).collect();
+    each(&stopped, |unit| world.units().stop(unit)).await?;
+    world.units().set_aside(files).await
 }
 
 async fn remove(removal: &UnitRemoval, world: &impl World) -> Result<(), Fault> {

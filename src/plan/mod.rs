@@ -17,7 +17,9 @@
 pub mod assume;
 pub mod closure;
 pub mod difference;
+pub mod drift;
 pub mod observed;
+mod overrides;
 pub mod record;
 pub mod retention;
 pub mod routes;
@@ -70,6 +72,11 @@ pub enum Waiting {
     Window {
         opens: String,
     },
+    /// A file of others over the service's unit that stays where it is.
+    Override {
+        service: ServiceName,
+        path: AbsolutePath,
+    },
 }
 
 /// Returns the steps that take `observed` to `desired`: none once they agree.
@@ -80,8 +87,10 @@ pub fn plan<Source: Clone>(desired: &Desired<Source>, observed: &Observed) -> Pl
     let changes: Vec<Change<'_>> =
         desired.services.values().map(|service| Change::of(service, observed)).collect();
     let mut waiting = lacking(desired, observed);
+    waiting.extend(overrides::fixed(desired, observed));
     let mut steps = Vec::new();
     steps.extend(fetch(desired, observed));
+    steps.extend(overrides::aside(desired, observed));
     steps.extend(stop(desired, observed));
     steps.extend(switch(desired, observed));
     let mut waves = waves::waves(changes);
@@ -184,6 +193,7 @@ impl<'a> Change<'a> {
                 Some(Impact::Write) => ChangeKind::Write,
                 Some(Impact::Same) => ChangeKind::None,
             });
+            kind = kind.max(overrides::change(&unit, observed));
             if old.as_deref() != Some(&unit.text) {
                 files.push(FileChange { unit: unit.name, expect: old, text: unit.text });
             }

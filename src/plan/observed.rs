@@ -16,6 +16,7 @@ use crate::names::{AbsolutePath, AccountName, ClosureDigest, ServiceName, StoreP
 pub struct Observed {
     pub store: ObservedStore,
     pub units: BTreeMap<UnitName, ObservedUnit>,
+    pub overrides: Overrides,
     pub routes: ObservedRoutes,
     pub unknown_accounts: BTreeSet<AccountName>,
     pub missing_files: BTreeSet<AbsolutePath>,
@@ -39,6 +40,32 @@ pub struct ObservedStore {
 pub struct ObservedUnit {
     pub file: Option<String>,
     pub state: UnitState,
+}
+
+/// What others have put over units of ours, and over units that could be ours.
+pub type Overrides = BTreeMap<UnitName, Vec<Override>>;
+
+/// A file that systemd reads instead of a unit's own, or after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    pub path: AbsolutePath,
+    pub kind: OverrideKind,
+    pub text: String,
+    /// Whether it can be moved away: not from a disk that is read-only, nor out of
+    /// the Nix store.
+    pub movable: bool,
+}
+
+/// What a file does to the unit it is put over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OverrideKind {
+    /// The unit cannot be started: a link to `/dev/null`, or an empty file.
+    Mask,
+    /// The unit is another one.
+    Replacement,
+    /// The unit has more settings (`<unit>.d/*.conf`).
+    DropIn,
 }
 
 /// systemd's ActiveState, as far as this program tells states apart.

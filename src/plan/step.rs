@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::routes::RouteLine;
 use super::{Plan, Waiting};
 use crate::manifest::service::{Artifact, Check, Health};
-use crate::names::{ServiceName, StorePath, UnitName};
+use crate::names::{AbsolutePath, ServiceName, StorePath, UnitName};
 
 /// How many items of a step fit into one line.
 const SHOWN: usize = 4;
@@ -19,6 +19,8 @@ const SHOWN: usize = 4;
 pub enum Step {
     /// Closures that no profile keeps alive yet, all or none.
     Fetch { closures: Vec<Artifact> },
+    /// Files of others over our units, moved where systemd does not see them.
+    Aside { files: Vec<Aside> },
     /// Units that left the manifest.
     Stop { units: Vec<UnitRemoval> },
     /// Profiles that point at another closure.
@@ -38,6 +40,16 @@ pub enum Step {
     Watch { watches: Vec<Watch> },
     /// Profiles of services that left the manifest.
     Retire { profiles: Vec<(ServiceName, StorePath)> },
+}
+
+/// A file that changes what a unit of ours is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Aside {
+    pub unit: UnitName,
+    pub path: AbsolutePath,
+    /// Whether the unit's process ends first, since it is to begin anew without the
+    /// file: a crash in between leaves a stopped unit, which the next round starts.
+    pub stop: bool,
 }
 
 /// A unit to stop and forget.
@@ -106,6 +118,7 @@ impl Step {
             | Self::Restart { units }
             | Self::Start { units } => units,
             Self::Fetch { .. }
+            | Self::Aside { .. }
             | Self::Stop { .. }
             | Self::Switch { .. }
             | Self::Route(_)
@@ -118,6 +131,7 @@ impl Step {
     pub fn verb(&self) -> &'static str {
         match self {
             Self::Fetch { .. } => "fetch",
+            Self::Aside { .. } => "aside",
             Self::Stop { .. } => "stop",
             Self::Switch { .. } => "switch",
             Self::Write { .. } => "write",
@@ -134,6 +148,7 @@ impl Step {
     fn lines(&self) -> Vec<String> {
         match self {
             Self::Fetch { closures } => closures.iter().map(closure_line).collect(),
+            Self::Aside { files } => files.iter().map(aside_line).collect(),
             Self::Stop { units } => units.iter().map(|u| unit_line(&u.unit)).collect(),
             Self::Switch { profiles } => profiles.iter().map(profile_line).collect(),
             Self::Write { units }
@@ -147,6 +162,10 @@ impl Step {
             }
         }
     }
+}
+
+fn aside_line(aside: &Aside) -> String {
+    format!("{}  {}", unit_line(&aside.unit), aside.path)
 }
 
 fn closure_line(artifact: &Artifact) -> String {
@@ -251,6 +270,10 @@ impl fmt::Display for Waiting {
             Self::Caddy { because } => write!(f, "Caddy does not answer: {because}; start it"),
             Self::ForeignRoute { because } => f.write_str(because),
             Self::Window { opens } => write!(f, "the deploy window opens {opens}"),
+            Self::Override { service, path } => write!(
+                f,
+                "service {service}: {path} changes its unit and cannot be moved away; take it out where it comes from"
+            ),
         }
     }
 }

@@ -21,8 +21,9 @@ use serde_json::Value;
 use crate::fault::Fault;
 use crate::manifest::service::{Artifact, Check};
 use crate::names::{AbsolutePath, AccountName, ServiceName, StorePath, UnitName};
-use crate::plan::observed::{ObservedRoutes, ObservedStore, ObservedUnit, Pulse};
+use crate::plan::observed::{ObservedRoutes, ObservedStore, ObservedUnit, Overrides, Pulse};
 use crate::plan::retention::{Held, Retention};
+use crate::plan::step::Aside;
 
 /// The seams, bundled so that a function takes one parameter for all of them.
 pub trait World: Sync {
@@ -82,6 +83,14 @@ pub trait Units: Sync {
     fn observe(
         &self,
     ) -> impl Future<Output = Result<BTreeMap<UnitName, ObservedUnit>, Fault>> + Send;
+
+    /// What others have put over our units, and over units of which we have no file
+    /// yet: a few folders are read, and systemd is not asked.
+    fn overrides(&self) -> Result<Overrides, Fault>;
+
+    /// Moves such files where systemd does not see them, none of them lost, and has
+    /// systemd forget what it had read of them. A file that is gone is fine.
+    fn set_aside(&self, files: &[Aside]) -> impl Future<Output = Result<(), Fault>> + Send;
 
     /// Writes a unit file; fails where the file is not `expect` (`None`: absent).
     fn write(

@@ -10,10 +10,12 @@ mod bus;
 mod files;
 mod journal;
 mod outcome;
+mod overrides;
 mod properties;
 mod refusal;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -22,15 +24,19 @@ use tokio::try_join;
 
 use crate::fault::Fault;
 use crate::names::UnitName;
-use crate::plan::observed::{ObservedUnit, Pulse, UnitState};
+use crate::plan::observed::{ObservedUnit, Overrides, Pulse, UnitState};
+use crate::plan::step::Aside;
 use crate::world::Units;
 use bus::{Bus, BusError, ListedUnit, UNIT};
 use files::{UnitFiles, is_ours};
 use outcome::meaning_of_job;
+use overrides::Foreign;
 use properties::{ASKED_AT_ONCE, any_outdated, ending, pulse_of, start_limit, state, stop_limit};
 use refusal::{lost, only_ours, plain_fault, refused};
 
 const FOLDER: &str = "/run/systemd/system";
+/// Where files of others go that were over our units.
+const ASIDE: &str = "/var/lib/writ/drift";
 /// Journal lines that go with a unit that could not be started.
 const EVIDENCE_LINES: usize = 20;
 
@@ -38,6 +44,7 @@ const EVIDENCE_LINES: usize = 20;
 #[derive(Debug)]
 pub struct Systemd {
     files: UnitFiles,
+    foreign: Foreign,
     bus: Mutex<Option<Arc<Bus>>>,
     /// Held while systemd reads its files again, so that one pass serves all who
     /// need one.
@@ -55,9 +62,16 @@ impl Systemd {
     pub fn new() -> Self {
         Self {
             files: UnitFiles::in_folder(FOLDER),
+            foreign: Foreign::keeping_in(ASIDE),
             bus: Mutex::new(None),
             rereading: Mutex::new(()),
         }
+    }
+
+    /// Has files of others that were over our units moved to `folder`.
+    #[must_use]
+    pub fn keeping_in(self, folder: impl Into<PathBuf>) -> Self {
+        Self { foreign: Foreign::keeping_in(folder), ..self }
     }
 
     /// The connection, made anew where it was lost.
@@ -189,6 +203,20 @@ impl Units for Systemd {
             }
         }
         Ok(units)
+    }
+
+    fn overrides(&self) -> Result<Overrides, Fault> {
+        self.foreign.find()
+    }
+
+    async fn set_aside(&self, files: &[Aside]) -> Result<(), Fault> {
+        for file in files {
+            only_ours("clear", &file.unit)?;
+            self.foreign.set_aside(file)?;
+        }
+        let units: Vec<UnitName> = files.iter().map(|file| file.unit.clone()).collect();
+        let reread = async { self.make_current(&*self.bus().await?, &units).await };
+        reread.await.map_err(|error| plain_fault("have systemd read its units again", error))
     }
 
     async fn write(&self, unit: &UnitName, expect: Option<&str>, text: &str) -> Result<(), Fault> {

@@ -11,12 +11,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+mod overrides;
+
 use serde_json::Value;
 use writ::fault::Fault;
 use writ::manifest::service::{Artifact, Check};
 use writ::names::{AbsolutePath, AccountName, ClosureDigest, ServiceName, StorePath, UnitName};
-use writ::plan::observed::{ObservedRoutes, ObservedStore, ObservedUnit, Pulse, UnitState};
+use writ::plan::observed::{
+    ObservedRoutes, ObservedStore, ObservedUnit, Override, Overrides, Pulse, UnitState,
+};
 use writ::plan::retention::{Held, Retention, Version, Versions};
+use writ::plan::step::Aside;
 use writ::world::{Facts, Probes, Routes, Store, Units, World};
 
 #[derive(Default)]
@@ -43,8 +48,17 @@ pub(crate) struct Machine {
     pub(crate) profiles: BTreeMap<ServiceName, (Vec<StorePath>, usize)>,
     /// The versions of profiles that are gone.
     pub(crate) left: BTreeMap<ServiceName, Vec<StorePath>>,
+    /// Paths that somebody took out of the store, with whatever kept them there.
+    pub(crate) gone: BTreeSet<StorePath>,
     pub(crate) files: BTreeMap<UnitName, String>,
     pub(crate) loaded: BTreeMap<UnitName, Loaded>,
+    /// What others put over units, and what of it was moved away.
+    pub(crate) overrides: Overrides,
+    pub(crate) aside: Vec<Override>,
+    /// The units that systemd stops with a unit, by way of units of the host's own.
+    pub(crate) dependents: BTreeMap<UnitName, BTreeSet<UnitName>>,
+    /// Names that Caddy answers 502 for.
+    pub(crate) unreachable: BTreeSet<String>,
     pub(crate) config: Value,
     pub(crate) config_version: u64,
     pub(crate) caddy_down: bool,
@@ -179,7 +193,8 @@ impl Machine {
 
     fn rooted(&self) -> BTreeSet<StorePath> {
         let profiles = self.profiles.values().map(|(versions, _)| versions);
-        profiles.chain(self.left.values()).flatten().cloned().collect()
+        let versions = profiles.chain(self.left.values()).flatten();
+        versions.filter(|path| !self.gone.contains(path)).cloned().collect()
     }
 
     pub(crate) fn current(&self) -> BTreeMap<ServiceName, StorePath> {
@@ -292,6 +307,7 @@ impl Store for SimWorld {
                 .iter()
                 .filter_map(|c| Some((c.store_path.clone(), c.closure_digest.clone()?)));
             machine.verified.extend(digested);
+            machine.gone.retain(|path| closures.iter().all(|c| c.store_path != *path));
             machine.fetched.extend(closures.iter().map(|c| c.store_path.clone()));
             Ok(())
         })
@@ -392,6 +408,17 @@ impl Units for SimWorld {
         Ok(names.into_iter().map(|name| (name.clone(), unit(name))).collect())
     }
 
+    fn overrides(&self) -> Result<Overrides, Fault> {
+        Ok(self.lock().overrides.clone())
+    }
+
+    async fn set_aside(&self, files: &[Aside]) -> Result<(), Fault> {
+        let doing = "move files of others away";
+        files.iter().try_for_each(|file| ours(&file.unit, doing))?;
+        self.change(doing, |machine| files.iter().try_for_each(|file| machine.set_aside(file)))
+            .await
+    }
+
     async fn write(&self, unit: &UnitName, expect: Option<&str>, text: &str) -> Result<(), Fault> {
         let doing = format!("write {unit}");
         ours(unit, &doing)?;
@@ -423,38 +450,14 @@ impl Units for SimWorld {
     async fn start(&self, unit: &UnitName, _files: &[UnitName]) -> Result<(), Fault> {
         let doing = format!("start {unit}");
         ours(unit, &doing)?;
-        self.change(&doing, |machine| {
-            let text = machine
-                .files
-                .get(unit)
-                .cloned()
-                .ok_or_else(|| Fault::refuse(&doing, format!("Unit {unit} not found")))?;
-            if machine.loaded.get(unit).is_some_and(|unit| unit.state == UnitState::Active) {
-                return Ok(());
-            }
-            // A daemon that crashes has been started; a command that fails has not.
-            let crashes = Machine::is_program_in(&machine.crashing, &text);
-            let command = text.contains("Type=oneshot") && crashes;
-            let fails = text.contains("ExecStart=/bin/false") || command;
-            let crashes = fails || crashes;
-            let state = if crashes { UnitState::Failed } else { UnitState::Active };
-            let (invocation, pid) = machine.invocation();
-            machine.loaded.insert(unit.clone(), Loaded { text, state, invocation, pid });
-            machine.journals.insert(unit.clone(), vec!["something happened".to_owned()]);
-            if fails {
-                let fault = Fault::refuse(&doing, "exit-code, status 1");
-                return Err(fault.evidence(["something happened".to_owned()]));
-            }
-            Ok(())
-        })
-        .await
+        self.change(&doing, |machine| machine.begin(unit, &doing)).await
     }
 
     async fn stop(&self, unit: &UnitName) -> Result<(), Fault> {
         let doing = format!("stop {unit}");
         ours(unit, &doing)?;
         self.change(&doing, |machine| {
-            machine.loaded.remove(unit);
+            machine.end(unit);
             Ok(())
         })
         .await
