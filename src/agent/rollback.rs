@@ -9,7 +9,7 @@ use crate::ledger::Generation;
 use crate::manifest::Desired;
 use crate::next::{Next, pause};
 use crate::observe::observe;
-use crate::plan::{plan, resumed};
+use crate::plan::{rechecked, rechecked_again};
 use crate::trust::VerifiedCommit;
 use crate::verdict::Verdict;
 use crate::world::World;
@@ -96,8 +96,8 @@ impl<W: World> Agent<W> {
         let desired = self.target(generation, to)?;
         let observed = observe(&*self.world, &desired).await?;
         let plan = match begun {
-            Begun::Now => plan(&desired, &observed),
-            Begun::Before => resumed(&desired, &observed),
+            Begun::Now => rechecked(&desired, &observed),
+            Begun::Before => rechecked_again(&desired, &observed),
         };
         let mut journal = self.shown(&plan, Some(generation.number));
         match converge(plan, &*self.world, &mut journal).await {

@@ -20,7 +20,7 @@ use crate::plan::drift::drift;
 use crate::plan::record::PlanRecord;
 use crate::plan::step::Step;
 use crate::plan::unit::unit_files;
-use crate::plan::{Plan, plan, resumed, undigested, unsupported};
+use crate::plan::{Plan, plan, rechecked, resumed, undigested, unsupported};
 use crate::trust::{self, VerifiedCommit};
 use crate::verdict::Verdict;
 use crate::world::World;
@@ -223,7 +223,8 @@ impl<W: World> Agent<W> {
     }
 
     /// Keeps a confirmed generation as it is: what was stopped is started, what
-    /// was changed is put back.
+    /// was changed is put back. Where the host is still on its way to it, everything
+    /// is looked at again.
     pub(super) async fn heal(&mut self, wish: &Wish) -> Result<Next, Fault> {
         let desired = wish.readable()?;
         let observed = observe(&*self.world, desired).await?;
@@ -238,7 +239,7 @@ impl<W: World> Agent<W> {
         let plan = if self.ledger.runs_last_good()? {
             self.allowed(plan, desired, &observed)
         } else {
-            plan
+            rechecked(desired, &observed)
         };
         if plan.steps.is_empty() {
             self.calm(waiting);

@@ -2,6 +2,7 @@
 //!
 //! There are no choices left to make here: a step is a few calls on the world.
 
+mod ask;
 mod watch;
 
 use std::future::Future;
@@ -82,6 +83,7 @@ async fn take(step: &Step, world: &impl World) -> Result<(), Fault> {
         Step::Start { units } => each(units, |change| start(change, world)).await,
         Step::Route(change) => world.routes().apply(&change.etag, &change.config).await,
         Step::Watch { watches } => watch::watch(watches, world).await,
+        Step::Ask { routes } => each(routes, |route| ask::ask(route, world)).await,
         Step::Retire { profiles } => {
             for (service, from) in profiles {
                 world.store().retire(service, from).await?;

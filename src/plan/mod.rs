@@ -20,6 +20,7 @@ pub mod difference;
 pub mod drift;
 pub mod observed;
 mod overrides;
+mod recheck;
 pub mod record;
 pub mod retention;
 pub mod routes;
@@ -35,6 +36,7 @@ use crate::manifest::Desired;
 use crate::manifest::service::{Artifact, Service, Strategy, Work};
 use crate::names::{AbsolutePath, AccountName, ClosureDigest, ServiceName, UnitName};
 use observed::{Observed, ObservedRoutes, ObservedStore, ObservedUnit, UnitState};
+pub use recheck::{rechecked, rechecked_again, resumed};
 use step::{FileChange, ProfileMove, RouteChange, Step, UnitChange, UnitRemoval, Watch};
 use unit::Impact;
 
@@ -109,44 +111,6 @@ pub fn plan<Source: Clone>(desired: &Desired<Source>, observed: &Observed) -> Pl
     steps.extend(last.iter().flat_map(|wave| watch(wave)));
     steps.extend(retire(desired, observed));
     Plan { source: desired.source.clone(), steps, waiting }
-}
-
-/// The plan of a generation that was begun earlier and interrupted: what is left,
-/// and at the end every service is watched, since one that runs may never have
-/// been seen healthy. What can reload does so once more: its file may have been
-/// written and its process not been told.
-pub fn resumed<Source: Clone>(desired: &Desired<Source>, observed: &Observed) -> Plan<Source> {
-    let mut plan = plan(desired, observed);
-    let watched: BTreeSet<ServiceName> = plan
-        .steps
-        .iter()
-        .flat_map(|step| match step {
-            Step::Watch { watches } => watches.as_slice(),
-            _ => &[],
-        })
-        .map(|watch| watch.service.clone())
-        .collect();
-    let unwatched = || desired.services.values().filter(|s| !watched.contains(&s.name));
-    let units: Vec<_> = unwatched().filter_map(|service| told_again(service, observed)).collect();
-    if !units.is_empty() {
-        plan.steps.push(Step::Reload { units });
-    }
-    let watches: Vec<_> = unwatched().filter_map(watch_of).collect();
-    if !watches.is_empty() {
-        plan.steps.push(Step::Watch { watches });
-    }
-    plan
-}
-
-fn told_again(service: &Service, observed: &Observed) -> Option<UnitChange> {
-    let unit = service.name.unit();
-    let active = observed.units.get(&unit).is_some_and(|u| u.state == UnitState::Active);
-    match &service.work {
-        Work::Daemon { exec, .. } if active && exec.reload.is_some() => {
-            Some(UnitChange { unit, files: Vec::new() })
-        }
-        Work::Daemon { .. } | Work::Oneshot { .. } | Work::Job { .. } | Work::Static { .. } => None,
-    }
 }
 
 /// What a manifest asks for that this version of the program cannot carry out.

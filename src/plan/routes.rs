@@ -11,6 +11,7 @@
 //! handling of a request. So a foreign catch-all does not swallow them; a foreign
 //! route that names the same host and path is a [`RouteConflict`].
 
+mod ask;
 mod conflict;
 mod literal;
 mod place;
@@ -22,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::manifest::service::Service;
+pub use ask::{RouteCheck, asked};
 pub use conflict::RouteConflict;
 use place::Port;
 use render::Rendered;

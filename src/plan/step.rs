@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::routes::RouteLine;
+use super::routes::{RouteCheck, RouteLine};
 use super::{Plan, Waiting};
 use crate::manifest::service::{Artifact, Check, Health};
 use crate::names::{AbsolutePath, ServiceName, StorePath, UnitName};
@@ -38,6 +38,8 @@ pub enum Step {
     Route(RouteChange),
     /// Healthy without a break for as long as each service asks.
     Watch { watches: Vec<Watch> },
+    /// Routes that have to answer.
+    Ask { routes: Vec<RouteCheck> },
     /// Profiles of services that left the manifest.
     Retire { profiles: Vec<(ServiceName, StorePath)> },
 }
@@ -123,6 +125,7 @@ impl Step {
             | Self::Switch { .. }
             | Self::Route(_)
             | Self::Watch { .. }
+            | Self::Ask { .. }
             | Self::Retire { .. } => &[],
         }
     }
@@ -140,6 +143,7 @@ impl Step {
             Self::Start { .. } => "start",
             Self::Route(_) => "route",
             Self::Watch { .. } => "watch",
+            Self::Ask { .. } => "ask",
             Self::Retire { .. } => "retire",
         }
     }
@@ -157,6 +161,7 @@ impl Step {
             | Self::Start { units } => units.iter().map(|u| unit_line(&u.unit)).collect(),
             Self::Route(change) => change.lines.iter().map(ToString::to_string).collect(),
             Self::Watch { watches } => watches.iter().map(watch_line).collect(),
+            Self::Ask { routes } => routes.iter().map(RouteCheck::url).collect(),
             Self::Retire { profiles } => {
                 profiles.iter().map(|(service, _)| service.to_string()).collect()
             }

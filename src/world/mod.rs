@@ -23,6 +23,7 @@ use crate::manifest::service::{Artifact, Check};
 use crate::names::{AbsolutePath, AccountName, ServiceName, StorePath, UnitName};
 use crate::plan::observed::{ObservedRoutes, ObservedStore, ObservedUnit, Overrides, Pulse};
 use crate::plan::retention::{Held, Retention};
+use crate::plan::routes::RouteCheck;
 use crate::plan::step::Aside;
 
 /// The seams, bundled so that a function takes one parameter for all of them.
@@ -30,7 +31,7 @@ pub trait World: Sync {
     type Store: Store;
     type Units: Units;
     type Routes: Routes;
-    type Probes: Probes;
+    type Probes: Probes + Visits;
     type Facts: Facts;
 
     fn store(&self) -> &Self::Store;
@@ -154,6 +155,15 @@ pub trait Probes: Sync {
         check: &Check,
         timeout: Duration,
     ) -> impl Future<Output = Result<(), String>> + Send;
+}
+
+/// Questions asked of Caddy as a visitor would.
+pub trait Visits: Sync {
+    /// Asks once, over the loopback interface; `Err` says what came back instead.
+    ///
+    /// Whatever the service behind the route says is an answer; a gateway's error
+    /// is none. A certificate that Caddy does not have yet is Caddy's to get.
+    fn visit(&self, route: &RouteCheck) -> impl Future<Output = Result<(), String>> + Send;
 }
 
 /// What a manifest takes for granted on a host.

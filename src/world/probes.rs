@@ -1,6 +1,7 @@
 //! Asks running services whether they are well: over HTTP, over TCP, by a command of theirs.
 
 mod command;
+mod visit;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -21,6 +22,7 @@ const LONGEST_EXCERPT: usize = 200;
 #[derive(Clone, Debug)]
 pub struct HostProbes {
     http: reqwest::Client,
+    visitor: reqwest::Client,
 }
 
 impl HostProbes {
@@ -36,7 +38,7 @@ impl HostProbes {
             .pool_max_idle_per_host(0)
             .user_agent(concat!("writ/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { http })
+        Ok(Self { http, visitor: visit::client()? })
     }
 
     async fn http(&self, port: u16, path: &str) -> Result<(), String> {

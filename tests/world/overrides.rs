@@ -1,11 +1,13 @@
-//! What systemd makes of several files for one unit and of units that stop with another.
+//! What systemd makes of several files for one unit, of units that stop with another, and of a visit to Caddy.
 
 use writ::fault::Fault;
 use writ::names::UnitName;
 use writ::plan::observed::{OverrideKind, UnitState};
+use writ::plan::routes::RouteCheck;
 use writ::plan::step::Aside;
+use writ::world::Visits;
 
-use super::{Loaded, Machine};
+use super::{Loaded, Machine, SimWorld};
 
 impl Machine {
     /// The text that a unit is loaded from: another unit that is put over it, and
@@ -60,6 +62,28 @@ impl Machine {
         }
         self.aside.push(over.remove(at));
         self.overrides.retain(|_, over| !over.is_empty());
+        Ok(())
+    }
+}
+
+impl Visits for SimWorld {
+    async fn visit(&self, route: &RouteCheck) -> Result<(), String> {
+        let machine = self.lock();
+        let known = writ::plan::routes::listed(&machine.config)
+            .iter()
+            .any(|listed| listed.urls.contains(&route.url()));
+        if machine.caddy_down {
+            return Err("connection refused".to_owned());
+        }
+        // Caddy answers an empty page where no route matches.
+        if !known {
+            return Ok(());
+        }
+        let unit = machine.loaded.get(&route.service.unit());
+        let runs = unit.is_some_and(|unit| unit.state == UnitState::Active);
+        if !runs || machine.unreachable.contains(route.domain.as_str()) {
+            return Err("502 Bad Gateway".to_owned());
+        }
         Ok(())
     }
 }

@@ -92,6 +92,18 @@ pub(super) fn choose(config: &Value, port: Port) -> Option<Chosen> {
     Some(Chosen { name: name.clone(), mixed })
 }
 
+/// The port of the server of our routes, where this host reaches it over loopback.
+pub(super) fn asked_at(config: &Value, port: Port) -> Option<u16> {
+    let number = port.number(config);
+    let chosen = choose(config, port).map(|server| server.name);
+    let (_, server) = servers(config).find(|(name, server)| match &chosen {
+        Some(chosen) => *name == chosen,
+        None => owned_id(server) == Some(port.server_id()),
+    })?;
+    let local = |l: Listener<'_>| ["", "0.0.0.0", "[::]", "127.0.0.1"].contains(&l.host);
+    listeners(server).any(|l| l.covers(number) && local(l)).then(|| u16::try_from(number).ok())?
+}
+
 /// The list that our routes of this kind go into, in a server of our own where no
 /// foreign one listens on the port: Caddy refuses two servers on one address.
 pub(super) fn routes_for(config: &mut Value, port: Port) -> &mut Vec<Value> {
