@@ -12,6 +12,10 @@ mod control;
 mod crash;
 #[path = "agent/crashes.rs"]
 mod crashes;
+#[path = "agent/dependents.rs"]
+mod dependents;
+#[path = "agent/drift.rs"]
+mod drift;
 #[path = "agent/drills.rs"]
 mod drills;
 #[path = "trust/forge.rs"]
