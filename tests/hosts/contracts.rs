@@ -3,12 +3,17 @@
 //! The contracts run inside a host: this program is started there again with
 //! [`INSIDE`] set, once for each, so that each is counted here by its name.
 
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 use nix::Caches;
 use store::Closures;
+use writ::names::UnitName;
+use writ::plan::observed::{Override, OverrideKind};
 use writ::world::caddy::CaddyRoutes;
 use writ::world::nix::NixStore;
 use writ::world::probes::HostProbes;
@@ -25,6 +30,8 @@ const THERE: &str = "/usr/local/bin/contracts";
 mod literal;
 #[path = "../contract/nix.rs"]
 mod nix;
+#[path = "../contract/overrides.rs"]
+mod overrides;
 #[path = "../contract/probes.rs"]
 mod probes;
 #[path = "../contract/routes.rs"]
@@ -34,12 +41,16 @@ mod sample;
 #[path = "../contract/service.rs"]
 #[allow(dead_code, reason = "the contracts of Caddy ask for sites and routes")]
 mod service;
+#[path = "../contract/set_property.rs"]
+mod set_property;
 #[path = "../contract/store.rs"]
 mod store;
 #[path = "../contract/systemd.rs"]
 mod systemd;
 #[path = "../contract/units.rs"]
 mod units;
+#[path = "../contract/visits.rs"]
+mod visits;
 
 /// A contract by name.
 type Contract = (&'static str, fn());
@@ -87,6 +98,9 @@ fn of_systemd() -> Vec<Contract> {
     macro_rules! units {
         ($($name:ident),*) => { contracts!(against_systemd, units: $($name),*) };
     }
+    macro_rules! overrides {
+        ($($name:ident),*) => { contracts!(against_systemd, overrides: $($name),*) };
+    }
     macro_rules! literal {
         ($($name:ident),*) => { contracts!(against_systemd, literal: $($name),*) };
     }
@@ -95,6 +109,8 @@ fn of_systemd() -> Vec<Contract> {
     }
     [
         units::units_contract!(units),
+        overrides::overrides_contract!(overrides),
+        contracts!(against_systemd, set_property: set_properties_and_edits_by_hand_are_undone),
         literal::literal_contract!(literal),
         systemd::systemd_contract!(systemd),
     ]
@@ -105,7 +121,15 @@ fn of_probes() -> Vec<Contract> {
     macro_rules! each {
         ($($name:ident),*) => { contracts!(against_probes, probes: $($name),*) };
     }
-    [probes::probes_contract!(each), probes::command_contract!(each)].concat()
+    macro_rules! visits {
+        ($($name:ident),*) => { contracts!(against_probes, visits: $($name),*) };
+    }
+    [
+        probes::probes_contract!(each),
+        probes::command_contract!(each),
+        visits::visits_contract!(visits),
+    ]
+    .concat()
 }
 
 fn against_caddy(contract: impl AsyncFn(&CaddyRoutes)) {
@@ -129,6 +153,21 @@ fn caches() -> Caches {
 
 fn against_systemd(contract: impl AsyncFn(&Systemd)) {
     held(contract(&Systemd::new()));
+}
+
+/// What root does with an editor, and `systemctl daemon-reload` after it.
+impl overrides::Administered for Systemd {
+    fn put(&self, _: &UnitName, over: &Override) {
+        let path = Path::new(over.path.as_str());
+        fs::create_dir_all(path.parent().expect("a folder")).expect("root may");
+        match over.kind {
+            OverrideKind::Mask => symlink("/dev/null", path),
+            OverrideKind::Replacement | OverrideKind::DropIn => fs::write(path, &over.text),
+        }
+        .expect("root may");
+        let reload = Command::new("systemctl").arg("daemon-reload").status();
+        assert!(reload.is_ok_and(|status| status.success()));
+    }
 }
 
 fn against_probes(contract: impl AsyncFn(&HostProbes)) {

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bad_world;
 mod crashes;
+mod drift;
 mod jobs;
 mod manifest;
 mod operator;
@@ -16,7 +17,7 @@ use super::lab::acme::Acme;
 use super::lab::site::Site;
 
 /// The scenes by subject.
-pub(crate) const ALL: [(&str, &[Scene]); 10] = [
+pub(crate) const ALL: [(&str, &[Scene]); 11] = [
     ("road", road::SCENES),
     ("two_hosts", two_hosts::SCENES),
     ("manifest", manifest::SCENES),
@@ -27,6 +28,7 @@ pub(crate) const ALL: [(&str, &[Scene]); 10] = [
     ("bad_world", bad_world::SCENES),
     ("retention", retention::SCENES),
     ("crashes", crashes::SCENES),
+    ("drift", drift::SCENES),
 ];
 
 /// A company with one host, which runs version 1 of `web`.
