@@ -92,15 +92,15 @@ impl Ledger {
 
     /// Every generation with why it is needed, and the closures of those that are.
     ///
-    /// One that a later, confirmed one has overtaken will never have a verdict, and is
-    /// needed no more.
+    /// One that a later one has overtaken will never have a verdict, and is needed no
+    /// more unless it runs.
     pub fn needed(&self) -> Result<Generations, LedgerError> {
         let numbers = self.numbers()?;
         let (current, good, booted) = (self.current()?, self.last_good()?, self.booted());
         let mut generations = Generations::default();
         for &number in &numbers {
-            let unfinished = Some(number) > good && self.is_unfinished(number);
             let newest = numbers.last() == Some(&number);
+            let unfinished = newest && self.is_unfinished(number);
             let why: BTreeSet<Why> = [
                 (current == Some(number)).then_some(Why::Current),
                 (good == Some(number)).then_some(Why::LastGood),
