@@ -76,6 +76,8 @@ pub struct Entry {
     /// Whether the host runs it.
     pub runs: bool,
     pub last_good: bool,
+    /// Whether newer ones took its place before it had a verdict.
+    pub overtaken: bool,
     #[serde(flatten)]
     pub record: CommitRecord,
     pub verdict: Option<Verdict>,
@@ -85,11 +87,13 @@ pub struct Entry {
 
 impl Entry {
     pub fn of(generation: Generation, ledger: &Ledger) -> Result<Self, LedgerError> {
+        let overtaken = ledger.is_overtaken(&generation)?;
         let Generation { number, record, verdict } = generation;
         Ok(Self {
             generation: number,
             runs: ledger.current()? == Some(number),
             last_good: ledger.last_good()? == Some(number),
+            overtaken,
             seconds: seconds(&record, verdict.as_ref()),
             record,
             verdict,
@@ -98,6 +102,9 @@ impl Entry {
 
     /// `accepted` where nothing was decided yet.
     pub fn word(&self) -> &'static str {
+        if self.overtaken {
+            return "overtaken";
+        }
         self.verdict.as_ref().map_or("accepted", Verdict::word)
     }
 

@@ -71,6 +71,9 @@ fn text(shown: &Shown) -> String {
         Some(verdict) => text.push_str(&format!("{verdict}\n")),
         None => text.push_str("not begun yet\n"),
     }
+    if entry.overtaken {
+        text.push_str("overtaken  newer generations took its place\n");
+    }
     if entry.seconds.is_some() {
         text.push_str(&format!("took       {}\n", entry.duration()));
     }

@@ -93,14 +93,15 @@ impl Ledger {
     /// Every generation with why it is needed, and the closures of those that are.
     ///
     /// One that a later one has overtaken will never have a verdict, and is needed no
-    /// more unless it runs.
+    /// more unless it runs. What has to pass before the newest is not overtaken.
     pub fn needed(&self) -> Result<Generations, LedgerError> {
         let numbers = self.numbers()?;
         let (current, good, booted) = (self.current()?, self.last_good()?, self.booted());
+        let ahead = self.to_pass()?;
         let mut generations = Generations::default();
         for &number in &numbers {
             let newest = numbers.last() == Some(&number);
-            let unfinished = newest && self.is_unfinished(number);
+            let unfinished = self.is_unfinished(number) && (newest || ahead.contains(&number));
             let why: BTreeSet<Why> = [
                 (current == Some(number)).then_some(Why::Current),
                 (good == Some(number)).then_some(Why::LastGood),

@@ -4,6 +4,7 @@
 //! crash in between loses none of them and brings none of a head that was never
 //! accepted.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use serde::{Deserialize, Serialize};
@@ -141,6 +142,27 @@ impl Ledger {
         // The host goes on back from one that is unfinished before anything else.
         let next = below.filter(|below| left.is_empty() || below.is_unfinished());
         Ok(next.or_else(|| left.pop()).map_or(Due::Nothing, Due::Of))
+    }
+
+    /// The generations that the newest waits for. Where one of them cannot be read, that
+    /// one and those above it.
+    pub(super) fn to_pass(&self) -> Result<BTreeSet<u64>, LedgerError> {
+        let mut found = BTreeSet::new();
+        let mut at = self.numbers()?.last().copied();
+        while let Some(number) = at.take() {
+            let Ok(generation) = self.generation(number) else { break };
+            at =
+                generation.record.behind.filter(|behind| !generation.is_over() && *behind < number);
+            found.extend(at);
+        }
+        Ok(found)
+    }
+
+    /// Whether a generation has no verdict and never will: newer ones took its place.
+    pub fn is_overtaken(&self, generation: &Generation) -> Result<bool, LedgerError> {
+        let number = generation.number;
+        let newest = self.numbers()?.last() == Some(&number);
+        Ok(!generation.is_over() && !newest && !self.to_pass()?.contains(&number))
     }
 
     /// The newest generation and what it waits for, while they are not over, the

@@ -219,3 +219,22 @@ fn only_one_has_the_turn() {
     drop(turn);
     assert!(ledger.turn().unwrap().is_some());
 }
+
+#[test]
+fn what_has_to_pass_is_needed_and_what_was_overtaken_is_not() {
+    let (dir, ledger) = ledger();
+    let good = "{\"version\": 1, \"kind\": \"confirmed\", \"at\": \"x\"}";
+    let waiting = "{\"version\": 1, \"kind\": \"waiting\", \"since\": \"x\", \"reasons\": []}";
+    for (number, verdict) in [(1, good), (2, waiting), (3, waiting), (4, waiting)] {
+        recorded(dir.path(), number, verdict);
+    }
+    // 4 has to wait for 3.
+    let path = dir.path().join("generations/4/commit.json");
+    let text = fs::read_to_string(&path).unwrap().replacen('{', "{\"behind\": 3,", 1);
+    fs::write(&path, text).unwrap();
+    let overtaken = |number| ledger.is_overtaken(&ledger.generation(number).unwrap()).unwrap();
+    assert_eq!([1, 2, 3, 4].map(overtaken), [false, true, false, false]);
+    let needed = ledger.needed().unwrap().needed;
+    let unfinished = |number| needed[&number].contains(&crate::plan::retention::Why::Unfinished);
+    assert_eq!([2, 3, 4].map(unfinished), [false, true, true]);
+}
