@@ -35,7 +35,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Trust(args) => block_on(writ::cli::trust::run(args)),
         Command::Boot(args) => writ::cli::boot::run(&args),
         Command::Verify(args) => writ::cli::verify::run(&args),
-        Command::Diff(args) => writ::cli::diff::run(&args),
+        Command::Diff(args) => block_on(async move { writ::cli::diff::run(&args).await }),
         Command::Doctor(args) => block_on(writ::cli::doctor::run(args)),
         Command::Gc(args) => block_on(writ::cli::gc::run(args)),
         Command::Events(args) => block_on(writ::cli::events::run(args)),

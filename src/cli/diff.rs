@@ -7,16 +7,23 @@ use clap::Args as ClapArgs;
 use serde::Serialize;
 
 use super::generation::Which;
-use super::{Blame, Failure, config_at, show, show_json};
+use super::{Blame, Failure, config_at, show, show_json, whisper};
 use crate::config::DEFAULT_PATH;
+use crate::fault::Fault;
 use crate::ledger::Ledger;
 use crate::manifest::{Manifest, WorkingTree};
-use crate::names::{CommitId, HostName};
-use crate::plan::difference::{Difference, difference};
+use crate::names::{CommitId, HostName, StorePath};
+use crate::plan::closure::closure_of;
+use crate::plan::difference::{ClosureLine, Difference, difference};
+use crate::plan::packages::packages as compare;
 use crate::source::checkout;
+use crate::world::nix::{NixConfig, NixStore};
 
 /// What two generations of this host, or two commits of a checkout, ask differently:
 /// services, closures, routes, and unit files as a unified diff.
+///
+/// Of closures that this machine's nix store has, each package that comes, goes or
+/// changes is told, with its size.
 ///
 /// Manifests are read to be shown; nothing of them is verified here. Whether a host
 /// may act on a commit is decided by its agent alone.
@@ -66,15 +73,41 @@ struct Compared {
     difference: Difference,
 }
 
-pub fn run(args: &Args) -> Result<(), Failure> {
-    let compared = match &args.host {
+pub async fn run(args: &Args) -> Result<(), Failure> {
+    let mut compared = match &args.host {
         Some(host) => commits(args, host)?,
         None => generations(args)?,
     };
+    if let Err(fault) = look_inside(&mut compared.difference.closures).await {
+        whisper(&format!("warning: {fault}\n"));
+    }
     if args.json {
         return show_json(&compared);
     }
     show(format!("{} → {}, not verified\n{}", compared.from, compared.to, compared.difference));
+    Ok(())
+}
+
+/// Compares the closures that are here, package by package.
+async fn look_inside(lines: &mut [ClosureLine]) -> Result<(), Fault> {
+    let nix = NixStore::new(NixConfig::new(Vec::new(), Vec::new()));
+    let mut pairs = Vec::new();
+    for line in lines {
+        let ClosureLine { from: Some(from), to: Some(to), packages, .. } = line else { continue };
+        if nix.has(&from.store_path) && nix.has(&to.store_path) {
+            pairs.push((&from.store_path, &to.store_path, packages));
+        }
+    }
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    let roots: Vec<&StorePath> = pairs.iter().flat_map(|(from, to, _)| [*from, *to]).collect();
+    let known = nix.closures(&roots).await?;
+    for (from, to, packages) in pairs {
+        if let (Ok(from), Ok(to)) = (closure_of(from, &known), closure_of(to, &known)) {
+            *packages = Some(compare(from, to));
+        }
+    }
     Ok(())
 }
 

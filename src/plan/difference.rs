@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use similar::TextDiff;
 
+use super::packages::Packages;
 use super::routes::{self, RouteLine};
 use super::step::human_bytes;
 use super::unit;
@@ -45,6 +46,9 @@ pub struct ClosureLine {
     pub service: ServiceName,
     pub from: Option<Closure>,
     pub to: Option<Closure>,
+    /// What differs inside, where both closures are at hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packages: Option<Packages>,
 }
 
 /// A closure as its store path tells.
@@ -126,6 +130,7 @@ fn closures<A, B>(from: &Desired<A>, to: &Desired<B>) -> Vec<ClosureLine> {
             service: name.clone(),
             from: old.get(name).map(|service| closure(&service.artifact)),
             to: new.get(name).map(|service| closure(&service.artifact)),
+            packages: None,
         })
         .filter(|line| path_of(&line.from) != path_of(&line.to))
         .collect()
@@ -246,6 +251,9 @@ impl fmt::Display for ClosureLine {
             (Some(from), None) => write!(f, "- {}", from.store_path.label()),
             (None, None) => Ok(()),
         }?;
+        if let Some(packages) = &self.packages {
+            return write!(f, ", {}", packages.to_string().trim_end());
+        }
         let size = |closure: &Option<Closure>| closure.as_ref()?.size.map(human_bytes);
         match (size(&self.from), size(&self.to)) {
             (Some(from), Some(to)) if from != to => write!(f, ", {from} → {to}"),

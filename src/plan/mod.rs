@@ -20,6 +20,7 @@ pub mod difference;
 pub mod drift;
 pub mod observed;
 mod overrides;
+pub mod packages;
 mod recheck;
 pub mod record;
 pub mod retention;

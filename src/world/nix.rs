@@ -13,7 +13,7 @@ mod profiles;
 mod registration;
 mod room;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ use super::Store;
 use crate::fault::Fault;
 use crate::manifest::service::Artifact;
 use crate::names::{ClosureDigest, ServiceName, StorePath};
-use crate::plan::closure::{closure_digest, closure_of};
+use crate::plan::closure::{PathInfo, closure_digest, closure_of};
 use crate::plan::observed::ObservedStore;
 use crate::plan::retention::{Held, Retention};
 
@@ -150,13 +150,8 @@ impl NixStore {
             return Ok(());
         }
         let doing = "check the digests of closures";
-        let roots: Vec<&str> = signed.iter().map(|(path, _)| path.as_str()).collect();
-        let closure = self.query(&["--query", "--requisites"], &roots, doing).await?;
-        let paths: Vec<&str> = closure.lines().collect();
-        let database = self.query(&["--dump-db"], &paths, doing).await?;
-        let paths = registration::parse(&database).map_err(|line| {
-            Fault::wait(doing, format!("line {line} of nix-store --dump-db is not understood"))
-        })?;
+        let roots: Vec<&StorePath> = signed.iter().map(|(path, _)| *path).collect();
+        let paths = self.describe(&roots, doing).await?;
         for (path, wanted) in signed {
             let doing = format!("check the digest of {path}");
             let closure = closure_of(path, &paths).map_err(|missing| {
@@ -172,6 +167,36 @@ impl NixStore {
             }
         }
         Ok(())
+    }
+
+    /// What nix's database says of these paths and of all that they need.
+    ///
+    /// # Errors
+    /// One of them is not in the store, or nix cannot be asked.
+    pub async fn closures(
+        &self,
+        roots: &[&StorePath],
+    ) -> Result<BTreeMap<StorePath, PathInfo>, Fault> {
+        self.describe(roots, "ask nix what closures are made of").await
+    }
+
+    /// Whether a path is in the store; not whether it is whole.
+    pub fn has(&self, path: &StorePath) -> bool {
+        link::exists(Path::new(path.as_str()))
+    }
+
+    async fn describe(
+        &self,
+        roots: &[&StorePath],
+        doing: &str,
+    ) -> Result<BTreeMap<StorePath, PathInfo>, Fault> {
+        let roots: Vec<&str> = roots.iter().map(|path| path.as_str()).collect();
+        let closure = self.query(&["--query", "--requisites"], &roots, doing).await?;
+        let paths: Vec<&str> = closure.lines().collect();
+        let database = self.query(&["--dump-db"], &paths, doing).await?;
+        registration::parse(&database).map_err(|line| {
+            Fault::wait(doing, format!("line {line} of nix-store --dump-db is not understood"))
+        })
     }
 
     async fn query(&self, args: &[&str], paths: &[&str], doing: &str) -> Result<String, Fault> {

@@ -57,6 +57,8 @@ fn history() {
     assert!(shown.contains("restart web"), "{shown}");
     let diff = host.must(&["writ", "diff", "current"]);
     assert!(diff.contains("web v2 → v3") || diff.contains("web-v2 → web-v3"), "{diff}");
+    // Both closures are on the host, so that it is told what is in them.
+    assert!(diff.contains("\n    + web-v3, +") && diff.contains("\n    - web-v2, -"), "{diff}");
     assert!(diff.contains("\n-ExecStart=") && diff.contains("\n+ExecStart="), "{diff}");
     let events = host.must(&["writ", "events"]);
     for word in ["accepted", "step", "confirmed", "rolled-back"] {
