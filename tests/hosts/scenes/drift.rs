@@ -213,16 +213,19 @@ fn reported() {
          curl --fail --silent -X DELETE http://localhost:2019/id/writ-shop-1",
     );
     let before = (instance(&biz, "web"), instance(&biz, "shop"));
+    let mut told = Vec::new();
     for _ in 0..2 {
         round(&biz);
+        told.push(biz.host.must(&["writ", "events"]));
         let status = status(&biz);
         let what: Vec<_> = status["drift"].as_array().unwrap().iter().map(|d| &d["what"]).collect();
         assert_eq!(what, ["drop-in", "route"], "{status:#}");
         assert_eq!((instance(&biz, "web"), instance(&biz, "shop")), before);
         assert_ne!(biz.host.get("shop.acme.example", "/").1, "s1");
     }
-    let events = biz.host.must(&["writ", "events"]);
-    assert_eq!(events.matches("drift-found").count(), 1, "{events}");
+    // A round of the agent's own may have come between two of the changes by hand.
+    assert_eq!(told[0], told[1], "what was told already is not told again");
+    assert!(told[0].contains("drift-found"), "{}", told[0]);
     let text = biz.host.must(&["writ", "status"]);
     assert!(text.contains("drift      web: drop-in, expected"), "{text}");
 
