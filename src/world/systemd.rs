@@ -13,6 +13,7 @@ mod outcome;
 mod overrides;
 mod properties;
 mod refusal;
+mod runs;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -31,8 +32,11 @@ use bus::{Bus, BusError, ListedUnit, UNIT};
 use files::{UnitFiles, is_ours};
 use outcome::meaning_of_job;
 use overrides::Foreign;
-use properties::{ASKED_AT_ONCE, any_outdated, ending, pulse_of, start_limit, state, stop_limit};
+use properties::{
+    ASKED_AT_ONCE, any_outdated, ending, invocation, pulse_of, start_limit, state, stop_limit,
+};
 use refusal::{lost, only_ours, plain_fault, refused};
+use runs::{Runs, Which};
 
 const FOLDER: &str = "/run/systemd/system";
 /// Where files of others go that were over our units.
@@ -49,6 +53,7 @@ pub struct Systemd {
     /// Held while systemd reads its files again, so that one pass serves all who
     /// need one.
     rereading: Mutex<()>,
+    runs: Runs,
 }
 
 impl Default for Systemd {
@@ -65,6 +70,7 @@ impl Systemd {
             foreign: Foreign::keeping_in(ASIDE),
             bus: Mutex::new(None),
             rereading: Mutex::new(()),
+            runs: Runs::default(),
         }
     }
 
@@ -125,8 +131,9 @@ impl Systemd {
         let mut units = files.to_vec();
         units.push(unit.clone());
         self.make_current(&bus, &units).await?;
+        let (before, within) = try_join!(invocation(&bus, unit), start_limit(&bus, unit))?;
+        self.runs.ends(unit, before);
         forget_failure(&bus, unit).await?;
-        let within = start_limit(&bus, unit).await?;
         let Some(result) = bus.job("StartUnit", unit, within).await? else {
             return Ok(Started::No(format!("it has not started within {within:?}")));
         };
@@ -135,7 +142,8 @@ impl Systemd {
 
     async fn try_stop(&self, unit: &UnitName) -> Result<Option<String>, BusError> {
         let bus = self.bus().await?;
-        let within = stop_limit(&bus, unit).await?;
+        let (run, within) = try_join!(invocation(&bus, unit), stop_limit(&bus, unit))?;
+        self.runs.ends(unit, run);
         let result = match bus.job("StopUnit", unit, within).await {
             Err(error) if error.is_no_such_unit() => return Ok(None),
             other => other?,
@@ -152,6 +160,7 @@ impl Systemd {
         let bus = self.bus().await?;
         self.make_current(&bus, std::slice::from_ref(unit)).await?;
         let within = start_limit(&bus, unit).await?;
+        self.runs.goes_on(unit);
         match bus.job("ReloadUnit", unit, within).await?.as_deref() {
             Some("done") => Ok(Started::Yes),
             Some(result @ ("canceled" | "invalid")) => Ok(Started::NotNow(meaning_of_job(result))),
@@ -182,7 +191,23 @@ impl Systemd {
             Err(BusError::Lost(because)) => return Err(lost(doing, &because)),
             Err(BusError::Refused { name, message }) => refused(doing, unit, &name, message),
         };
-        Err(fault.evidence(journal::last_lines(unit, EVIDENCE_LINES).await))
+        Err(fault.evidence(self.last_words(unit, EVIDENCE_LINES).await))
+    }
+
+    /// Of the run at hand alone: what an earlier one said explains nothing.
+    async fn last_words(&self, unit: &UnitName, lines: usize) -> Vec<String> {
+        let which = match self.runs.of(unit) {
+            Some(run) => Which::Begun(run),
+            None => match self.last_run(unit).await {
+                Ok(id) if !id.is_empty() => Which::Invocation(id),
+                Ok(_) | Err(_) => return Vec::new(),
+            },
+        };
+        journal::last_lines(unit, lines, &which).await
+    }
+
+    async fn last_run(&self, unit: &UnitName) -> Result<String, BusError> {
+        invocation(&*self.bus().await?, unit).await
     }
 }
 
@@ -256,7 +281,7 @@ impl Units for Systemd {
     }
 
     async fn journal(&self, unit: &UnitName, lines: usize) -> Vec<String> {
-        journal::last_lines(unit, lines).await
+        self.last_words(unit, lines).await
     }
 }
 

@@ -13,6 +13,7 @@ use writ::names::UnitName;
 use writ::plan::observed::{ObservedUnit, UnitState};
 use writ::plan::unit::unit_files;
 use writ::world::Units;
+use writ::world::systemd::Systemd;
 
 use super::sample::{exec, script, service};
 
@@ -29,6 +30,7 @@ macro_rules! systemd_contract {
             a_signal_reaches_a_service_that_reloads_on_it,
             a_refusal_says_what_is_wrong,
             output_cannot_drive_a_terminal,
+            the_journal_is_that_of_the_last_start_with_its_restarts,
             units_from_elsewhere_are_left_alone,
             a_lost_bus_is_waited_for
         }
@@ -189,6 +191,38 @@ pub(crate) async fn output_cannot_drive_a_terminal(units: &impl Units) {
     let fault: Fault = units.start(&unit, from_ref(&unit)).await.unwrap_err();
     assert!(fault.evidence.iter().any(|line| line.contains("red")), "{:?}", fault.evidence);
     assert!(!fault.evidence.concat().contains(char::is_control), "{:?}", fault.evidence);
+    clear(units, &unit).await;
+}
+
+pub(crate) async fn the_journal_is_that_of_the_last_start_with_its_restarts(units: &impl Units) {
+    let count = "n=$(cat count || echo 0); n=$((n + 1)); echo $n >count; echo run $n; exit 1";
+    let counting = script("counting", &format!("cd /run/writ-contract; {count}"));
+    let _ = fs::remove_file("/run/writ-contract/count");
+    let unit = fresh(units, "writ-counting.service").await;
+    let text = format!("[Service]\nType=oneshot\nExecStart={counting}\n");
+    units.write(&unit, None, &text).await.unwrap();
+    let runs = |lines: Vec<String>| -> Vec<String> {
+        lines.into_iter().filter(|line| line.starts_with("run ")).collect()
+    };
+    for n in 1..4 {
+        let fault = units.start(&unit, from_ref(&unit)).await.unwrap_err();
+        assert_eq!(runs(fault.evidence), [format!("run {n}")]);
+    }
+    // So it is for who did not start it.
+    let lines = Systemd::new().journal(&unit, 20).await;
+    assert!(lines.iter().any(|line| line.contains("Failed with result")), "{lines:?}");
+    assert_eq!(runs(lines), ["run 3"]);
+
+    let again =
+        format!("[Unit]\nStartLimitIntervalSec=0\n{text}Restart=on-failure\nRestartSec=1ms\n");
+    units.write(&unit, Some(&text), &again).await.unwrap();
+    // systemd says nothing of a job whose unit it starts again.
+    let _ = tokio::time::timeout(Duration::from_secs(1), units.start(&unit, from_ref(&unit))).await;
+    let deadline = Instant::now() + DEADLINE;
+    while !runs(units.journal(&unit, 200).await).contains(&"run 6".to_owned()) {
+        assert!(Instant::now() < deadline, "it was not started again");
+    }
+    assert_eq!(runs(units.journal(&unit, 200).await)[0], "run 4");
     clear(units, &unit).await;
 }
 

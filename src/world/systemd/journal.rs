@@ -3,35 +3,55 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::process::Command;
 
+use super::runs::Which;
 use crate::names::UnitName;
 
 const READ_WITHIN: Duration = Duration::from_secs(10);
 /// Characters of one line; a stack trace in one line shall not fill a verdict.
 const LONGEST_LINE: usize = 500;
 
-/// The last lines of this boot, oldest first; none where there is no journal.
-pub(super) async fn last_lines(unit: &UnitName, lines: usize) -> Vec<String> {
+/// What is asked of an entry.
+const FIELDS: [&str; 3] = ["MESSAGE", "_SYSTEMD_INVOCATION_ID", "INVOCATION_ID"];
+
+/// The last lines of a unit's run, oldest first; none where there is no journal.
+pub(super) async fn last_lines(unit: &UnitName, lines: usize, which: &Which) -> Vec<String> {
     // What the process wrote last may still be on its way into the journal.
-    run(&["--sync"]).await;
-    let count = lines.to_string();
-    let unit = unit.as_str();
-    let text = run(&[
-        "--unit",
-        unit,
-        "--lines",
-        &count,
-        "--output=cat",
-        "--boot",
-        "--no-pager",
-        "--quiet",
-    ])
-    .await;
-    text.lines().map(harmless).collect()
+    run(&["--sync".to_owned()]).await;
+    let mut asked =
+        ["--output=json", "--all", "--boot", "--no-pager", "--quiet"].map(str::to_owned).to_vec();
+    asked.push(format!("--output-fields={}", FIELDS.join(",")));
+    asked.push(format!("--lines={lines}"));
+    asked.extend(which.matches(unit));
+    let mut found = lines_of(&run(&asked).await, which);
+    found.drain(..found.len().saturating_sub(lines));
+    found
 }
 
-async fn run(args: &[&str]) -> String {
+/// The lines of those entries that are meant.
+fn lines_of(entries: &str, which: &Which) -> Vec<String> {
+    let entries = entries.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let texts =
+        entries.filter(|entry| which.has(entry)).filter_map(|entry| text(&entry["MESSAGE"]));
+    texts.flat_map(|text| text.lines().map(harmless).collect::<Vec<_>>()).collect()
+}
+
+/// A field's value: what is not plain text is given byte by byte.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(bytes) => {
+            let bytes: Option<Vec<u8>> =
+                bytes.iter().map(|byte| u8::try_from(byte.as_u64()?).ok()).collect();
+            Some(String::from_utf8_lossy(&bytes?).into_owned())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
+    }
+}
+
+async fn run(args: &[String]) -> String {
     let mut journalctl = Command::new("journalctl");
     journalctl.args(args).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     match tokio::time::timeout(READ_WITHIN, journalctl.output()).await {
@@ -64,7 +84,34 @@ fn reorders(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::runs::Runs;
     use super::*;
+
+    #[test]
+    fn lines_are_those_of_the_run_at_hand() {
+        let entry = |at: &str, id: &str, message: &str| {
+            format!(
+                "{{\"__MONOTONIC_TIMESTAMP\":\"{at}\",\"_SYSTEMD_INVOCATION_ID\":\"{id}\",\"MESSAGE\":{message}}}\n"
+            )
+        };
+        let late = u64::MAX.to_string();
+        let entries = [
+            entry("1", "one", "\"of an earlier boot's minute\""),
+            entry(&late, "one", "\"late words of the run before\""),
+            entry(&late, "two", "\"first\\nsecond\""),
+            entry(&late, "three", "[114,27]"),
+            entry(&late, "three", "null"),
+            "cut off {".to_owned(),
+        ]
+        .concat();
+        let (runs, unit) = (Runs::default(), "writ-web.service".parse().unwrap());
+        runs.ends(&unit, "one".to_owned());
+        runs.ends(&unit, String::new());
+        let begun = Which::Begun(runs.of(&unit).unwrap());
+        assert_eq!(lines_of(&entries, &begun), ["first", "second", r"r\u{1b}"]);
+        let all = Which::Invocation("one".to_owned());
+        assert_eq!(lines_of(&entries, &all).len(), 5);
+    }
 
     #[test]
     fn a_line_cannot_drive_a_terminal() {

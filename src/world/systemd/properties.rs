@@ -21,16 +21,17 @@ pub(super) const ASKED_AT_ONCE: usize = 16;
 pub(super) async fn pulse_of(bus: &Bus, unit: &UnitName) -> Result<Pulse, BusError> {
     let (active_state, invocation, ending, main_pid) = try_join!(
         bus.property::<String>(unit, UNIT, "ActiveState"),
-        bus.property::<Vec<u8>>(unit, UNIT, "InvocationID"),
+        invocation(bus, unit),
         ending(bus, unit),
         main_pid(bus, unit),
     )?;
-    Ok(Pulse {
-        state: state(&active_state),
-        invocation: invocation.iter().map(|byte| format!("{byte:02x}")).collect(),
-        failure: ending.failure(),
-        main_pid,
-    })
+    Ok(Pulse { state: state(&active_state), invocation, failure: ending.failure(), main_pid })
+}
+
+/// The unit's run at hand, or its last one; empty where systemd remembers none.
+pub(super) async fn invocation(bus: &Bus, unit: &UnitName) -> Result<String, BusError> {
+    let id: Vec<u8> = bus.property(unit, UNIT, "InvocationID").await?;
+    Ok(id.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 async fn main_pid(bus: &Bus, unit: &UnitName) -> Result<Option<u32>, BusError> {
