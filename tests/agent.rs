@@ -1,5 +1,7 @@
 //! Rounds of the agent on a simulated machine, with git, keys, signatures and disk real.
 
+#[path = "agent/ailing.rs"]
+mod ailing;
 #[path = "agent/attacks.rs"]
 mod attacks;
 #[path = "agent/branch.rs"]

@@ -5,6 +5,7 @@ pub mod drift;
 pub mod socket;
 pub mod status;
 
+mod ailing;
 mod follow;
 mod fresh;
 mod notify;

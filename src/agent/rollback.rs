@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::{Agent, now};
-use crate::converge::{Outcome, converge};
+use crate::converge::Outcome;
 use crate::fault::{Fault, Retry};
 use crate::ledger::Generation;
 use crate::manifest::Desired;
 use crate::next::{Next, pause};
 use crate::observe::observe;
+use crate::plan::ailing::{ailing, unchanged};
 use crate::plan::{rechecked, rechecked_again};
 use crate::trust::VerifiedCommit;
 use crate::verdict::Verdict;
@@ -99,8 +100,10 @@ impl<W: World> Agent<W> {
             Begun::Now => rechecked(&desired, &observed),
             Begun::Before => rechecked_again(&desired, &observed),
         };
-        let mut journal = self.shown(&plan, Some(generation.number));
-        match converge(plan, &*self.world, &mut journal).await {
+        let spared = self.spared_before(generation, &unchanged(&desired, &observed))?;
+        let (plan, ailing) = (plan.sparing(&spared), ailing(&desired, &observed));
+        let journal = self.shown(&plan, Some(generation.number));
+        match self.converge_apart(plan, &ailing, journal).await {
             Outcome::Converged => Ok(()),
             Outcome::Stopped { because, .. } => Err(because),
         }

@@ -16,6 +16,7 @@ use crate::manifest::{Desired, Manifest};
 use crate::names::CommitId;
 use crate::next::{End, History, Next, after};
 use crate::observe::observe;
+use crate::plan::ailing::{ailing, unchanged};
 use crate::plan::drift::drift;
 use crate::plan::record::PlanRecord;
 use crate::plan::step::Step;
@@ -152,6 +153,11 @@ impl<W: World> Agent<W> {
         let begun = matches!(generation.verdict, Some(Verdict::Applying { .. }))
             || !self.ledger.runs_last_good()?;
         let plan = if begun { resumed(&desired, &observed) } else { plan(&desired, &observed) };
+        let spared = match begun {
+            true => self.spared_before(generation, &unchanged(&desired, &observed))?,
+            false => ailing(&desired, &observed),
+        };
+        let plan = plan.sparing(&spared);
         if !plan.waiting.is_empty() {
             let reasons = plan.waiting.iter().map(ToString::to_string).collect();
             return self.wait(generation, reasons);
@@ -245,8 +251,8 @@ impl<W: World> Agent<W> {
             self.calm(waiting);
             return Ok(next);
         }
-        let mut journal = self.shown(&plan, None);
-        match converge(plan, &*self.world, &mut journal).await {
+        let journal = self.shown(&plan, None);
+        match self.converge_apart(plan, &ailing(desired, &observed), journal).await {
             Outcome::Converged => {
                 self.memory.tidy = Tidy::Unknown;
                 self.put_back(self.left(desired).await?, &waiting);

@@ -109,7 +109,7 @@ impl<W: World> Agent<W> {
 
 fn only_fetch(plan: &Plan<VerifiedCommit>) -> Plan<VerifiedCommit> {
     let fetches = plan.steps.iter().filter(|step| matches!(step, Step::Fetch { .. }));
-    Plan { source: plan.source.clone(), steps: fetches.cloned().collect(), waiting: Vec::new() }
+    Plan { steps: fetches.cloned().collect(), waiting: Vec::new(), ..plan.clone() }
 }
 
 fn until(at: Timestamp) -> Duration {

@@ -14,6 +14,7 @@
 //! # }
 //! ```
 
+pub mod ailing;
 pub mod assume;
 pub mod closure;
 pub mod difference;
@@ -51,6 +52,9 @@ pub struct Plan<Source> {
     pub steps: Vec<Step>,
     /// What has to be true of the host before a new generation may begin.
     pub waiting: Vec<Waiting>,
+    /// Services that were not up before, which this plan leaves as they are.
+    #[serde(skip)]
+    pub spared: BTreeSet<ServiceName>,
 }
 
 /// Something that only time or a person can bring about on the host.
@@ -111,7 +115,7 @@ pub fn plan<Source: Clone>(desired: &Desired<Source>, observed: &Observed) -> Pl
     }
     steps.extend(last.iter().flat_map(|wave| watch(wave)));
     steps.extend(retire(desired, observed));
-    Plan { source: desired.source.clone(), steps, waiting }
+    Plan { source: desired.source.clone(), steps, waiting, spared: BTreeSet::new() }
 }
 
 /// What a manifest asks for that this version of the program cannot carry out.

@@ -247,6 +247,9 @@ impl<Source> fmt::Display for Plan<Source> {
         for waiting in &self.waiting {
             writeln!(f, "{:<8}{waiting}", "waits")?;
         }
+        for service in &self.spared {
+            writeln!(f, "{:<8}{service}, which was not up before", "spares")?;
+        }
         if self.steps.is_empty() && self.waiting.is_empty() {
             return writeln!(f, "nothing to do");
         }
