@@ -73,30 +73,29 @@ pub struct ServiceStatus {
     pub failure: Option<String>,
 }
 
-/// Why a status cannot be told.
-#[derive(Debug, thiserror::Error)]
-pub enum StatusError {
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    #[error(transparent)]
-    World(#[from] Fault),
-}
-
 /// Gathers a status from the ledger and the host itself.
 ///
+/// Where systemd or the profiles cannot tell of the services, that is a fault among the
+/// others: the verdict is told all the same.
+///
 /// # Errors
-/// The ledger cannot be read, or systemd or the profiles cannot.
+/// The ledger cannot be read.
 pub async fn gather(
     host: &HostName,
     ledger: &Ledger,
     world: &impl World,
     agent: Option<Snapshot>,
-) -> Result<Status, StatusError> {
+) -> Result<Status, LedgerError> {
     let newest = ledger.newest()?;
     let running = running(ledger)?;
     let snapshot = agent.clone().unwrap_or_default();
-    let faults =
-        snapshot.source_fault.into_iter().chain(snapshot.stale).chain(snapshot.fault).collect();
+    let (services, unseen) = match services(world).await {
+        Ok(services) => (services, None),
+        Err(fault) => (BTreeMap::new(), Some(fault)),
+    };
+    let unseen = unseen.filter(|fault| snapshot.fault.as_ref() != Some(fault));
+    let known = snapshot.source_fault.into_iter().chain(snapshot.stale).chain(snapshot.fault);
+    let faults = known.chain(unseen).collect();
     let record = newest.as_ref().map(|generation| &generation.record);
     let (routes, caddy) = match world.routes().observe().await {
         ObservedRoutes::Up { config, .. } => (routes::listed(&config), None),
@@ -120,7 +119,7 @@ pub async fn gather(
         drift: snapshot.drift,
         healed: snapshot.healed,
         faults,
-        services: services(world).await?,
+        services,
         routes,
         caddy,
     })

@@ -26,7 +26,6 @@ use std::path::Path;
 
 use clap::{Parser, Subcommand};
 
-use crate::agent::status::StatusError;
 use crate::config::Config;
 use crate::fault::{Fault, Retry, causes};
 use crate::ledger::LedgerError;
@@ -116,15 +115,6 @@ impl From<Fault> for Failure {
 impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
         Self::new(Blame::Refused, &error).hint(error.remedy())
-    }
-}
-
-impl From<StatusError> for Failure {
-    fn from(error: StatusError) -> Self {
-        match error {
-            StatusError::Ledger(error) => error.into(),
-            StatusError::World(fault) => fault.into(),
-        }
     }
 }
 
