@@ -22,6 +22,7 @@ use gix::protocol::transport::{Protocol, Service};
 use gix::protocol::{Handshake, LsRefsCommand, SendFlushOnDrop};
 use serde::{Deserialize, Serialize};
 
+use super::words::plain;
 use crate::fault::causes;
 use crate::names::{BranchName, CommitId};
 
@@ -229,7 +230,7 @@ fn user_agent() -> gix::protocol::command::Feature {
 
 /// gix says the most telling thing last.
 fn explain(error: impl std::error::Error) -> String {
-    causes(&error)
+    plain(&causes(&error))
 }
 
 /// A negotiation of one round: all wishes, all that is there already, done.

@@ -7,3 +7,4 @@ pub mod git_program;
 pub mod operator;
 pub mod repo;
 pub mod signing;
+mod words;

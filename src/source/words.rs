@@ -1,0 +1,35 @@
+//! What gix says of a server, with what it means in front.
+
+/// Words of gix, and what has happened where it says them.
+const MEANINGS: [(&str, &str); 4] = [
+    ("No credentials were returned", "the server asks for a password, and hosts have none"),
+    (
+        "to indicate 'smart' protocol",
+        "what answers there is no git server, but a web page or a redirect",
+    ),
+    ("failed to fill whole buffer", "the server broke off in the middle of its answer"),
+    ("HTTP status server error", "the server, or a proxy before it, is in trouble"),
+];
+
+/// Says it plainly where it is known, and as gix does anyway.
+pub(super) fn plain(said: &str) -> String {
+    match MEANINGS.iter().find(|(words, _)| said.contains(words)) {
+        Some((_, meaning)) => format!("{meaning} ({said})"),
+        None => said.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_said_is_lost() {
+        assert_eq!(plain("no such branch"), "no such branch");
+        let broken = "read the pack: failed to fill whole buffer";
+        assert_eq!(
+            plain(broken),
+            format!("the server broke off in the middle of its answer ({broken})")
+        );
+    }
+}
