@@ -154,6 +154,11 @@ fn explain(doing: &str, stderr: &str, caches: &[&str], missing: &[&str]) -> Faul
             format!("no key that this host trusts has signed it ({asked})"),
             "sign it in the cache, or add the cache's public key to this host's config",
         )
+    } else if says("does not exist in binary cache") {
+        (
+            format!("a cache has lost an archive that it announces ({asked})"),
+            "push the closure to the cache again",
+        )
     } else if says("unable to download") || says("Could not connect") || says("Could not resolve") {
         (
             format!("a cache cannot be reached ({asked})"),
