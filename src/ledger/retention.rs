@@ -37,8 +37,14 @@ impl Ledger {
     /// Takes the turn; `None` while another process has it.
     pub fn turn(&self) -> Result<Option<Turn>, LedgerError> {
         let path = self.dir.join(LOCK);
-        let mut options = OpenOptions::new();
-        let opened = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
+        // To read a file is enough to lock it, also on a disk that has become read-only.
+        let opened = File::open(&path).or_else(|error| match error.kind() {
+            ErrorKind::NotFound => {
+                let mut options = OpenOptions::new();
+                options.write(true).create(true).truncate(false).mode(0o600).open(&path)
+            }
+            _ => Err(error),
+        });
         let file = opened.map_err(|source| io("open", &path, source))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Turn { _file: file })),
