@@ -1,11 +1,12 @@
 //! The service that tests and the demo deploy: an HTTP server that answers its text and can be told to misbehave.
 //!
 //! ```text
-//! hello [--text T] [--port N] [--health STATUS] [--fail-after SECONDS] [--crash]
+//! hello [--text T] [--port N] [--health STATUS] [--fail-after SECONDS] [--crash] [--silent]
 //! ```
 //!
 //! The port may also come from `$PORT`. `/health` answers with the status given,
-//! `/env/NAME` with an environment variable, every other path with the text.
+//! `/env/NAME` with an environment variable, every other path with the text. `--silent` takes
+//! connections and answers none.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the journal is what it writes to")]
 
@@ -22,6 +23,7 @@ struct Manner {
     health: u16,
     fail_after: Option<Duration>,
     crash: bool,
+    silent: bool,
 }
 
 fn main() -> ExitCode {
@@ -47,8 +49,14 @@ fn main() -> ExitCode {
 
 fn manner(mut args: impl Iterator<Item = String>) -> Result<Manner, String> {
     let port = env::var("PORT").ok().map_or(Ok(8000), |p| number(&p))?;
-    let mut manner =
-        Manner { text: "hello".to_owned(), port, health: 200, fail_after: None, crash: false };
+    let mut manner = Manner {
+        text: "hello".to_owned(),
+        port,
+        health: 200,
+        fail_after: None,
+        crash: false,
+        silent: false,
+    };
     while let Some(option) = args.next() {
         let mut value = || args.next().ok_or(format!("{option} needs a value"));
         match option.as_str() {
@@ -59,6 +67,7 @@ fn manner(mut args: impl Iterator<Item = String>) -> Result<Manner, String> {
                 manner.fail_after = Some(Duration::from_secs(number(&value()?)?.into()));
             }
             "--crash" => manner.crash = true,
+            "--silent" => manner.silent = true,
             _ => return Err(format!("unknown option {option}")),
         }
     }
@@ -78,6 +87,11 @@ fn serve(manner: &Manner) -> io::Result<()> {
             eprintln!("hello: out of luck after {after:?}");
             std::process::abort();
         });
+    }
+    if manner.silent {
+        loop {
+            thread::park();
+        }
     }
     for stream in listener.incoming() {
         // A client that went away is its own business.

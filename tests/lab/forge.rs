@@ -18,32 +18,39 @@ const NAME: &str = "forge.acme.example";
 pub(crate) const PROGRAM: &str = "/usr/local/lib/forge";
 const AUTHORITY: &str = "/var/lib/caddy/.local/share/caddy/pki/authorities/local/root.crt";
 
-const CADDYFILE: &str = "\
-{
-	skip_install_trust
+/// How the forge's Caddy answers, in the words of a Caddyfile.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manners {
+    pub(crate) git: &'static str,
+    pub(crate) cache: &'static str,
 }
-forge.acme.example {
-	tls internal
-	handle_path /cache/* {
-		root * /srv/cache
-		file_server
-	}
-	reverse_proxy 127.0.0.1:8080
-}
-";
+
+/// As they should be.
+pub(crate) const HONEST: Manners =
+    Manners { git: "reverse_proxy 127.0.0.1:8080", cache: "root * /srv/cache\n\t\tfile_server" };
 
 impl Acme {
     /// Serves the repository and the cache to the fleet.
     pub(crate) fn forge(&self) -> Forge {
         let host = &self.workshop.host;
         host.must(&["systemd-run", "--quiet", "--unit=forge", PROGRAM, "8080", "/srv/git"]);
-        host.put("/etc/caddy/Caddyfile", CADDYFILE, 0o644);
-        host.must(&["systemctl", "restart", "caddy"]);
+        self.forge_answers(HONEST);
         let authority = until("Caddy has made its authority", Duration::from_secs(30), || {
             let read = host.run(&["cat", AUTHORITY]);
             (read.ok && read.stdout.contains("END CERTIFICATE")).then_some(read.stdout)
         });
         Forge { address: host.address(), authority }
+    }
+
+    /// Has the forge answer otherwise from now on.
+    pub(crate) fn forge_answers(&self, Manners { git, cache }: Manners) {
+        let caddyfile = format!(
+            "{{\n\tskip_install_trust\n}}\n{NAME} {{\n\ttls internal\n\
+             \thandle_path /cache/* {{\n\t\t{cache}\n\t}}\n\thandle {{\n\t\t{git}\n\t}}\n}}\n"
+        );
+        self.workshop.host.put("/etc/caddy/Caddyfile", caddyfile, 0o644);
+        // systemd would take many changes in a short time for a crash loop.
+        self.workshop.host.sh("systemctl reset-failed caddy; systemctl restart caddy");
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) caddy: &'static str,
     /// How often the agent looks by itself.
     pub(crate) poll: &'static str,
+    /// The longest a fetch may take.
+    pub(crate) deadline: &'static str,
 }
 
 /// How the agent's last round on a commit ended.
@@ -56,11 +58,12 @@ impl Config {
             cache_key: cache_key.trim().to_owned(),
             caddy: "http://localhost:2019",
             poll: "30s",
+            deadline: "120s",
         }
     }
 
     fn toml(&self, host: &str) -> String {
-        let Self { url, introduction, introducer, cache, cache_key, caddy, poll } = self;
+        let Self { url, introduction, introducer, cache, cache_key, caddy, poll, deadline } = self;
         let watch = url
             .strip_prefix("file://")
             .map_or(String::new(), |path| format!("watch = [\"{path}/refs/heads\"]\n"));
@@ -68,7 +71,7 @@ impl Config {
             "host = \"{host}\"\n\n\
              [repository]\nid = \"acme-infra\"\nurl = \"{url}\"\nbranch = \"main\"\n\
              objectFormat = \"sha1\"\nintroduction = \"{introduction}\"\nintroducer = \"{introducer}\"\n\n\
-             [poll]\ninterval = \"{poll}\"\n{watch}\n\
+             [poll]\ninterval = \"{poll}\"\ndeadline = \"{deadline}\"\n{watch}\n\
              [nix]\nsubstituters = [\"{cache}\"]\ntrustedPublicKeys = [\"{cache_key}\"]\n\n\
              [caddy]\nadmin = \"{caddy}\"\n"
         )
@@ -218,6 +221,29 @@ impl Status {
     /// Everything the agent has to say about [`Status::head`], to search in.
     pub(crate) fn why(&self) -> String {
         ["refused", "verdict", "waiting", "faults"].map(|key| self.0[key].to_string()).join("\n")
+    }
+
+    /// What keeps the agent from its work, each with the machine's own words.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let told = |fault: &Value| {
+            let word = |key: &str| fault[key].as_str().unwrap_or_default().to_owned();
+            format!("could not {}: {}", word("doing"), word("because"))
+        };
+        self.0["faults"].as_array().into_iter().flatten().map(told).collect()
+    }
+
+    /// What [`Status::head`] failed with: the reason, then what the machine showed.
+    pub(crate) fn failure(&self) -> Vec<String> {
+        let fault = &self.0["verdict"]["fault"];
+        let reason = [&fault["because"]]
+            .into_iter()
+            .chain(fault["evidence"].as_array().into_iter().flatten());
+        reason.filter_map(|line| line.as_str().map(str::to_owned)).collect()
+    }
+
+    /// What the generation waits for.
+    pub(crate) fn waits_for(&self) -> String {
+        self.0["verdict"]["reasons"][0].as_str().unwrap_or_default().to_owned()
     }
 
     /// The machine-readable reason of a refusal.

@@ -4,7 +4,9 @@ mod bad_input;
 mod bad_world;
 mod crashes;
 mod drift;
+mod failing;
 mod jobs;
+mod lies;
 mod manifest;
 mod operator;
 mod retention;
@@ -17,7 +19,7 @@ use super::lab::acme::Acme;
 use super::lab::site::Site;
 
 /// The scenes by subject.
-pub(crate) const ALL: [(&str, &[Scene]); 11] = [
+pub(crate) const ALL: [(&str, &[Scene]); 13] = [
     ("road", road::SCENES),
     ("two_hosts", two_hosts::SCENES),
     ("manifest", manifest::SCENES),
@@ -29,6 +31,8 @@ pub(crate) const ALL: [(&str, &[Scene]); 11] = [
     ("retention", retention::SCENES),
     ("crashes", crashes::SCENES),
     ("drift", drift::SCENES),
+    ("failing", failing::SCENES),
+    ("lies", lies::SCENES),
 ];
 
 /// A company with one host, which runs version 1 of `web`.
