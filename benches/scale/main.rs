@@ -1,0 +1,67 @@
+//! Ten, a hundred and a thousand services on one real host, with the release agent: `cargo bench --bench scale`, as root on Debian.
+//!
+//! Prints what a round costs as the number of services grows, beside what systemd
+//! itself takes for the same units in the same run. `WRIT_BENCH_SERVICES=1000` is that
+//! size alone.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is made to be read")]
+
+mod floor;
+#[path = "../../tests/lab/mod.rs"]
+#[expect(dead_code, reason = "the tests use all of it")]
+mod lab;
+mod meter;
+mod table;
+mod town;
+
+use floor::Floor;
+use meter::Meter;
+use table::Column;
+use town::Town;
+
+const QUIET_ROUNDS: u32 = 20;
+const CHANGES: usize = 5;
+
+fn main() {
+    if let Err(why) = lab::fleet::Fleet::new() {
+        eprintln!("test hosts cannot be booted here: {}", why.0);
+        return;
+    }
+    let chosen = std::env::var("WRIT_BENCH_SERVICES").ok();
+    let sizes = chosen
+        .map_or(vec![10, 100, 1000], |text| vec![text.parse().expect("a number of services")]);
+    let columns: Vec<Column> = sizes.into_iter().map(measured).collect();
+    table::print(&columns);
+}
+
+/// One host with so many services, from its first generation on.
+fn measured(services: usize) -> Column {
+    let town = Town::found(services);
+    let all_new = town.all_changed("first");
+    let meter = Meter::on(&town.site);
+    let quiet_cpu = meter.cpu(|| (0..QUIET_ROUNDS).for_each(|_| town.quiet())) / QUIET_ROUNDS;
+    let quiet = town.quiet_times();
+    let quiet_calls = meter.calls(|| town.quiet());
+    let mut one = Vec::new();
+    let one_cpu = meter.cpu(|| one.extend((0..CHANGES).map(|n| town.one_changed(n))));
+    let one_calls = meter.calls(|| {
+        town.one_changed(CHANGES);
+    });
+    let floor = Floor::of(&town);
+    let all_changed = town.all_changed("second");
+    let memory = meter.memory();
+    one.sort_unstable();
+    Column {
+        services,
+        quiet,
+        quiet_cpu,
+        quiet_calls,
+        one: one[one.len() / 2],
+        one_cpu: one_cpu / u32::try_from(CHANGES).expect("a few"),
+        one_calls,
+        all_new,
+        all_changed,
+        floor,
+        memory,
+    }
+}
