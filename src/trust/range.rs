@@ -36,7 +36,7 @@ pub(super) struct Node {
 pub(super) struct Range {
     /// The new commits.
     pub(super) new: HashMap<CommitId, Node>,
-    /// The same, parents before children.
+    /// Those of them that are judged, parents before children.
     pub(super) order: Vec<CommitId>,
     /// Accepted commits that the walk has met, with their effective times.
     pub(super) accepted: HashMap<CommitId, i64>,
@@ -122,11 +122,12 @@ impl Range {
             })
     }
 
-    /// What of this range leads up to `id`.
+    /// The same with only what leads up to the mainline commit `id` to be judged: the
+    /// walk goes down the mainline first, so that this comes first. What came later stays
+    /// known, since a revocation may name one of it.
     pub(super) fn up_to(mut self, id: &CommitId) -> Self {
-        let kept: HashSet<CommitId> = self.down_from(id).into_keys().cloned().collect();
-        self.new.retain(|id, _| kept.contains(id));
-        self.order.retain(|id| kept.contains(id));
+        let end = self.new.get(id).map_or(0, |node| node.place + 1);
+        self.order.truncate(end);
         self
     }
 

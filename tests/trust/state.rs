@@ -278,3 +278,17 @@ fn what_the_anchor_vouches_for_is_not_judged_again() {
     assert!(scene.verify_from(Some(&anchor), &merge).is_ok());
     assert_eq!(because(scene.verify_from(None, &merge)), ("K3".to_owned(), Revoked));
 }
+
+#[test]
+fn what_stood_before_the_last_good_commit_of_a_thief_can_be_recalled() {
+    let scene = Scene::new();
+    let first = scene.next("dave").file(WEB, "a = 1\n").make();
+    let second = scene.forge.commit("alice").on(&first).file(WEB, "a = 2\n").make();
+    let last_good = scene.forge.commit("dave").on(&second).file(WEB, "a = 3\n").make();
+    let head = revocation(&scene, &last_good, &last_good);
+    let anchor = scene.accept(&head);
+    for id in [&first, &second, &last_good, &head] {
+        let back = recall(&scene.repo, &scene.pins, &anchor, id, NOW);
+        assert_eq!(back.map(|commit| commit.id().clone()).as_ref(), Ok(id));
+    }
+}
