@@ -10,6 +10,9 @@ pub(super) const FILE: u64 = 1 << 20;
 pub(super) const COMMITS: usize = 10_000;
 /// Parents of one commit.
 pub(super) const PARENTS: usize = 8;
+/// Bytes of a name, as on Linux. A path is made for each file of a folder: below one
+/// folder with a name of megabytes these would fill any memory.
+pub(super) const NAME: usize = 255;
 /// Components of a path.
 pub(super) const DEPTH: usize = 16;
 /// Files below `manifests/`.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::breach::Breach;
+use super::limits;
 use super::object::Format;
 use crate::names::CommitId;
 
@@ -87,9 +88,10 @@ fn valid_mode(mode: &[u8], name: &str) -> Result<Mode, Breach> {
 /// Names are UTF-8 without control characters, so that a path in a message, a log
 /// or a grant is the path in the tree.
 fn valid_name(name: &[u8]) -> Result<String, Breach> {
-    let shown = || name.escape_ascii().to_string();
+    let shown = || name[..name.len().min(limits::NAME)].escape_ascii().to_string();
     let text = str::from_utf8(name).map_err(|_| broken(format!("{} is not UTF-8", shown())))?;
     let bad = text.is_empty()
+        || text.len() > limits::NAME
         || text == "."
         || text == ".."
         || text.eq_ignore_ascii_case(".git")

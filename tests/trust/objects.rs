@@ -171,6 +171,11 @@ pub(crate) fn trees() -> Vec<Row> {
             |s| docs(s, &[("100644", "aéb")]),
         ),
         row("empty folder", |s| docs(s, &[]), one_doc),
+        row(
+            "a name that no file system has",
+            |s| docs(s, &[("100644", &"a".repeat(256))]),
+            |s| docs(s, &[("100644", &"a".repeat(255))]),
+        ),
     ]
 }
 
