@@ -11,6 +11,7 @@ pub(crate) const BINARY: u8 = 0x00;
 pub(crate) const CERTIFICATION: u8 = 0x13;
 pub(crate) const BINDING: u8 = 0x18;
 pub(crate) const BACK: u8 = 0x19;
+pub(crate) const DIRECT_KEY: u8 = 0x1f;
 pub(crate) const REVOKED_KEY: u8 = 0x20;
 pub(crate) const REVOKED_SUBKEY: u8 = 0x28;
 pub(crate) const REVOKED_USER_ID: u8 = 0x30;
@@ -155,7 +156,11 @@ impl Hand {
 }
 
 pub(crate) fn framed_user_id() -> Vec<u8> {
-    [&[0xb4][..], &u32::try_from(USER_ID.len()).unwrap().to_be_bytes(), USER_ID].concat()
+    framed_as_user_id(USER_ID)
+}
+
+pub(crate) fn framed_as_user_id(text: &[u8]) -> Vec<u8> {
+    [&[0xb4][..], &u32::try_from(text.len()).unwrap().to_be_bytes(), text].concat()
 }
 
 pub(crate) fn packet(tag: u8, body: &[u8]) -> Vec<u8> {

@@ -25,20 +25,25 @@ const SIGN: u8 = 0x02;
 /// with the latest of them, the earliest end holds, and each that says what the key is
 /// for has to say "sign".
 pub(super) fn primary(key: Public, own: &Own) -> Result<Bound, Bad> {
-    let mut people = own.people.iter().copied();
-    let first = people.next().ok_or(Bad("no user id of it counts"))?;
-    // `None` is later than any time.
-    let last = people.fold(first, |last, end| last.zip(end).map(|(last, end)| last.max(end)));
+    let last = latest(own.people.iter().copied()).ok_or(Bad("no user id of it counts"))?;
     let ends = own.signatures.iter().map(|s| lifetime(key.created, s.said.key_lifetime));
-    let flags: Vec<u8> = own.signatures.iter().filter_map(|s| s.said.flags).collect();
+    let (flags, words): (Vec<u8>, Vec<Option<i64>>) =
+        own.signatures.iter().filter_map(|s| s.said.flags.map(|flags| (flags, s.until()))).unzip();
     let agreed = !flags.is_empty() && flags.iter().all(|flags| flags & SIGN != 0);
+    // Once each signature that says "sign" has expired, nothing says so any more.
+    let word = latest(words.into_iter()).flatten();
     Ok(Bound {
         revoked: own.revoked,
         signs: if agreed { Ok(()) } else { Err(NOT_FOR_SIGNING) },
         from: own.signatures.iter().map(|s| s.created).fold(key.created, i64::max),
-        until: ends.chain([last]).flatten().min(),
+        until: ends.chain([last, word]).flatten().min(),
         key,
     })
+}
+
+/// The last of some ends, where there are any; `None` among them is later than any time.
+fn latest(ends: impl Iterator<Item = Option<i64>>) -> Option<Option<i64>> {
+    ends.reduce(|last, end| last.zip(end).map(|(last, end)| last.max(end)))
 }
 
 /// A subkey by the binding that counts, itself checked.

@@ -9,8 +9,8 @@ use super::{
 use crate::forge::{Forge, NOW};
 use crate::gpg::{BORN, sqv};
 use crate::hand_pgp::{
-    BACK, BINARY, BINDING, CERTIFICATION, CERTIFY, CERTIFY_AND_SIGN, Draft, ENCRYPT, Hand,
-    REVOKED_KEY, REVOKED_SUBKEY, SIGN, block, framed_user_id, packet,
+    BACK, BINARY, BINDING, CERTIFICATION, CERTIFY, CERTIFY_AND_SIGN, DIRECT_KEY, Draft, ENCRYPT,
+    Hand, REVOKED_KEY, REVOKED_SUBKEY, SIGN, block, framed_as_user_id, framed_user_id, packet,
 };
 use crate::scene::Scene;
 
@@ -80,6 +80,35 @@ fn a_certificate_says_which_keys_may_sign_and_when() {
     assert_eq!(verdict(&primary(future), &zoe()), refused("K2", NotAuthorized));
     let future = Draft { time: TIME + 1, ..binding() };
     assert_eq!(verdict(&bound(future), &subkey()), refused("K2", NotAuthorized));
+}
+
+/// What lets a key sign has to be good itself at that time, not only the key.
+#[test]
+fn a_signature_that_expired_says_no_more_what_a_key_is_for() {
+    let expired = Err(("K2".to_owned(), Expired));
+    let seconds = |time: i64| u32::try_from(time - BORN).unwrap().to_be_bytes();
+    let [head, rest @ ..] = &split(&zoe().certificate_by(Draft::new(CERTIFICATION, BORN)))[..]
+    else {
+        panic!()
+    };
+    let other = b"zoe at work";
+    let over_other = [zoe().framed(), framed_as_user_id(other)].concat();
+    for (end, expected) in [(TIME, expired), (NOW + 1, Ok(()))] {
+        // The user id's signature is silent; one over the key itself is not, and expires.
+        let draft = || Draft::new(DIRECT_KEY, BORN).with(3, &seconds(end));
+        let direct = zoe().sign(draft().flags(CERTIFY_AND_SIGN), &[&zoe().framed()]);
+        let certificate = [&head[..], &packet(2, &direct), &rest.concat()].concat();
+        assert_eq!(verdict(&certificate, &zoe()), expected, "a direct key signature");
+        // One of two user ids says so, and expires.
+        let draft = Draft::new(CERTIFICATION, BORN).flags(CERTIFY_AND_SIGN);
+        let silent = zoe().sign(Draft::new(CERTIFICATION, BORN), &[&over_other]);
+        let certificate = [
+            zoe().certificate_by(draft.with(3, &seconds(end))),
+            packet(13, other),
+            packet(2, &silent),
+        ];
+        assert_eq!(verdict(&certificate.concat(), &zoe()), expected, "a user id");
+    }
 }
 
 #[test]
