@@ -162,7 +162,8 @@ impl<O: Objects> Judge<'_, O> {
     }
 
     /// Who signed a new commit, as `policy` knows the key, and that person's rights;
-    /// `None` where it does not let the key sign commits at that commit's time.
+    /// `None` where it does not let the key sign commits at that commit's time, or asks for
+    /// more of the signature.
     pub(super) fn signer_under<'p>(
         &self,
         policy: &'p Policy,
@@ -175,6 +176,7 @@ impl<O: Objects> Judge<'_, O> {
             && !policy.revoked.contains_key(maker)
             && signer.vouches_for(maker, time).is_ok();
         let rights = policy.rights(&signer.principal).filter(|_| counts)?;
-        Some((&signer.principal, rights))
+        let verified = !rights.verify_required || self.user_was_verified(signer, id);
+        verified.then_some((&signer.principal, rights))
     }
 }

@@ -69,6 +69,14 @@ impl<O: Objects> Judge<'_, O> {
         Err(stranger(&key, "G1", "it is not the introducer pinned in the host's config"))
     }
 
+    /// Rule S2 for a commit of a branch, whose own policy may have asked for less.
+    pub(super) fn user_was_verified(&self, signer: &Signer, id: &CommitId) -> bool {
+        let commit = self.reader.commit(id);
+        commit
+            .and_then(|commit| Signature::of(&commit)?.verify(signer, &commit.payload, true))
+            .is_ok()
+    }
+
     /// Rule K2 for the head: its key's window also holds at first sight.
     pub(super) fn valid_now(&mut self, head: &CommitId) -> Result<(), Breach> {
         if *head == self.pins.introduction {

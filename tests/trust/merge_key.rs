@@ -6,6 +6,7 @@ use writ::trust::Reason::{Expired, PathDenied, Revoked, Threshold, UnknownKey};
 use writ::trust::detached::{NAMESPACE, TRAILER, approval};
 
 use crate::forge::{CHANNEL, Forge};
+use crate::hand::{Draft as Signed, Hand as Hardware};
 use crate::scene::{API, POLICY, Row, SERVICE, SIGNERS, Scene, TEAM, WEB, rules, run};
 
 const MORE: &str = "[principals.forge]\nroles = [\"merge\"]\n[principals.mia]\nroles = [\"merge\"]\n\
@@ -312,4 +313,30 @@ fn a_refused_merge_tells_what_to_do() {
     assert!(refusal.remedy.contains("rebase"), "{}", refusal.remedy);
     let refusal = scene.verify(&of(&scene, "erin", WEB, "a = 2\n")).unwrap_err();
     assert!(refusal.because.contains("nobody who signed the branch"), "{refusal}");
+}
+
+/// A thief holds alice's hardware key without its PIN, which the policy asks for, and has
+/// somebody lower the bar on a branch first.
+#[test]
+fn a_branch_cannot_take_back_that_a_user_has_to_be_verified() {
+    let forge = Forge::new();
+    let token = Hardware::hardware(9);
+    let signers = forge.signers(&TEAM) + &forge.signers(&["forge"]);
+    let signers = signers + &format!("pat namespaces=\"git\" {}\n", token.public());
+    let policy = |verified: bool| {
+        let pat = format!("[principals.pat]\nroles = [\"admin\"]\nverifyRequired = {verified}\n");
+        format!("{}{pat}[principals.forge]\nroles = [\"merge\"]\n", rules())
+    };
+    let scene = Scene::introduce(forge, &signers, &policy(true));
+    let by_pat = |on: &CommitId, flags: u8| {
+        let draft = scene.forge.unsigned().on(on).file(POLICY, policy(true)).file(API, "a = 2\n");
+        let payload = scene.forge.payload(&draft.make());
+        let armor = token.armor(&payload, &Signed { flags, ..Signed::default() });
+        scene.forge.raw("commit", &scene.forge.with_signature(&payload, armor.as_bytes()))
+    };
+    let lowered = scene.next("erin").file(POLICY, policy(false)).make();
+    let (touched, verified) = (by_pat(&lowered, 1), by_pat(&lowered, 5));
+    assert!(scene.verify(&merged(&scene, "forge", &verified)).is_ok());
+    let refusal = scene.verify(&merged(&scene, "forge", &touched)).unwrap_err();
+    assert_eq!((refusal.rule.as_str(), refusal.reason), ("G4", PathDenied), "{refusal}");
 }
