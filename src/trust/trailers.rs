@@ -8,6 +8,8 @@
 const URGENT: &str = "Writ-Urgent";
 /// Makes a commit a generation of its own on hosts that were away.
 const MUST_PASS: &str = "Writ-Must-Pass";
+/// Characters of a value that are repeated to people.
+const SHOWN: usize = 40;
 /// What git itself writes into messages (git, `trailer.c`).
 const OF_GIT: [&str; 2] = ["Signed-off-by: ", "(cherry picked from commit "];
 
@@ -41,13 +43,19 @@ fn ordered(message: &str, key: &str) -> Result<bool, String> {
     let values: Vec<&str> =
         trailers.iter().filter(|t| t.is(key)).map(|t| t.value.as_str()).collect();
     match values.iter().find(|value| **value != "yes") {
-        Some(other) => Err(format!("`{key}: {other}` counts for nothing: it takes `yes`")),
+        Some(other) => Err(format!("`{key}: {}` counts for nothing: it takes `yes`", shown(other))),
         None if !values.is_empty() => Ok(true),
         None if message.lines().filter_map(split).any(|line| line.is(key)) => Err(format!(
             "`{key}` counts for nothing: it is not among the trailers, the last paragraph of the message"
         )),
         None => Ok(false),
     }
+}
+
+/// A value as a log can hold it, whatever it is.
+fn shown(value: &str) -> String {
+    let start: String = value.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    if value.chars().nth(SHOWN).is_some() { start + "…" } else { start }
 }
 
 /// One `Key: value`.
@@ -62,6 +70,14 @@ impl Trailer<'_> {
     /// Keys are compared as git does.
     fn is(&self, key: &str) -> bool {
         self.key.eq_ignore_ascii_case(key)
+    }
+
+    /// Goes on in place: a message has up to a million folded lines.
+    fn folds(&mut self, more: &str) {
+        if !self.value.is_empty() && !more.is_empty() {
+            self.value.push(' ');
+        }
+        self.value.push_str(more);
     }
 }
 
@@ -81,7 +97,7 @@ fn trailers(message: &str) -> Vec<Trailer<'_>> {
     for line in block(message) {
         if line.starts_with([' ', '\t']) {
             if let Some(last) = found.last_mut().filter(|_| within) {
-                last.value = format!("{} {}", last.value, line.trim()).trim().to_owned();
+                last.folds(line.trim());
             }
             continue;
         }

@@ -60,3 +60,17 @@ fn forty_diamonds_cost_what_their_commits_cost() {
     assert!(counting.reads.get() <= 24, "{} reads", counting.reads.get());
     assert_eq!(step.anchor().commit, next);
 }
+
+/// A message of one trailer that goes on over very many lines is read once.
+#[test]
+fn a_long_message_costs_what_its_bytes_cost() {
+    let scene = Scene::new();
+    let message = format!("a change\n\nWrit-Urgent: yes\n{}", " a\n".repeat(340_000));
+    let head = scene.next("erin").message(&message).make();
+    let started = Instant::now();
+    let verified = scene.verify(&head).unwrap();
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(!verified.is_urgent());
+    let told = verified.ignored_trailers().concat();
+    assert!(told.len() < 300, "{} bytes", told.len());
+}
