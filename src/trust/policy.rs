@@ -214,6 +214,13 @@ impl Rights {
         self.roles.contains(&Role::Merge)
     }
 
+    /// Whether the trailers of this principal's commits count: for whoever may write
+    /// something without another's word. A merge key's messages are made of what
+    /// anybody types into a forge.
+    pub(super) fn may_order(&self) -> bool {
+        self.is_admin() || self.may_roll_back() || !self.grants.is_empty()
+    }
+
     pub(super) fn grants(&self) -> &[Glob] {
         &self.grants
     }

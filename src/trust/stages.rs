@@ -1,7 +1,9 @@
 //! Mainline commits below a new head that hosts may not pass over, or that hurry it.
 
 use super::breach::Breach;
+use super::commit::Commit;
 use super::judge::Judge;
+use super::policy::Rights;
 use super::trailers::Orders;
 use super::{Anchor, Objects, VerifiedCommit};
 use crate::names::{CommitId, Fingerprint, Principal};
@@ -32,7 +34,11 @@ pub(super) struct Below {
 impl<O: Objects> Judge<'_, O> {
     /// What lies between the anchor and the head, once all of it is verified. A host
     /// that has accepted nothing yet goes straight to the head.
-    pub(super) fn below(&self, head: &CommitId, anchor: Option<&Anchor>) -> Result<Below, Breach> {
+    pub(super) fn below(
+        &mut self,
+        head: &CommitId,
+        anchor: Option<&Anchor>,
+    ) -> Result<Below, Breach> {
         let mut below = Below::default();
         let Some(anchor) = anchor else { return Ok(below) };
         let passed = |id: &CommitId| {
@@ -41,16 +47,18 @@ impl<O: Objects> Judge<'_, O> {
         };
         let mainline = self.range.mainline(head);
         let new = mainline.iter().take_while(|id| !passed(id)).filter(|id| **id != head);
-        for id in new.copied().collect::<Vec<_>>().into_iter().rev() {
-            let commit = self.reader.commit(id)?;
-            let Orders { urgent, must_pass, ignored } = Orders::of(&commit.message);
+        for id in new.copied().cloned().collect::<Vec<_>>().into_iter().rev() {
+            let Some(seal) = self.seals.get(&id).cloned() else { continue };
+            let commit = self.reader.commit(&id)?;
+            let Orders { urgent, must_pass, ignored } =
+                self.orders(&id, &commit, &seal.principal)?;
             below.urgent |= urgent;
-            below.ignored.extend(ignored.into_iter().map(|why| told(id, &why)));
-            if let (true, Some(seal)) = (must_pass, self.seals.get(id)) {
+            below.ignored.extend(ignored.into_iter().map(|why| told(&id, &why)));
+            if must_pass {
                 below.stages.push(Stage {
-                    id: id.clone(),
-                    principal: seal.principal.clone(),
-                    key: seal.key.clone(),
+                    id,
+                    principal: seal.principal,
+                    key: seal.key,
                     author: commit.author,
                     committed: commit.time,
                     message: commit.message,
@@ -58,6 +66,23 @@ impl<O: Objects> Judge<'_, O> {
             }
         }
         Ok(below)
+    }
+
+    /// What a commit's message orders, as far as the policy before it lets `signer` order.
+    pub(super) fn orders(
+        &mut self,
+        id: &CommitId,
+        commit: &Commit,
+        signer: &Principal,
+    ) -> Result<Orders, Breach> {
+        let orders = Orders::of(&commit.message);
+        if orders == Orders::default() {
+            return Ok(orders);
+        }
+        let before = commit.parents.first().filter(|_| *id != self.pins.introduction);
+        let policy = self.policy(before.unwrap_or(id))?;
+        let may = policy.rights(signer).is_some_and(Rights::may_order);
+        Ok(if may { orders } else { orders.denied(signer) })
     }
 }
 

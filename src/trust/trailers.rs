@@ -4,6 +4,8 @@
 //! the first one and holds nothing else (git-interpret-trailers(1); beside one of
 //! git's own lines, such as `Signed-off-by:`, up to three in four may be anything).
 
+use crate::names::Principal;
+
 /// Lets a generation begin outside of the deploy windows.
 const URGENT: &str = "Writ-Urgent";
 /// Makes a commit a generation of its own on hosts that were away.
@@ -35,6 +37,16 @@ impl Orders {
         };
         let (urgent, must_pass) = (order(URGENT), order(MUST_PASS));
         Self { urgent, must_pass, ignored }
+    }
+
+    /// Those of somebody who may not order anything.
+    pub(super) fn denied(self, to: &Principal) -> Self {
+        let Self { urgent, must_pass, mut ignored } = self;
+        let denied = [(urgent, URGENT), (must_pass, MUST_PASS)].into_iter();
+        ignored.extend(denied.filter(|(ordered, _)| *ordered).map(|(_, key)| {
+            format!("`{key}` counts for nothing: {to} may not write anything alone")
+        }));
+        Self { ignored, ..Self::default() }
     }
 }
 

@@ -7,7 +7,6 @@ use super::judge::Judge;
 use super::object::{Format, Reader};
 use super::range::{self, payload_digest};
 use super::stages::Below;
-use super::trailers::Orders;
 use super::{Anchor, Objects, Pins, Reason, Refusal, Verified, VerifiedCommit, files, statement};
 use crate::names::CommitId;
 
@@ -104,6 +103,7 @@ impl<O: Objects> Judge<'_, O> {
             Some(seal) => seal.clone(),
             None => self.authenticate(head, &commit, time)?,
         };
+        let orders = self.orders(head, &commit, &seal.principal)?;
         let files = files::manifests(&self.reader, &commit.tree)?;
         let introduction = self.pins.introduction.clone();
         Ok(Verified {
@@ -112,7 +112,7 @@ impl<O: Objects> Judge<'_, O> {
             key: seal.key,
             author: commit.author,
             committed: commit.time,
-            orders: Orders::of(&commit.message),
+            orders,
             below,
             message: commit.message,
             files,

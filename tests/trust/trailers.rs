@@ -85,3 +85,36 @@ fn a_merged_branch_asks_for_nothing_and_its_merge_may() {
         assert_eq!(scene.verify(&head).unwrap().stages().len(), stages, "{message}");
     }
 }
+
+/// Who may write nothing alone cannot hurry what others wrote, nor hold a host up: not by an
+/// empty commit, and not by the message of a merge, which a forge makes of what anybody typed.
+#[test]
+fn only_those_who_may_write_something_alone_order_anything() {
+    let forge = crate::forge::Forge::new();
+    let signers = forge.signers(&["alice", "bob", "ci", "dave", "erin", "forge", "oncall"]);
+    let more =
+        "[principals.forge]\nroles = [\"merge\"]\n[principals.oncall]\nroles = [\"rollback\"]\n";
+    let scene = Scene::introduce(forge, &signers, &(crate::scene::rules() + more));
+    let both = "hurry\n\nWrit-Urgent: yes\nWrit-Must-Pass: yes\n";
+    let waiting = scene.next("alice").file(WEB, "n = 1\n").make();
+    let branch = scene.forge.commit("alice").on(&waiting).message(both).file(WEB, "n = 2\n").make();
+    for (who, counts) in
+        [("alice", true), ("bob", true), ("oncall", true), ("erin", false), ("forge", false)]
+    {
+        let empty = scene.forge.commit(who).on(&waiting).message(both).make();
+        let merge = scene.forge.commit("forge").on(&waiting).on(&branch).tree_of(&branch);
+        let merge = merge.message(both).make();
+        for order in if who == "forge" { vec![empty, merge] } else { vec![empty] } {
+            let verified = scene.verify(&order).unwrap();
+            assert_eq!((verified.is_urgent(), verified.must_pass()), (counts, counts), "{who}");
+            assert_eq!(verified.ignored_trailers().is_empty(), counts, "{who}");
+            let head = scene.forge.commit("alice").on(&order).file(API, "n = 3\n").make();
+            let above = scene.verify(&head).unwrap();
+            assert_eq!((above.is_urgent(), above.stages().len() == 1), (counts, counts), "{who}");
+            assert_eq!(above.ignored_trailers().is_empty(), counts, "{who}");
+            // A head that is accepted already says the same again.
+            let again = scene.verify_from(Some(&scene.accept(&order)), &order).unwrap();
+            assert_eq!((again.is_urgent(), again.must_pass()), (counts, counts), "{who}");
+        }
+    }
+}
