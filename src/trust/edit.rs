@@ -79,7 +79,7 @@ impl PolicyText {
     pub fn add(&mut self, newcomer: &Newcomer) -> Result<(), String> {
         let pins = match &newcomer.key {
             NewKey::Ssh(key) => {
-                self.add_line(newcomer, key);
+                self.add_line(newcomer, only_line(key)?);
                 Vec::new()
             }
             NewKey::OpenPgp(text) => vec![self.add_certificate(newcomer, text)?],
@@ -116,7 +116,7 @@ impl PolicyText {
         if !self.signers.is_empty() && !self.signers.ends_with('\n') {
             self.signers.push('\n');
         }
-        let (name, key) = (&newcomer.principal, key.trim());
+        let name = &newcomer.principal;
         self.signers.push_str(&format!("{name} namespaces=\"{namespaces}\" {key}\n"));
     }
 
@@ -151,7 +151,7 @@ impl PolicyText {
         if key.openpgp().is_some() {
             return self.replace_certificate(key, new);
         }
-        let new = new.trim();
+        let new = only_line(new)?;
         self.signers = self.with_line_of(key, |line| {
             let kinds = ["ssh-", "ecdsa-", "sk-"];
             let start = kinds.iter().filter_map(|kind| line.find(&format!(" {kind}"))).min()?;
@@ -196,8 +196,50 @@ pub fn fingerprint_of(public: &str) -> Result<Fingerprint, String> {
     only.ok_or_else(|| "there is no key".to_owned())
 }
 
+/// A public key as it was handed over. A second line of it would be one of
+/// `allowed_signers`: anybody's key, under any name.
+fn only_line(key: &str) -> Result<&str, String> {
+    match key.trim() {
+        key if key.contains(['\n', '\r']) => {
+            Err("the public key has more than one line; each line of a file is a key".to_owned())
+        }
+        key => Ok(key),
+    }
+}
+
 fn implicit() -> Item {
     let mut table = Table::new();
     table.set_implicit(true);
     Item::Table(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEYS: [&str; 2] = [
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIC",
+    ];
+
+    /// Whoever hands a public key over does not write further lines with it.
+    #[test]
+    fn a_public_key_is_one_line() {
+        let bob = |key: &str| Newcomer {
+            principal: "bob".parse().unwrap(),
+            key: NewKey::Ssh(key.to_owned()),
+            namespaces: vec!["git".to_owned()],
+            roles: Vec::new(),
+            grants: vec!["web".to_owned()],
+        };
+        let smuggled = format!("{} bob@laptop\nalice {}\n", KEYS[0], KEYS[1]);
+        let mut policy =
+            PolicyText { rules: "channel = \"x:main\"\n".to_owned(), ..PolicyText::default() };
+        assert!(policy.add(&bob(&smuggled)).unwrap_err().contains("more than one line"));
+        policy.add(&bob(&format!("{} bob@laptop\n", KEYS[0]))).unwrap();
+        let keys = policy.keys_of(&"bob".parse().unwrap()).unwrap();
+        assert!(policy.rotate(&keys[0], &smuggled).unwrap_err().contains("more than one line"));
+        policy.rotate(&keys[0], KEYS[1]).unwrap();
+        assert_eq!(policy.signers, format!("bob namespaces=\"git\" {}\n", KEYS[1]));
+    }
 }
