@@ -7,10 +7,15 @@ use super::telling::Shown;
 use crate::converge::{Outcome, converge};
 use crate::fault::Fault;
 use crate::ledger::Generation;
+use crate::manifest::Desired;
 use crate::names::ServiceName;
 use crate::plan::Plan;
+use crate::plan::ailing::failed;
+use crate::plan::step::Step;
 use crate::trust::VerifiedCommit;
-use crate::world::World;
+use crate::world::{Units as _, World};
+
+const JOURNAL_LINES: usize = 20;
 
 impl<W: World> Agent<W> {
     /// The services that had failed when a generation was begun, or one that it overtook
@@ -28,6 +33,23 @@ impl<W: World> Agent<W> {
             }
         }
         Ok(BTreeSet::new())
+    }
+
+    /// Whether every service that was up before a plan was carried out is so still, also
+    /// those that it did not touch.
+    pub(super) async fn still_up(
+        &self,
+        desired: &Desired<VerifiedCommit>,
+        spared: &BTreeSet<ServiceName>,
+    ) -> Result<Outcome, Fault> {
+        let units = self.world.units().observe().await?;
+        let fell = failed(desired, &units).into_iter().find(|w| !spared.contains(&w.service));
+        let Some(watch) = fell else { return Ok(Outcome::Converged) };
+        let journal = self.world.units().journal(&watch.unit, JOURNAL_LINES).await;
+        let doing = format!("see service {} still up", watch.service);
+        let because = Fault::refuse(doing, "it failed while this generation was applied")
+            .evidence(journal.into_iter().map(|line| format!("journal: {line}")));
+        Ok(Outcome::Stopped { at: Box::new(Step::Watch { watches: vec![watch] }), because })
     }
 
     /// Carries a plan out, and at its end what concerns each ailing service, by itself.

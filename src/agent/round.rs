@@ -181,7 +181,12 @@ impl<W: World> Agent<W> {
         let shown = self.shown(&plan, Some(generation.number));
         let ledger = self.ledger.clone();
         let mut journal = Begun { shown, ledger, generation, recorded: false };
-        match converge(plan, &*self.world, &mut journal).await {
+        let spared = plan.spared.clone();
+        let outcome = match converge(plan, &*self.world, &mut journal).await {
+            Outcome::Converged => self.still_up(desired, &spared).await?,
+            stopped @ Outcome::Stopped { .. } => stopped,
+        };
+        match outcome {
             Outcome::Converged => self.confirm(generation, desired).await,
             Outcome::Stopped { at, because } => self.stopped(generation, &at, because).await,
         }

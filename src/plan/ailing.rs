@@ -1,14 +1,14 @@
 //! Services that had failed before: no generation is to blame for them, and nothing else waits for them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::observed::{Observed, UnitState};
-use super::step::Step;
+use super::observed::{Observed, ObservedUnit, UnitState};
+use super::step::{Step, Watch};
 use super::unit::started;
-use super::{Change, Plan};
+use super::{Change, Plan, watch_of};
 use crate::manifest::Desired;
 use crate::manifest::service::Service;
-use crate::names::ServiceName;
+use crate::names::{ServiceName, UnitName};
 
 /// The services whose unit has failed, or is being started again after it failed,
 /// although it is as it should be.
@@ -27,6 +27,16 @@ pub fn ailing<Source>(desired: &Desired<Source>, observed: &Observed) -> BTreeSe
 pub fn unchanged<Source>(desired: &Desired<Source>, observed: &Observed) -> BTreeSet<ServiceName> {
     let same = |service: &&Service| Change::of(service, observed).files.is_empty();
     desired.services.values().filter(same).map(|service| service.name.clone()).collect()
+}
+
+/// The services whose unit has failed, each with the look that was too late.
+pub fn failed<Source>(
+    desired: &Desired<Source>,
+    units: &BTreeMap<UnitName, ObservedUnit>,
+) -> Vec<Watch> {
+    let fell =
+        |watch: &Watch| units.get(&watch.unit).is_some_and(|unit| unit.state == UnitState::Failed);
+    desired.services.values().filter_map(watch_of).filter(fell).collect()
 }
 
 impl<Source: Clone> Plan<Source> {

@@ -122,3 +122,29 @@ async fn what_fails_only_now_is_the_generations_fault() {
     assert_eq!(word(&scene.round().await), "rolled-back");
     scene.assert_runs(&[("shop", "1"), ("web", "1")]);
 }
+
+/// A service that the generation does not touch, and that falls over because of it.
+#[tokio::test]
+async fn a_generation_that_fells_another_service_is_taken_back() {
+    let mut scene = Scene::new();
+    scene.push_service("shop", "1");
+    scene.push_service("web", "1");
+    scene.round().await;
+    let shop = "writ-shop.service".parse().unwrap();
+    scene.world.touch(|machine| {
+        machine.felling.insert(closure("web", "2"), shop);
+    });
+    scene.push_service("web", "2");
+    let report = scene.round().await;
+    let Some(Verdict::RolledBack { fault, step, .. }) = &report.verdict else {
+        panic!("{report:?}")
+    };
+    assert_eq!(
+        fault.to_string(),
+        "could not see service shop still up: it failed while this generation was applied"
+    );
+    assert!(step.contains("shop"), "{step}");
+    assert!(!fault.evidence.is_empty());
+    scene.assert_runs(&[("shop", "1"), ("web", "1")]);
+    assert_eq!(scene.round().await.faults, []);
+}

@@ -66,6 +66,8 @@ pub(crate) struct Machine {
     pub(crate) files_missing: BTreeSet<AbsolutePath>,
     /// Programs that end with status 1 as soon as they are started.
     pub(crate) crashing: BTreeSet<StorePath>,
+    /// Programs that have another unit fail when they are started.
+    pub(crate) felling: BTreeMap<StorePath, UnitName>,
     /// Programs that run and never answer their check.
     pub(crate) sick: BTreeSet<StorePath>,
     /// How many more versions can be released; any number where it is left out.

@@ -38,6 +38,10 @@ impl Machine {
         let crashes = fails || crashes;
         let state = if crashes { UnitState::Failed } else { UnitState::Active };
         let (invocation, pid) = self.invocation();
+        let felled = self.felling.iter().find(|(path, _)| text.contains(path.as_str()));
+        if let Some(felled) = felled.and_then(|(_, unit)| self.loaded.get_mut(unit)) {
+            felled.state = UnitState::Failed;
+        }
         self.loaded.insert(unit.clone(), Loaded { text, state, invocation, pid });
         self.journals.insert(unit.clone(), vec!["something happened".to_owned()]);
         if fails {
