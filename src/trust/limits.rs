@@ -8,6 +8,9 @@ pub(super) const TREE: u64 = 16 << 20;
 pub(super) const FILE: u64 = 1 << 20;
 /// Commits in one step from the anchor, or from the introduction, to a new head.
 pub(super) const COMMITS: usize = 10_000;
+/// Commits in such a step that have to be generations of their own: each is applied by
+/// itself, and no newer commit overtakes it.
+pub(super) const STAGES: usize = 100;
 /// Parents of one commit.
 pub(super) const PARENTS: usize = 8;
 /// Bytes of a name, as on Linux. A path is made for each file of a folder: below one

@@ -5,7 +5,7 @@ use super::commit::Commit;
 use super::judge::Judge;
 use super::policy::Rights;
 use super::trailers::Orders;
-use super::{Anchor, Objects, VerifiedCommit};
+use super::{Anchor, Objects, Reason, VerifiedCommit, limits};
 use crate::names::{CommitId, Fingerprint, Principal};
 
 /// A commit that was verified with a later head and has to be a generation of its own
@@ -54,6 +54,9 @@ impl<O: Objects> Judge<'_, O> {
                 self.orders(&id, &commit, &seal.principal)?;
             below.urgent |= urgent;
             below.ignored.extend(ignored.into_iter().map(|why| told(&id, &why)));
+            if must_pass && below.stages.len() == limits::STAGES {
+                return Err(too_many());
+            }
             if must_pass {
                 below.stages.push(Stage {
                     id,
@@ -109,6 +112,18 @@ impl VerifiedCommit {
         let own = self.inner.orders.ignored.iter().map(|why| told(self.id(), why));
         self.inner.below.ignored.iter().cloned().chain(own).collect()
     }
+}
+
+fn too_many() -> Breach {
+    Breach::new(
+        "O5",
+        Reason::TooLarge,
+        format!(
+            "more than {} new commits below it have the trailer Writ-Must-Pass",
+            limits::STAGES
+        ),
+        "take the trailer out of those that may be passed over; a host that was away for so long goes straight to a commit with `writ trust reset`",
+    )
 }
 
 fn told(id: &CommitId, why: &str) -> String {

@@ -118,3 +118,19 @@ fn only_those_who_may_write_something_alone_order_anything() {
         }
     }
 }
+
+/// Whoever may write one file could otherwise keep hosts at it for days.
+#[test]
+fn a_hundred_commits_that_must_pass_are_the_limit() {
+    let scene = Scene::new();
+    let mut head = scene.root.clone();
+    for n in 0..101 {
+        let draft = scene.forge.commit("bob").on(&head).message(MUST_PASS);
+        head = draft.file(WEB, format!("n = {n}\n")).make();
+    }
+    // The head waits for those below it.
+    assert_eq!(scene.verify(&head).unwrap().stages().len(), 100);
+    let above = scene.forge.commit("alice").on(&head).file(WEB, "n = 0\n").make();
+    let refusal = scene.verify(&above).unwrap_err();
+    assert_eq!((refusal.rule.as_str(), refusal.reason.word()), ("O5", "too-large"));
+}
