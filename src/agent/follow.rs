@@ -200,6 +200,8 @@ impl<W: World> Agent<W> {
                 let told = [vec![commit.to_string()], ignored].concat().join("; ");
                 self.events.tell(Kind::Accepted, Some(number), told);
                 self.obey_again()?;
+                // It may revoke what this one was signed with.
+                self.memory.stage = None;
                 self.remember_head(commit);
                 Ok(None)
             }
@@ -252,6 +254,17 @@ impl<W: World> Agent<W> {
         self.remember_head(commit.clone());
         Ok(Followed::Head(commit))
     }
+}
+
+/// An accepted commit that does not count any more.
+pub(super) fn unfit(id: &CommitId, refusal: &Refusal) -> Fault {
+    let doing = format!("verify commit {} again", id.short());
+    // A history that was given up does not come back by waiting.
+    let fault = match settled(refusal.reason) {
+        true => Fault::refuse(doing, refusal),
+        false => Fault::wait(doing, refusal),
+    };
+    fault.remedy(refusal.remedy.clone())
 }
 
 /// Whether a refusal stands until the branch moves. One for the clock may be

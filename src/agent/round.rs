@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::drift::reasons;
-use super::follow::{Followed, settled};
+use super::follow::{Followed, unfit};
 use super::retention::Tidy;
 use super::rollback::Trouble;
 use super::telling::Shown;
@@ -22,7 +22,7 @@ use crate::plan::record::PlanRecord;
 use crate::plan::step::Step;
 use crate::plan::unit::unit_files;
 use crate::plan::{Plan, plan, rechecked, resumed, undigested, unsupported};
-use crate::trust::{self, VerifiedCommit};
+use crate::trust::{self, Refusal, VerifiedCommit};
 use crate::verdict::Verdict;
 use crate::world::World;
 
@@ -358,25 +358,22 @@ impl<W: World> Agent<W> {
         {
             return Ok(good.clone());
         }
+        let wish = self.judged(id)?.map_err(|refusal| unfit(id, &refusal))?;
+        self.memory.good = Some(wish.clone());
+        Ok(wish)
+    }
+
+    /// The same by what is accepted now, with the refusal as it is.
+    pub(super) fn judged(&mut self, id: &CommitId) -> Result<Result<Wish, Refusal>, Fault> {
         let repository = self.repository()?;
         let anchor = self.ledger.anchor()?.ok_or_else(|| {
             Fault::wait("read the last accepted commit", "nothing was accepted yet")
         })?;
-        let commit = trust::recall(&repository, &self.pins()?, &anchor, id, now().as_second())
-            .map_err(|refusal| {
-                self.doubt(&refusal);
-                let doing = format!("verify commit {} again", id.short());
-                // A history that was given up does not come back by waiting.
-                let fault = if settled(refusal.reason) {
-                    Fault::refuse(doing, &refusal)
-                } else {
-                    Fault::wait(doing, &refusal)
-                };
-                fault.remedy(refusal.remedy)
-            })?;
-        let wish = self.wish(commit);
-        self.memory.good = Some(wish.clone());
-        Ok(wish)
+        let verdict = trust::recall(&repository, &self.pins()?, &anchor, id, now().as_second());
+        if let Err(refusal) = &verdict {
+            self.doubt(refusal);
+        }
+        Ok(verdict.map(|commit| self.wish(commit)))
     }
 
     /// Keeps the head in memory, so that a quiet round verifies and parses nothing.

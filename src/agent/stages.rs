@@ -1,10 +1,11 @@
 //! One generation after the other, where commits have to pass before the head.
 
+use super::follow::unfit;
 use super::{Agent, Wish, now};
 use crate::fault::Fault;
 use crate::ledger::{Due, Generation};
 use crate::next::Next;
-use crate::trust::VerifiedCommit;
+use crate::trust::{Reason, Refusal, VerifiedCommit};
 use crate::verdict::Verdict;
 use crate::world::World;
 
@@ -27,7 +28,13 @@ impl<W: World> Agent<W> {
             };
             self.pass(&generation)?;
             let last = self.precedes(&generation)?;
-            let own = self.own_wish(&generation, head)?;
+            let own = match self.own_wish(&generation, head)? {
+                Ok(own) => own,
+                Err(revoked) => {
+                    self.void(&generation, &revoked)?;
+                    continue;
+                }
+            };
             let number = generation.number;
             let next = self.settle_one(generation, own).await?;
             // The next one is due once this one is over and the host stands still.
@@ -73,18 +80,43 @@ impl<W: World> Agent<W> {
     }
 
     /// What a generation means here: the head's is at hand, another one's commit is
-    /// verified again.
-    fn own_wish(&mut self, generation: &Generation, head: &VerifiedCommit) -> Result<Wish, Fault> {
+    /// verified again. One that was to be tried yet may have been revoked meanwhile.
+    fn own_wish(
+        &mut self,
+        generation: &Generation,
+        head: &VerifiedCommit,
+    ) -> Result<Result<Wish, Refusal>, Fault> {
         let id = &generation.record.commit;
         if id == head.id() {
-            return Ok(self.remember_head(head.clone()));
+            return Ok(Ok(self.remember_head(head.clone())));
         }
         if let Some(stage) = self.memory.stage.as_ref().filter(|stage| stage.commit.id() == id) {
-            return Ok(stage.clone());
+            return Ok(Ok(stage.clone()));
         }
-        let stage = self.recall(id)?;
-        self.memory.stage = Some(stage.clone());
-        Ok(stage)
+        let over = generation.verdict.as_ref().is_some_and(Verdict::is_final);
+        match self.judged(id)? {
+            Ok(stage) => {
+                self.memory.stage = Some(stage.clone());
+                Ok(Ok(stage))
+            }
+            Err(refusal) if refusal.reason == Reason::Revoked && !over => Ok(Err(refusal)),
+            Err(refusal) => Err(unfit(id, &refusal)),
+        }
+    }
+
+    /// Ends a generation whose commit was revoked before it passed: nobody waits for it.
+    fn void(&self, generation: &Generation, revoked: &Refusal) -> Result<(), Fault> {
+        tracing::error!(generation = generation.number, "{revoked}");
+        let verdict = Verdict::Refused {
+            at: now().to_string(),
+            rule: revoked.rule.clone(),
+            reason: revoked.reason.word().to_owned(),
+            because: vec![revoked.because.clone()],
+            remedy: revoked.remedy.clone(),
+        };
+        self.ledger.verdict(generation.number, &verdict)?;
+        self.tell_verdict(generation, &verdict);
+        Ok(())
     }
 
     /// Ends what was to follow a commit that did not pass.

@@ -13,7 +13,7 @@ use super::error::io;
 use super::files::{plain, sync_dir};
 use super::{CommitRecord, Generation, Ledger, LedgerError};
 use crate::names::CommitId;
-use crate::trust::{Stage, VerifiedCommit};
+use crate::trust::{Reason, Stage, VerifiedCommit};
 use crate::verdict::Verdict;
 
 const FILE: &str = "stages.json";
@@ -190,7 +190,19 @@ impl Generation {
 
     /// It did not pass, and nothing of it is left to be done.
     fn has_failed(&self) -> bool {
-        matches!(self.verdict, Some(Verdict::RolledBack { .. } | Verdict::Refused { .. }))
+        match &self.verdict {
+            // Nobody waits for what was signed with a revoked key.
+            Some(Verdict::Refused { reason, .. }) => reason != Reason::Revoked.word(),
+            Some(Verdict::RolledBack { .. }) => true,
+            Some(
+                Verdict::Applying { .. }
+                | Verdict::Confirmed { .. }
+                | Verdict::RollingBack { .. }
+                | Verdict::Waiting { .. }
+                | Verdict::Failed { .. },
+            )
+            | None => false,
+        }
     }
 
     /// It did not pass, and the host is not back yet.

@@ -6,11 +6,14 @@ use serde_json::{Value, json};
 use writ::next::Next;
 use writ::verdict::Verdict;
 
+use crate::forge::CHANNEL;
 use crate::scene::{Scene, closure, word};
 use crate::trouble::frozen;
 use crate::windows::opens_in;
 use crate::world::How;
 
+const SIGNERS: &str = ".writ/allowed_signers";
+const POLICY: &str = ".writ/policy.toml";
 const MUST_PASS: &str = "a migration\n\nWrit-Must-Pass: yes\n";
 
 /// A host on `web` 1 that was away while 2, 3 (both must pass), 4 and 5 were pushed.
@@ -255,5 +258,49 @@ async fn an_agent_killed_while_it_accepts_forgets_no_stage() {
         let passed = ["1 confirmed", "2 confirmed", "3 confirmed", "5 confirmed"];
         assert_eq!(log(&scene), passed, "{moved} {entered}");
         assert!(!state.join("stages.json").exists());
+    }
+}
+
+/// A thief has bob's key, and signs what can never be applied and may not be skipped.
+#[tokio::test]
+async fn what_a_thief_lets_hosts_wait_for_ends_with_the_revocation() {
+    for (seen_before, message) in [(true, MUST_PASS), (false, MUST_PASS), (true, "a change")] {
+        let mut scene = Scene::new();
+        scene.push_service("web", "1");
+        let rights = |more: &str| {
+            format!("channel = \"{CHANNEL}\"\n[principals.alice]\nroles = [\"admin\"]\n{more}")
+        };
+        let bob = rights("[principals.bob]\ngrants = [\"**\"]\n");
+        let signers = scene.forge.signers(&["alice", "bob"]);
+        let good = scene.push(&[(SIGNERS, Some(signers)), (POLICY, Some(bob))]);
+        assert_eq!(word(&scene.round().await), "confirmed");
+        let mut agent = scene.agent();
+        let text = scene.service("web", "2", "");
+        scene.world.touch(|machine| {
+            machine.cached.remove(&closure("web", "2"));
+        });
+        let thief = scene.forge.commit("bob").on(&scene.head).message(message);
+        scene.head = thief.file("manifests/services/web.toml", text).make();
+        scene.point_main_at(&scene.head);
+        if seen_before {
+            assert_eq!(word(&agent.round().await), "waiting");
+        }
+        scene.push_told("3", "", "what came before is taken back");
+        if seen_before {
+            agent.round().await;
+        }
+        let key = scene.forge.fingerprint("bob");
+        let gone = rights(&format!("[[revoked]]\nkey = \"{key}\"\ngoodUntil = \"{good}\"\n"));
+        scene.push(&[(SIGNERS, Some(scene.forge.signers(&["alice"]))), (POLICY, Some(gone))]);
+        let report = agent.round().await;
+        if seen_before {
+            assert_eq!(word(&report), "confirmed", "{report:?}");
+            scene.assert_runs(&[("web", "3")]);
+            assert_eq!(word(&scene.round().await), "confirmed", "after a restart");
+        } else {
+            let refused = report.refused.as_ref().map(|refusal| refusal.rule.as_str());
+            assert_eq!(refused, Some("K3"), "{report:?}");
+            scene.assert_runs(&[("web", "1")]);
+        }
     }
 }
