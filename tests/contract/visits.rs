@@ -13,6 +13,8 @@ macro_rules! visits_contract {
         $each! {
             whatever_a_service_says_is_an_answer,
             a_gateways_error_is_no_answer,
+            a_gateways_error_with_a_page_is_the_services_own,
+            a_connection_that_is_broken_off_was_one,
             nobody_there_is_no_answer,
             a_name_leads_to_this_host_with_its_name_and_path,
             a_certificate_that_is_not_there_yet_is_not_waited_for
@@ -34,6 +36,21 @@ pub(crate) async fn a_gateways_error_is_no_answer(visits: &impl Visits) {
         let said = visits.visit(&route(port, false)).await.unwrap_err();
         assert_eq!(said, format!("GET http://web.acme.example/a/b answered {status}"));
     }
+}
+
+/// A service may be a gateway itself; whether what lies behind it is well is not its own
+/// host's business.
+pub(crate) async fn a_gateways_error_with_a_page_is_the_services_own(visits: &impl Visits) {
+    let port = answer("502 Bad Gateway", "the warehouse is closed").await.0;
+    visits.visit(&route(port, false)).await.unwrap();
+}
+
+/// As Caddy does with visitors that have no certificate of their own to show.
+pub(crate) async fn a_connection_that_is_broken_off_was_one(visits: &impl Visits) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    visits.visit(&route(port, false)).await.unwrap();
 }
 
 pub(crate) async fn nobody_there_is_no_answer(visits: &impl Visits) {
@@ -74,11 +91,17 @@ fn route(port: u16, tls: bool) -> RouteCheck {
     }
 }
 
-/// Answers one question with this status, and tells what was asked.
 async fn serve(status: &str) -> (u16, tokio::sync::oneshot::Receiver<String>) {
+    answer(status, "").await
+}
+
+/// Answers one question so, and tells what was asked.
+async fn answer(status: &str, page: &str) -> (u16, tokio::sync::oneshot::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    let length = page.len();
+    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close");
+    let answer = format!("{head}\r\n\r\n{page}");
     let (told, asked) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
