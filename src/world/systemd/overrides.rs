@@ -4,6 +4,7 @@
 //! `/etc/systemd/system`, come before ours, so that a mask or a unit there wins.
 //! Drop-ins count wherever they lie.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt as _, symlink};
@@ -23,6 +24,8 @@ const BEFORE: [&str; 3] =
     ["/etc/systemd/system.control", "/run/systemd/system.control", "/etc/systemd/system"];
 /// How many files are kept; whoever puts one back each round does not fill the disk.
 const KEPT: usize = 100;
+/// How much of a path its name there tells, in bytes: NAME_MAX is 255.
+const LONGEST: usize = 200;
 
 /// Where others put files over our units, and where those go.
 #[derive(Clone, Debug)]
@@ -52,13 +55,9 @@ impl Foreign {
     fn find_in(&self, folder: &Path, whole: bool, found: &mut Overrides) -> io::Result<()> {
         for name in names(folder)? {
             if let Some(unit) = name.strip_suffix(".d").and_then(our_unit) {
-                let inside = folder.join(&name);
-                for file in names(&inside)?.iter().filter(|file| file.ends_with(".conf")) {
-                    let path = inside.join(file);
-                    found.entry(unit.clone()).or_default().extend(look(&path, true)?);
-                }
+                found.entry(unit).or_default().extend(drop_ins(&folder.join(&name)));
             } else if let Some(unit) = our_unit(&name).filter(|_| whole) {
-                found.entry(unit).or_default().extend(look(&folder.join(&name), false)?);
+                found.entry(unit).or_default().extend(look(&folder.join(&name), false));
             }
         }
         found.retain(|_, files| !files.is_empty());
@@ -93,14 +92,17 @@ impl Foreign {
             // It stays where something else is in it.
             let _stays = fs::remove_dir(folder);
         }
-        self.thin_out()
+        self.thin_out(&target);
+        Ok(())
     }
 
-    /// `2026-11-21T10:54:23Z-etc-systemd-system-writ-web.service.d-mine.conf`.
+    /// `2026-11-21T10:54:23Z-etc-systemd-system-writ-web.service.d-mine.conf`, of a path
+    /// that is too long for a name its end.
     fn free_name(&self, path: &Path) -> PathBuf {
         let time = jiff::Timestamp::now();
         let time = jiff::Timestamp::from_second(time.as_second()).unwrap_or(time);
         let flat = path.to_string_lossy().trim_start_matches('/').replace('/', "-");
+        let flat = &flat[flat.ceil_char_boundary(flat.len().saturating_sub(LONGEST))..];
         let numbers = std::iter::once(String::new()).chain((2..).map(|n: u32| format!("-{n}")));
         numbers
             .map(|number| self.kept.join(format!("{time}-{flat}{number}")))
@@ -108,11 +110,16 @@ impl Foreign {
             .expect("the numbers do not end")
     }
 
-    fn thin_out(&self) -> io::Result<()> {
-        let mut kept = names(&self.kept)?;
+    /// What was just moved stays, also where the clock went back and its name is the
+    /// oldest. What cannot be removed is no reason to leave the host as it is.
+    fn thin_out(&self, latest: &Path) {
+        let mut kept = names(&self.kept).unwrap_or_default();
+        kept.retain(|name| latest.file_name() != Some(OsStr::new(name)));
         kept.sort_unstable();
-        let surplus = kept.len().saturating_sub(KEPT);
-        kept[..surplus].iter().try_for_each(|name| fs::remove_file(self.kept.join(name)))
+        let surplus = (kept.len() + 1).saturating_sub(KEPT);
+        for name in &kept[..surplus] {
+            let _stays = fs::remove_file(self.kept.join(name));
+        }
     }
 }
 
@@ -134,21 +141,39 @@ fn names(folder: &Path) -> io::Result<Vec<String>> {
         .collect()
 }
 
+/// What lies in a unit's folder of drop-ins. A link to a folder is one thing to move:
+/// the files behind it may be those of other units, too.
+fn drop_ins(folder: &Path) -> Vec<Override> {
+    let names = names(folder).unwrap_or_default();
+    let files = names.iter().filter(|file| file.ends_with(".conf"));
+    let found: Vec<_> = files.filter_map(|file| look(&folder.join(file), true)).collect();
+    if !folder.is_symlink() || found.is_empty() {
+        return found;
+    }
+    let text = found.into_iter().map(|file| file.text).collect::<Vec<_>>().join("\n");
+    told(folder, OverrideKind::DropIn, text).into_iter().collect()
+}
+
 /// A file as systemd takes it; none where it takes none (a folder, a strange name).
-fn look(path: &Path, drop_in: bool) -> io::Result<Option<Override>> {
-    let text = match fs::read(path) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(error) if error.kind() == ErrorKind::IsADirectory => return Ok(None),
-        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(error),
-    };
-    let Some(name) = path.to_str().and_then(|path| path.parse().ok()) else { return Ok(None) };
+fn look(path: &Path, drop_in: bool) -> Option<Override> {
+    if path.is_dir() {
+        return None;
+    }
+    // Nothing else is read: a pipe would never end. A link that leads nowhere or in a
+    // circle masks the unit as well.
+    let bytes = if path.is_file() { fs::read(path).unwrap_or_default() } else { Vec::new() };
+    let text = String::from_utf8_lossy(&bytes).into_owned();
     let kind = match (drop_in, text.is_empty()) {
         (true, _) => OverrideKind::DropIn,
         (false, true) => OverrideKind::Mask,
         (false, false) => OverrideKind::Replacement,
     };
-    Ok(Some(Override { path: name, kind, text, movable: is_movable(path) }))
+    told(path, kind, text)
+}
+
+fn told(path: &Path, kind: OverrideKind, text: String) -> Option<Override> {
+    let name = path.to_str()?.parse().ok()?;
+    Some(Override { path: name, kind, text, movable: is_movable(path) })
 }
 
 /// Whether a file can leave its folder. What lies in the Nix store belongs to the
@@ -254,6 +279,60 @@ mod tests {
         let path = root.path().join("etc/sshd.service.d/a.conf");
         foreign.set_aside(&aside(WEB, path.to_str().unwrap())).unwrap_err();
         assert!(path.exists());
+    }
+
+    #[test]
+    fn nothing_strange_that_somebody_puts_there_keeps_the_rest_from_being_seen() {
+        let (root, foreign) = folders();
+        let etc = root.path().join("etc");
+        symlink(etc.join(WEB), etc.join(WEB)).unwrap();
+        rustix::fs::mkfifoat(CWD, etc.join("writ-api.service"), 0o600.into()).unwrap();
+        symlink("/dev/zero", etc.join("writ-db.service")).unwrap();
+        symlink(etc.join("writ-loop.service.d"), etc.join("writ-loop.service.d")).unwrap();
+        put(root.path().join("run/writ-job.service.d/a.conf"), "[Service]\n");
+        let found: Vec<_> = foreign
+            .find()
+            .unwrap()
+            .into_iter()
+            .map(|(unit, files)| (unit.to_string(), files[0].kind))
+            .collect();
+        let mask = |name: &str| (format!("writ-{name}.service"), OverrideKind::Mask);
+        let job = ("writ-job.service".to_owned(), OverrideKind::DropIn);
+        assert_eq!(found, [mask("api"), mask("db"), job, mask("web")]);
+        all_aside(&foreign);
+        assert_eq!(foreign.find().unwrap(), Overrides::new());
+    }
+
+    #[test]
+    fn a_folder_that_units_share_loses_nothing() {
+        let (root, foreign) = folders();
+        put(root.path().join("shared/a.conf"), "[Service]\nNice=1\n");
+        for name in ["web", "api"] {
+            let link = root.path().join(format!("etc/writ-{name}.service.d"));
+            symlink(root.path().join("shared"), link).unwrap();
+        }
+        let web = &foreign.find().unwrap()[&WEB.parse().unwrap()][0];
+        assert_eq!((web.kind, web.text.as_str()), (OverrideKind::DropIn, "[Service]\nNice=1\n"));
+        foreign.set_aside(&aside(WEB, web.path.as_str())).unwrap();
+        let left: Vec<_> = foreign.find().unwrap().into_keys().map(|u| u.to_string()).collect();
+        assert_eq!(left, ["writ-api.service"]);
+        assert!(root.path().join("shared/a.conf").exists());
+    }
+
+    #[test]
+    fn what_is_moved_stays_although_the_clock_went_back_and_others_are_in_the_way() {
+        let (root, foreign) = folders();
+        for n in 0..KEPT {
+            put(foreign.kept.join(format!("9{n:03}-later")), "");
+        }
+        fs::create_dir(foreign.kept.join("1-folder")).unwrap();
+        let long = format!("{}.conf", "ü".repeat(120));
+        put(root.path().join("etc/writ-web.service.d").join(&long), "[Service]\nNice=7\n");
+        all_aside(&foreign);
+        assert_eq!(foreign.find().unwrap(), Overrides::new());
+        let kept = names(&foreign.kept).unwrap();
+        let mut texts = kept.iter().filter_map(|n| fs::read_to_string(foreign.kept.join(n)).ok());
+        assert!(texts.any(|text| text.contains("Nice=7")), "{kept:?}");
     }
 
     #[test]
