@@ -100,6 +100,8 @@ struct Memory {
     /// When the copy was last fetched anew.
     renewed: Option<Instant>,
     tidy: retention::Tidy,
+    /// What an earlier agent left half-written is gone.
+    swept: bool,
     /// The generation whose verdict has been told again.
     told: Option<u64>,
 }

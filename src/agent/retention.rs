@@ -10,6 +10,7 @@ use crate::ledger::Generation;
 use crate::ledger::retention::Turn;
 use crate::manifest::Desired;
 use crate::next::Next;
+use crate::plan::retention::Retention;
 use crate::retire::retire;
 use crate::trust::VerifiedCommit;
 use crate::world::World;
@@ -63,8 +64,7 @@ impl<W: World> Agent<W> {
         if busy || self.memory.pause.is_some() || self.memory.tidy == Tidy::Done {
             return;
         }
-        let limits = self.config.retention.limits();
-        self.memory.tidy = match retire(turn, &self.ledger, self.world.store(), limits).await {
+        self.memory.tidy = match self.clear_away(turn).await {
             Ok(retention) => {
                 if !retention.is_quiet() {
                     let (versions, old) = (retention.going().count(), retention.old().count());
@@ -80,5 +80,15 @@ impl<W: World> Agent<W> {
                 failed
             }
         };
+    }
+
+    async fn clear_away(&mut self, turn: &Turn) -> Result<Retention, Fault> {
+        let limits = self.config.retention.limits();
+        let retention = retire(turn, &self.ledger, self.world.store(), limits).await?;
+        if !self.memory.swept {
+            self.ledger.sweep()?;
+            self.memory.swept = true;
+        }
+        Ok(retention)
     }
 }

@@ -126,7 +126,7 @@ impl Ledger {
         Ok(generations)
     }
 
-    /// Forgets generations, and what was left half-written. Each goes whole: its folder is renamed before it is emptied,
+    /// Forgets generations. Each goes whole: its folder is renamed before it is emptied,
     /// so that a crash leaves either a generation or what the next call deletes.
     pub fn retire(&self, numbers: impl Iterator<Item = u64>) -> Result<(), LedgerError> {
         let all = self.dir.join("generations");
@@ -147,7 +147,7 @@ impl Ledger {
                 self.changed();
             }
         }
-        self.sweep()
+        Ok(())
     }
 
     /// A verdict that cannot be read is none.

@@ -11,12 +11,15 @@ use super::{Ledger, LedgerError};
 const HALF_MADE: [&str; 2] = ["repo.fresh", "repo.old"];
 
 impl Ledger {
-    /// Deletes files that were begun and never put in their places. Nothing is ever read
-    /// from them, so one that cannot be deleted is left.
+    /// Deletes files that were begun and never put in their places by an agent that
+    /// was killed. Nothing is ever read from them, so one that cannot be deleted is left.
+    ///
+    /// For the agent alone, and not while it follows the branch: to a second process,
+    /// what the agent is writing looks the same.
     ///
     /// # Errors
     /// A folder cannot be listed.
-    pub(super) fn sweep(&self) -> Result<(), LedgerError> {
+    pub fn sweep(&self) -> Result<(), LedgerError> {
         for number in self.numbers()? {
             sweep_folder(&self.folder(number))?;
             let _ = fs::remove_dir_all(self.folder(number).join("units.new"));

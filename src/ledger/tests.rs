@@ -212,6 +212,20 @@ fn what_is_needed_is_told_with_its_closures() {
 }
 
 #[test]
+fn retiring_leaves_alone_what_others_are_writing() {
+    let (dir, ledger) = ledger();
+    recorded(dir.path(), 1, "");
+    let written = ["incoming.pack", "pause.json.new", "generations/1/commit.json.new"];
+    for name in written {
+        fs::write(dir.path().join(name), "").unwrap();
+    }
+    ledger.retire(std::iter::empty()).unwrap();
+    assert!(written.iter().all(|name| dir.path().join(name).exists()), "`writ gc` took some");
+    ledger.sweep().unwrap();
+    assert!(!written.iter().any(|name| dir.path().join(name).exists()));
+}
+
+#[test]
 fn only_one_has_the_turn() {
     let (_dir, ledger) = ledger();
     let turn = ledger.turn().unwrap();
