@@ -25,6 +25,7 @@ mod claim;
 mod error;
 mod files;
 pub mod pause;
+mod pending;
 pub mod retention;
 mod stages;
 mod sweep;

@@ -29,6 +29,8 @@ mod freshness;
 mod gpg;
 #[path = "agent/ill.rs"]
 mod ill;
+#[path = "agent/interplay.rs"]
+mod interplay;
 #[path = "agent/jobs.rs"]
 mod jobs;
 #[path = "agent/kinds.rs"]

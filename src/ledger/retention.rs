@@ -13,7 +13,6 @@ use super::files::encode;
 use super::{Ledger, LedgerError};
 use crate::names::{ServiceName, StorePath};
 use crate::plan::retention::{Generations, Why};
-use crate::verdict::Verdict;
 
 const BOOTED: &str = "booted";
 const LOCK: &str = "lock";
@@ -99,26 +98,27 @@ impl Ledger {
     /// Every generation with why it is needed, and the closures of those that are.
     ///
     /// One that a later one has overtaken will never have a verdict, and is needed no
-    /// more unless it runs. What has to pass before the newest is not overtaken.
+    /// more unless it runs, or has to pass before that one.
     pub fn needed(&self) -> Result<Generations, LedgerError> {
         let numbers = self.numbers()?;
         let (current, good, booted) = (self.current()?, self.last_good()?, self.booted());
-        let ahead = self.to_pass()?;
+        let pending = self.pending(&numbers);
         let mut generations = Generations::default();
         for &number in &numbers {
             let newest = numbers.last() == Some(&number);
-            let unfinished = self.is_unfinished(number) && (newest || ahead.contains(&number));
+            let tried = pending.tried.contains(&number);
             let why: BTreeSet<Why> = [
                 (current == Some(number)).then_some(Why::Current),
                 (good == Some(number)).then_some(Why::LastGood),
                 (booted == Some(number)).then_some(Why::Booted),
                 newest.then_some(Why::Newest),
-                unfinished.then_some(Why::Unfinished),
+                pending.told.contains(&number).then_some(Why::Unfinished),
             ]
             .into_iter()
             .flatten()
             .collect();
-            if why.iter().any(|why| *why != Why::Newest) {
+            let runs = [Why::Current, Why::LastGood, Why::Booted];
+            if tried || runs.iter().any(|reason| why.contains(reason)) {
                 generations.closures.insert(number, self.closures(number));
             }
             generations.needed.insert(number, why);
@@ -148,11 +148,5 @@ impl Ledger {
             }
         }
         Ok(())
-    }
-
-    /// A verdict that cannot be read is none.
-    fn is_unfinished(&self, number: u64) -> bool {
-        let verdict = self.generation(number).ok().and_then(|generation| generation.verdict);
-        !verdict.as_ref().is_some_and(Verdict::is_final)
     }
 }

@@ -146,7 +146,7 @@ impl Ledger {
 
     /// The generations that the newest waits for. Where one of them cannot be read, that
     /// one and those above it.
-    pub(super) fn to_pass(&self) -> Result<BTreeSet<u64>, LedgerError> {
+    fn to_pass(&self) -> Result<BTreeSet<u64>, LedgerError> {
         let mut found = BTreeSet::new();
         let mut at = self.numbers()?.last().copied();
         while let Some(number) = at.take() {
@@ -167,7 +167,7 @@ impl Ledger {
 
     /// The newest generation and what it waits for, while they are not over, the
     /// newest first; and the one below them, where it is.
-    fn unsettled(&self) -> Result<(Vec<Generation>, Option<Generation>), LedgerError> {
+    pub(super) fn unsettled(&self) -> Result<(Vec<Generation>, Option<Generation>), LedgerError> {
         let (mut left, mut at) = (Vec::new(), self.newest()?);
         while let Some(generation) = at.take() {
             if generation.is_over() {
@@ -189,7 +189,7 @@ impl Generation {
     }
 
     /// It did not pass, and nothing of it is left to be done.
-    fn has_failed(&self) -> bool {
+    pub(super) fn has_failed(&self) -> bool {
         match &self.verdict {
             // Nobody waits for what was signed with a revoked key.
             Some(Verdict::Refused { reason, .. }) => reason != Reason::Revoked.word(),
@@ -206,7 +206,7 @@ impl Generation {
     }
 
     /// It did not pass, and the host is not back yet.
-    fn is_unfinished(&self) -> bool {
+    pub(super) fn is_unfinished(&self) -> bool {
         matches!(self.verdict, Some(Verdict::Failed { .. }))
     }
 }

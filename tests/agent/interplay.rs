@@ -1,0 +1,60 @@
+//! What goes well by itself and may go wrong together: windows, commits that must pass, retention, drift, rollbacks.
+
+use writ::verdict::Verdict;
+
+use crate::scene::{Scene, closure, word};
+use crate::windows::opens_in;
+
+/// A host on `web` 1 that keeps as little of its past as it may.
+async fn forgetful() -> Scene {
+    let mut scene = Scene::new();
+    scene.more = "[retention]\nversions = 1\ngenerations = 1\n".to_owned();
+    scene.push_service("web", "1");
+    assert_eq!(word(&scene.round().await), "confirmed");
+    scene
+}
+
+fn words(scene: &Scene) -> Vec<(u64, &'static str)> {
+    let ledger = scene.ledger();
+    let word = |n| ledger.generation(n).unwrap().verdict.as_ref().map_or("none", Verdict::word);
+    ledger.numbers().unwrap().into_iter().map(|n| (n, word(n))).collect()
+}
+
+#[tokio::test]
+async fn a_commit_that_must_pass_is_not_forgotten_while_it_waits_for_its_window() {
+    let mut scene = forgetful().await;
+    let mut agent = scene.agent();
+    scene.push_told("2", &opens_in(3), "a migration\n\nWrit-Must-Pass: yes\n");
+    assert_eq!(word(&agent.round().await), "waiting");
+    for version in ["3", "4"] {
+        scene.push_told(version, &opens_in(3), "a change");
+        assert_eq!(word(&agent.round().await), "waiting");
+    }
+    let fetched = scene.world.state().fetched;
+    assert!(fetched.contains(&closure("web", "2")), "nor is what it fetched");
+    scene.world.touch(|machine| {
+        machine.crashing.insert(closure("web", "2"));
+    });
+    scene.push_told("5", &opens_in(3), "a fix\n\nWrit-Urgent: yes\n");
+    assert_eq!(word(&agent.round().await), "refused", "{:?}", words(&scene));
+    scene.assert_runs(&[("web", "1")]);
+}
+
+#[tokio::test]
+async fn an_urgent_commit_is_not_forgotten_while_it_waits() {
+    let mut scene = forgetful().await;
+    scene.push_told("2", &opens_in(3), "a fix\n\nWrit-Urgent: yes\n");
+    scene.world.touch(|machine| machine.cached.clear());
+    assert_eq!(word(&scene.round().await), "waiting");
+    scene.push_told("3", &opens_in(3), "a change");
+    scene.world.touch(|machine| machine.cached.clear());
+    assert_eq!(word(&scene.round().await), "waiting");
+    let turn = scene.ledger().turn().unwrap().unwrap();
+    let limits = scene.config().retention.limits();
+    writ::retire::retire(&turn, &scene.ledger(), &*scene.world, limits).await.unwrap();
+    drop(turn);
+    scene.world.touch(|machine| {
+        machine.cached.insert(closure("web", "3"));
+    });
+    assert_eq!(word(&scene.round().await), "confirmed", "{:?}", words(&scene));
+}
