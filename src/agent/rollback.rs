@@ -109,6 +109,22 @@ impl<W: World> Agent<W> {
         }
     }
 
+    /// Where nothing was begun there is no way back to go, and nothing to be put back
+    /// that somebody may have asked to leave.
+    pub(super) fn let_go(
+        &mut self,
+        generation: &Generation,
+        Trouble { step, fault }: Trouble,
+    ) -> Result<Next, Fault> {
+        tracing::error!(generation = generation.number, step, "{fault}; nothing was begun");
+        let to = self.last_good_before(generation)?.map(|good| good.record.commit);
+        let verdict = Verdict::RolledBack { at: now().to_string(), to, step, fault };
+        self.ledger.verdict(generation.number, &verdict)?;
+        self.tell_verdict(generation, &verdict);
+        self.calm(Vec::new());
+        Ok(Next::WaitForCommit)
+    }
+
     /// What the host is taken back to: the last good generation, or where none was
     /// ever confirmed, nothing of what this one brought.
     fn target(

@@ -224,7 +224,11 @@ impl<W: World> Agent<W> {
         match &next {
             Next::RollBack => {
                 let trouble = Trouble { step: at.to_string(), fault: because };
-                self.roll_back(generation, trouble).await
+                // It is the current one from its first change on.
+                match self.ledger.runs_last_good()? {
+                    true => self.let_go(generation, trouble),
+                    false => self.roll_back(generation, trouble).await,
+                }
             }
             Next::Again(_) | Next::Later(_) | Next::Settled | Next::WaitForCommit => {
                 self.record_waiting(generation, vec![told(&because)])?;

@@ -1,5 +1,9 @@
 //! What goes well by itself and may go wrong together: windows, commits that must pass, retention, drift, rollbacks.
 
+use writ::config::OnDrift;
+use writ::names::UnitName;
+use writ::next::Next;
+use writ::plan::observed::UnitState;
 use writ::verdict::Verdict;
 
 use crate::scene::{Scene, closure, word};
@@ -57,4 +61,39 @@ async fn an_urgent_commit_is_not_forgotten_while_it_waits() {
         machine.cached.insert(closure("web", "3"));
     });
     assert_eq!(word(&scene.round().await), "confirmed", "{:?}", words(&scene));
+}
+
+/// `db` answers nobody any more, for a reason that lies outside of this host.
+async fn with_a_sick_service() -> Scene {
+    let mut scene = Scene::new();
+    scene.push_service("db", "1");
+    scene.push_service("web", "1");
+    scene.round().await;
+    scene.world.touch(|machine| {
+        machine.sick.insert(closure("db", "1"));
+        machine.crashing.insert(closure("web", "2"));
+    });
+    scene
+}
+
+#[tokio::test]
+async fn a_generation_that_was_never_begun_takes_nothing_back() {
+    let mut scene = with_a_sick_service().await;
+    let mut config = scene.config();
+    config.drift = OnDrift::Report;
+    let mut agent = scene.agent_with(config);
+    agent.round().await;
+    let unit: UnitName = "writ-web.service".parse().unwrap();
+    scene.world.touch(|machine| {
+        machine.loaded.get_mut(&unit).unwrap().state = UnitState::Inactive;
+    });
+    let digest = format!("closureDigest = \"sha256:{}\"\n", "a".repeat(64));
+    let text = scene.service("web", "3", "").replace("[exec]", &format!("{digest}[exec]"));
+    scene.push(&[("manifests/services/web.toml", Some(text))]);
+    let changes = scene.world.state().changes;
+    let report = agent.round().await;
+    assert_eq!((word(&report), &report.next), ("rolled-back", &Next::WaitForCommit), "{report:?}");
+    assert_eq!(scene.world.state().changes, changes);
+    agent.round().await;
+    assert_eq!(scene.world.state().changes, changes, "drift is told, and left");
 }
