@@ -17,6 +17,14 @@ use crate::world::{Units as _, World};
 
 const JOURNAL_LINES: usize = 20;
 
+/// How far a plan came whose ailing services were seen to last.
+pub(super) struct Apart {
+    pub(super) outcome: Outcome,
+    /// All that the plan was to change is as it should be; who is not well is an ailing
+    /// service or was found by the looks at its end.
+    pub(super) only_looks_left: bool,
+}
+
 impl<W: World> Agent<W> {
     /// The services that had failed when a generation was begun, or one that it overtook
     /// half-way, and that were left unchanged since: what else fails may be its doing.
@@ -59,15 +67,21 @@ impl<W: World> Agent<W> {
         plan: Plan<VerifiedCommit>,
         ailing: &BTreeSet<ServiceName>,
         mut journal: Shown,
-    ) -> Outcome {
+    ) -> Apart {
         let alone: Vec<_> = ailing.iter().map(|service| plan.alone(service)).collect();
-        let mut outcome = converge(plan.sparing(ailing), &*self.world, &mut journal).await;
+        let plan = plan.sparing(ailing);
+        let looks = plan.last_looks();
+        let mut outcome = converge(plan, &*self.world, &mut journal).await;
+        let only_looks_left = match &outcome {
+            Outcome::Converged => true,
+            Outcome::Stopped { at, .. } => looks.contains(at),
+        };
         for plan in alone {
             match (converge(plan, &*self.world, &mut journal).await, &outcome) {
                 (stopped @ Outcome::Stopped { .. }, Outcome::Converged) => outcome = stopped,
                 (Outcome::Stopped { .. } | Outcome::Converged, _) => {}
             }
         }
-        outcome
+        Apart { outcome, only_looks_left }
     }
 }

@@ -103,10 +103,22 @@ impl<W: World> Agent<W> {
         let spared = self.spared_before(generation, &unchanged(&desired, &observed))?;
         let (plan, ailing) = (plan.sparing(&spared), ailing(&desired, &observed));
         let journal = self.shown(&plan, Some(generation.number));
-        match self.converge_apart(plan, &ailing, journal).await {
+        let apart = self.converge_apart(plan, &ailing, journal).await;
+        match apart.outcome {
             Outcome::Converged => Ok(()),
-            Outcome::Stopped { because, .. } => Err(because),
+            Outcome::Stopped { because, .. } => {
+                if apart.only_looks_left {
+                    self.stands_on_good(to.map(|good| good.number))?;
+                }
+                Err(because)
+            }
         }
+    }
+
+    /// Nothing is left to be changed, though somebody is not well, maybe since long
+    /// before: the next generation is not to answer for that.
+    pub(super) fn stands_on_good(&self, good: Option<u64>) -> Result<(), Fault> {
+        Ok(self.ledger.set_current(good)?)
     }
 
     /// Where nothing was begun there is no way back to go, and nothing to be put back

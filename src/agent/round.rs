@@ -251,7 +251,8 @@ impl<W: World> Agent<W> {
             Next::Again(crate::next::pause(self.memory.failures))
         };
         self.found(drift(desired, &observed, &plan), &waiting);
-        let plan = if self.ledger.runs_last_good()? {
+        let arrived = self.ledger.runs_last_good()? && !self.ledger.is_going_back()?;
+        let plan = if arrived {
             self.allowed(plan, desired, &observed)
         } else {
             rechecked(desired, &observed)
@@ -261,7 +262,8 @@ impl<W: World> Agent<W> {
             return Ok(next);
         }
         let journal = self.shown(&plan, None);
-        match self.converge_apart(plan, &ailing(desired, &observed), journal).await {
+        let apart = self.converge_apart(plan, &ailing(desired, &observed), journal).await;
+        match apart.outcome {
             Outcome::Converged => {
                 self.memory.tidy = Tidy::Unknown;
                 self.put_back(self.left(desired).await?, &waiting);
@@ -269,6 +271,9 @@ impl<W: World> Agent<W> {
                 Ok(next)
             }
             Outcome::Stopped { because, .. } => {
+                if !arrived && apart.only_looks_left {
+                    self.stands_on_good(self.ledger.last_good()?)?;
+                }
                 let history = History { failures: self.memory.failures, on_last_good: true };
                 let next = after(End::Stopped(because.retry), history);
                 tracing::error!("{because}; trying again");

@@ -165,6 +165,11 @@ impl Ledger {
         Ok(!generation.is_over() && !newest && !self.to_pass()?.contains(&number))
     }
 
+    /// Whether the host did not come back whole from the generation that is due.
+    pub fn is_going_back(&self) -> Result<bool, LedgerError> {
+        Ok(matches!(self.due()?, Due::Of(generation) if generation.is_unfinished()))
+    }
+
     /// The newest generation and what it waits for, while they are not over, the
     /// newest first; and the one below them, where it is.
     pub(super) fn unsettled(&self) -> Result<(Vec<Generation>, Option<Generation>), LedgerError> {

@@ -45,6 +45,15 @@ pub fn rechecked_again<Source: Clone>(
     plan
 }
 
+impl<Source> Plan<Source> {
+    /// The steps at the end that change nothing: where one of them fails, everything
+    /// is as it should be and somebody is not well.
+    pub fn last_looks(&self) -> Vec<Step> {
+        let looks = |step: &&Step| matches!(step, Step::Watch { .. } | Step::Ask { .. });
+        self.steps.iter().rev().take_while(looks).cloned().collect()
+    }
+}
+
 fn unwatched<'a, Source>(plan: &Plan<Source>, desired: &'a Desired<Source>) -> Vec<&'a Service> {
     let watched: BTreeSet<&ServiceName> = plan
         .steps

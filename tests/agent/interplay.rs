@@ -97,3 +97,35 @@ async fn a_generation_that_was_never_begun_takes_nothing_back() {
     agent.round().await;
     assert_eq!(scene.world.state().changes, changes, "drift is told, and left");
 }
+
+#[tokio::test]
+async fn a_service_that_was_sick_before_does_not_block_what_comes_after_a_rollback() {
+    let mut scene = with_a_sick_service().await;
+    scene.push_service("web", "2");
+    let mut agent = scene.agent();
+    assert_eq!(word(&agent.round().await), "failed", "the way back ends with a look at all");
+    assert_eq!(word(&agent.round().await), "failed");
+    scene.push_service("web", "3");
+    let report = agent.round().await;
+    assert_eq!(word(&report), "confirmed", "{report:?}");
+    scene.assert_runs(&[("db", "1"), ("web", "3")]);
+}
+
+#[tokio::test]
+async fn a_rollback_that_waits_for_a_sick_service_is_over_once_that_is_well() {
+    for must_pass in ["", "\n\nWrit-Must-Pass: yes\n"] {
+        let mut scene = with_a_sick_service().await;
+        scene.push_told("2", "", &format!("a change{must_pass}"));
+        if !must_pass.is_empty() {
+            scene.push_told("3", "", "behind it");
+        }
+        assert!(["failed", "waiting"].contains(&word(&scene.round().await)));
+        for _ in 0..2 {
+            scene.round().await;
+            assert_eq!(words(&scene)[1].1, "failed", "{:?}", words(&scene));
+        }
+        scene.world.touch(|machine| machine.sick.clear());
+        scene.round().await;
+        assert_eq!(words(&scene)[1].1, "rolled-back", "{:?}", words(&scene));
+    }
+}
