@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Agent, now};
 use crate::converge::{Outcome, converge};
-use crate::fault::Fault;
+use crate::fault::{Fault, Retry};
 use crate::ledger::Generation;
 use crate::manifest::Desired;
 use crate::manifest::window::Gate;
@@ -53,7 +53,11 @@ impl<W: World> Agent<W> {
         plan: &Plan<VerifiedCommit>,
         opens: Opens,
     ) -> Result<Next, Fault> {
-        let healed = self.keep_good(generation).await?;
+        let healed = match self.keep_good(generation).await {
+            // It was given up, and no waiting brings it back.
+            Err(fault) if fault.retry == Retry::NextCommit => self.stands_alone(fault),
+            healed => healed?,
+        };
         let fault = self.shared.snapshot().fault;
         if self.memory.prefetched != Some(generation.number) {
             let fetch = only_fetch(plan);
@@ -85,6 +89,15 @@ impl<W: World> Agent<W> {
             self.ledger.set_current(Some(good.number))?;
         }
         Ok(next)
+    }
+
+    /// What waits is made ready also where nothing can be kept whole meanwhile.
+    fn stands_alone(&self, fault: Fault) -> Next {
+        if self.shared.snapshot().fault.as_ref() != Some(&fault) {
+            tracing::error!("{fault}");
+        }
+        self.shared.update(|snapshot| snapshot.fault = Some(fault));
+        Next::Settled
     }
 
     /// Whether a commit since the one that was confirmed last says that it is urgent.

@@ -129,3 +129,22 @@ async fn a_rollback_that_waits_for_a_sick_service_is_over_once_that_is_well() {
         assert_eq!(words(&scene)[1].1, "rolled-back", "{:?}", words(&scene));
     }
 }
+
+#[tokio::test]
+async fn what_waits_for_its_window_is_fetched_although_the_last_good_one_was_given_up() {
+    let mut scene = Scene::new();
+    let first = scene.push_service("web", "1");
+    scene.round().await;
+    // Another history over the same introduction.
+    scene.head = scene.root.clone();
+    scene.push_told("2", &opens_in(3), "another way");
+    assert_ne!(scene.head, first);
+    assert!(scene.trust_reset(&scene.head.clone()).status.success());
+    let mut agent = scene.agent();
+    let report = agent.round().await;
+    assert_eq!(word(&report), "waiting", "{report:?}");
+    assert!(matches!(report.next, Next::Later(_)), "{report:?}");
+    assert!(scene.world.state().fetched.contains(&closure("web", "2")));
+    assert!(!report.faults.is_empty(), "it is told that nothing can be kept whole");
+    scene.assert_runs(&[("web", "1")]);
+}
