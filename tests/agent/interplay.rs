@@ -77,28 +77,6 @@ async fn with_a_sick_service() -> Scene {
 }
 
 #[tokio::test]
-async fn a_generation_that_was_never_begun_takes_nothing_back() {
-    let mut scene = with_a_sick_service().await;
-    let mut config = scene.config();
-    config.drift = OnDrift::Report;
-    let mut agent = scene.agent_with(config);
-    agent.round().await;
-    let unit: UnitName = "writ-web.service".parse().unwrap();
-    scene.world.touch(|machine| {
-        machine.loaded.get_mut(&unit).unwrap().state = UnitState::Inactive;
-    });
-    let digest = format!("closureDigest = \"sha256:{}\"\n", "a".repeat(64));
-    let text = scene.service("web", "3", "").replace("[exec]", &format!("{digest}[exec]"));
-    scene.push(&[("manifests/services/web.toml", Some(text))]);
-    let changes = scene.world.state().changes;
-    let report = agent.round().await;
-    assert_eq!((word(&report), &report.next), ("rolled-back", &Next::WaitForCommit), "{report:?}");
-    assert_eq!(scene.world.state().changes, changes);
-    agent.round().await;
-    assert_eq!(scene.world.state().changes, changes, "drift is told, and left");
-}
-
-#[tokio::test]
 async fn a_service_that_was_sick_before_does_not_block_what_comes_after_a_rollback() {
     let mut scene = with_a_sick_service().await;
     scene.push_service("web", "2");
@@ -131,6 +109,28 @@ async fn a_rollback_that_waits_for_a_sick_service_is_over_once_that_is_well() {
 }
 
 #[tokio::test]
+async fn a_generation_that_was_never_begun_takes_nothing_back() {
+    let mut scene = with_a_sick_service().await;
+    let mut config = scene.config();
+    config.drift = OnDrift::Report;
+    let mut agent = scene.agent_with(config);
+    agent.round().await;
+    let unit: UnitName = "writ-web.service".parse().unwrap();
+    scene.world.touch(|machine| {
+        machine.loaded.get_mut(&unit).unwrap().state = UnitState::Inactive;
+    });
+    let digest = format!("closureDigest = \"sha256:{}\"\n", "a".repeat(64));
+    let text = scene.service("web", "3", "").replace("[exec]", &format!("{digest}[exec]"));
+    scene.push(&[("manifests/services/web.toml", Some(text))]);
+    let changes = scene.world.state().changes;
+    let report = agent.round().await;
+    assert_eq!((word(&report), &report.next), ("rolled-back", &Next::WaitForCommit), "{report:?}");
+    assert_eq!(scene.world.state().changes, changes);
+    agent.round().await;
+    assert_eq!(scene.world.state().changes, changes, "drift is told, and left");
+}
+
+#[tokio::test]
 async fn what_waits_for_its_window_is_fetched_although_the_last_good_one_was_given_up() {
     let mut scene = Scene::new();
     let first = scene.push_service("web", "1");
@@ -147,4 +147,102 @@ async fn what_waits_for_its_window_is_fetched_although_the_last_good_one_was_giv
     assert!(scene.world.state().fetched.contains(&closure("web", "2")));
     assert!(!report.faults.is_empty(), "it is told that nothing can be kept whole");
     scene.assert_runs(&[("web", "1")]);
+}
+
+/// As an agent left it that knew neither retention nor commits that must pass.
+fn forget_what_is_new(scene: &Scene) {
+    for number in scene.ledger().numbers().unwrap() {
+        let path = scene.state().join(format!("generations/{number}/closures.json"));
+        let _ = std::fs::remove_file(path);
+    }
+    for name in ["lock", "agent.lock", "booted", "stages.json"] {
+        let _ = std::fs::remove_file(scene.state().join(name));
+    }
+}
+
+#[tokio::test]
+async fn the_state_of_an_older_agent_loses_nothing_and_is_tidy_after_a_generation() {
+    let mut scene = Scene::new();
+    for version in ["1", "2", "3"] {
+        scene.push_service("web", version);
+        scene.round().await;
+    }
+    scene.more = "[retention]\nversions = 1\ngenerations = 1\n".to_owned();
+    forget_what_is_new(&scene);
+    let versions = |scene: &Scene| scene.world.state().profiles[&"web".parse().unwrap()].0.len();
+    let report = scene.round().await;
+    assert_eq!((word(&report), &report.faults[..]), ("confirmed", &[][..]));
+    assert_eq!(versions(&scene), 3, "nobody can tell which of them are needed");
+
+    scene.world.touch(|machine| {
+        machine.crashing.insert(closure("web", "4"));
+    });
+    scene.push_service("web", "4");
+    assert_eq!(word(&scene.round().await), "rolled-back");
+    scene.assert_runs(&[("web", "3")]);
+    scene.push_service("web", "5");
+    assert_eq!(word(&scene.round().await), "confirmed");
+    scene.assert_runs(&[("web", "5")]);
+    assert_eq!((versions(&scene), words(&scene)), (1, vec![(5, "confirmed")]));
+}
+
+#[tokio::test]
+async fn what_an_older_agent_was_waiting_for_goes_on() {
+    let mut scene = Scene::new();
+    scene.push_service("web", "1");
+    scene.round().await;
+    scene.push_service("web", "2");
+    scene.world.touch(|machine| machine.cached.clear());
+    assert_eq!(word(&scene.round().await), "waiting");
+    forget_what_is_new(&scene);
+    scene.world.touch(|machine| {
+        machine.cached.insert(closure("web", "2"));
+    });
+    assert_eq!(word(&scene.round().await), "confirmed");
+    scene.assert_runs(&[("web", "2")]);
+}
+
+/// A host that has nothing to do for days does nothing: no event, no file, no call that
+/// changes something.
+#[tokio::test]
+async fn rounds_that_wait_or_look_write_nothing() {
+    let mut held = forgetful().await;
+    held.push_told("2", &opens_in(3), "a change");
+    let mut must_pass = forgetful().await;
+    must_pass.push_told("2", &opens_in(3), "a migration\n\nWrit-Must-Pass: yes\n");
+    must_pass.push_told("3", &opens_in(3), "behind it");
+    let reporting = forgetful().await;
+    let unit: UnitName = "writ-web.service".parse().unwrap();
+    for (name, scene) in [("held", held), ("must pass", must_pass), ("reporting", reporting)] {
+        let mut config = scene.config();
+        config.drift = OnDrift::Report;
+        let mut agent = scene.agent_with(config);
+        scene.world.touch(|machine| {
+            machine.loaded.get_mut(&unit).unwrap().state = UnitState::Inactive;
+        });
+        for _ in 0..2 {
+            agent.round().await;
+        }
+        let (before, changes) = (files(&scene.state()), scene.world.state().changes);
+        for _ in 0..3 {
+            agent.round().await;
+        }
+        assert_eq!(files(&scene.state()), before, "{name}");
+        assert_eq!(scene.world.state().changes, changes, "{name}");
+    }
+}
+
+/// Every file below a folder with the time it was changed.
+fn files(folder: &std::path::Path) -> Vec<(std::path::PathBuf, std::time::SystemTime)> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let (path, kind) = entry.map(|e| (e.path(), e.file_type().unwrap())).unwrap();
+        if kind.is_dir() && path.file_name().unwrap() != "repo.git" {
+            files.extend(self::files(&path));
+        }
+        let changed = std::fs::symlink_metadata(&path).unwrap().modified().unwrap();
+        files.push((path, changed));
+    }
+    files.sort();
+    files
 }
