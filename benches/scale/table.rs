@@ -21,11 +21,14 @@ pub(crate) struct Column {
     pub(crate) memory: u64,
 }
 
+/// What a number should be, in words and as a test.
+type Target = (&'static str, fn(&Column) -> bool);
+
 /// How a number is read from a column, and where there is a target, whether it is met.
 struct Row {
     name: &'static str,
     show: fn(&Column) -> String,
-    target: Option<(&'static str, fn(&Column) -> bool)>,
+    target: Option<Target>,
 }
 
 const ROWS: [Row; 18] = [
