@@ -129,7 +129,9 @@ impl Systemd {
     async fn try_start(&self, unit: &UnitName, files: &[UnitName]) -> Result<Started, BusError> {
         let bus = self.bus().await?;
         let mut units = files.to_vec();
-        units.push(unit.clone());
+        if !units.contains(unit) {
+            units.push(unit.clone());
+        }
         self.make_current(&bus, &units).await?;
         let (before, within) = try_join!(invocation(&bus, unit), start_limit(&bus, unit))?;
         self.runs.ends(unit, before);
@@ -171,7 +173,15 @@ impl Systemd {
 
     async fn try_pulse(&self, units: &[UnitName]) -> Result<BTreeMap<UnitName, Pulse>, BusError> {
         let bus = self.bus().await?;
-        let asked: Vec<_> = units.iter().map(|unit| pulse_of(&bus, unit)).collect();
+        let names: Vec<&str> = units.iter().map(UnitName::as_str).collect();
+        // One row for each name, in the order of the names; it loads what is not loaded.
+        let rows: Vec<ListedUnit> = bus.call("ListUnitsByNames", &(names,)).await?;
+        if rows.len() != units.len() {
+            return Err(BusError::Lost("systemd did not list every unit it was asked for".into()));
+        }
+        let states = rows.iter().map(|row| state(&row.active_state));
+        let asked: Vec<_> =
+            units.iter().zip(states).map(|(unit, state)| pulse_of(&bus, unit, state)).collect();
         let pulses: Vec<Pulse> = stream::iter(asked).buffered(ASKED_AT_ONCE).try_collect().await?;
         Ok(units.iter().cloned().zip(pulses).collect())
     }
@@ -295,23 +305,19 @@ enum Started {
 
 /// A job that is done says little of a process that has ended since.
 async fn verdict(bus: &Bus, unit: &UnitName, result: &str) -> Result<Started, BusError> {
-    let (state, sub_state, ending) = try_join!(
+    let (state, sub_state) = try_join!(
         bus.property::<String>(unit, UNIT, "ActiveState"),
         bus.property::<String>(unit, UNIT, "SubState"),
-        ending(bus, unit),
     )?;
     let failed = state == "failed" || sub_state.starts_with("auto-restart");
-    Ok(match result {
-        "done" if !failed => Started::Yes,
-        "canceled" | "invalid" => Started::NotNow(meaning_of_job(result)),
-        result => {
-            let by_job = || match result {
-                "done" => "its process ended at once".to_owned(),
-                other => meaning_of_job(other).to_owned(),
-            };
-            Started::No(ending.explain().unwrap_or_else(by_job))
-        }
-    })
+    let because = match result {
+        "done" if !failed => return Ok(Started::Yes),
+        "canceled" | "invalid" => return Ok(Started::NotNow(meaning_of_job(result))),
+        "done" => "its process ended at once",
+        other => meaning_of_job(other),
+    };
+    let ending = ending(bus, unit).await?;
+    Ok(Started::No(ending.explain().unwrap_or_else(|| because.to_owned())))
 }
 
 /// Forgets a failed state and the count of recent starts.

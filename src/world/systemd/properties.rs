@@ -18,14 +18,22 @@ const UNLIMITED: Duration = Duration::from_secs(3600);
 /// Units asked about at the same time; the bus bounds the replies in flight.
 pub(super) const ASKED_AT_ONCE: usize = 16;
 
-pub(super) async fn pulse_of(bus: &Bus, unit: &UnitName) -> Result<Pulse, BusError> {
-    let (active_state, invocation, ending, main_pid) = try_join!(
-        bus.property::<String>(unit, UNIT, "ActiveState"),
+/// How a unit is doing that systemd lists in `state`: what that leaves open is asked.
+pub(super) async fn pulse_of(
+    bus: &Bus,
+    unit: &UnitName,
+    state: UnitState,
+) -> Result<Pulse, BusError> {
+    let runs = matches!(state, UnitState::Active | UnitState::Reloading);
+    let failure = async {
+        if runs { Ok(None) } else { ending(bus, unit).await.map(|ending| ending.failure()) }
+    };
+    let (invocation, failure, main_pid) = try_join!(
         invocation(bus, unit),
-        ending(bus, unit),
+        failure,
         main_pid(bus, unit),
     )?;
-    Ok(Pulse { state: state(&active_state), invocation, failure: ending.failure(), main_pid })
+    Ok(Pulse { state, invocation, failure, main_pid })
 }
 
 /// The unit's run at hand, or its last one; empty where systemd remembers none.
