@@ -148,11 +148,7 @@ fn closure(service: &Service, observed: &Observed) -> Vec<Drift> {
 
 /// Units and profiles named like ours that nothing of the generation has.
 fn unknown<Source>(desired: &Desired<Source>, observed: &Observed) -> Vec<Drift> {
-    let wanted: BTreeSet<UnitName> = desired
-        .services
-        .values()
-        .flat_map(|service| unit::unit_files(service).into_iter().map(|unit| unit.name))
-        .collect();
+    let wanted: BTreeSet<UnitName> = desired.services.values().flat_map(unit::unit_names).collect();
     let units = observed
         .units
         .keys()

@@ -226,11 +226,7 @@ pub fn undigested<Source>(desired: &Desired<Source>) -> Vec<String> {
 
 /// Units of ours that no desired service has, and daemons that are to be jobs.
 fn stop<Source>(desired: &Desired<Source>, observed: &Observed) -> Option<Step> {
-    let wanted: BTreeSet<UnitName> = desired
-        .services
-        .values()
-        .flat_map(|service| unit::unit_files(service).into_iter().map(|unit| unit.name))
-        .collect();
+    let wanted: BTreeSet<UnitName> = desired.services.values().flat_map(unit::unit_names).collect();
     let units: Vec<_> = observed
         .units
         .iter()

@@ -54,8 +54,11 @@ pub fn merge<'a>(
         return Err(conflicts);
     }
     let wanted = tidy(with_ours(foreign, &routes), current);
+    if wanted == *current {
+        return Ok(Merged { config: None, lines: Vec::new() });
+    }
     let lines = text::difference(current, &wanted);
-    Ok(Merged { config: (wanted != *current).then_some(wanted), lines })
+    Ok(Merged { config: Some(wanted), lines })
 }
 
 /// Our routes in a configuration, for people.

@@ -50,6 +50,16 @@ pub fn unit_files(service: &Service) -> Vec<UnitFile> {
     }
 }
 
+/// The names of [`unit_files`], without making their texts.
+pub fn unit_names(service: &Service) -> Vec<UnitName> {
+    let name = &service.name;
+    match &service.work {
+        Work::Daemon { .. } | Work::Oneshot { .. } => vec![name.unit()],
+        Work::Job { .. } => vec![name.unit(), name.timer()],
+        Work::Static { .. } => Vec::new(),
+    }
+}
+
 /// The unit of a service that is started, stopped and watched: a job's timer, or
 /// the service itself; none where there is no process.
 pub fn started(service: &Service) -> Option<UnitName> {

@@ -350,3 +350,24 @@ fn a_new_closure_restarts_its_service() {
     let new = service(Work::Daemon { exec: command, notify: false });
     assert_eq!(impact(&only_text(&old), &only_text(&new)), Impact::Restart);
 }
+
+#[test]
+fn a_services_units_can_be_named_without_their_texts() {
+    let schedule = Schedule {
+        cron: "0 3 1 * 1".parse().unwrap(),
+        calendar: vec![
+            "*-*-1 03:00:00 Europe/Berlin".to_owned(),
+            "Mon *-*-* 03:00:00 Europe/Berlin".to_owned(),
+        ],
+    };
+    for work in [
+        Work::Daemon { exec: exec(), notify: true },
+        Work::Oneshot { exec: exec() },
+        Work::Job { exec: exec(), schedule },
+        Work::Static { root: "share/www".parse().unwrap() },
+    ] {
+        let service = service(work);
+        let named: Vec<_> = unit_files(&service).into_iter().map(|file| file.name).collect();
+        assert_eq!(unit_names(&service), named);
+    }
+}
