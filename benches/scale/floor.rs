@@ -22,8 +22,6 @@ const BURST: usize = 16;
 pub(crate) struct Floor {
     pub(crate) restart: Duration,
     pub(crate) start: Duration,
-    /// `systemctl restart` with all names.
-    pub(crate) systemctl: Duration,
 }
 
 impl Floor {
@@ -32,10 +30,6 @@ impl Floor {
         let units = town.units();
         // The agent would start what was stopped.
         host.must(&["writ", "pause", "--reason", "the floor is measured"]);
-        let names: Vec<&str> = units.iter().map(String::as_str).collect();
-        let before = Instant::now();
-        host.must(&[&["systemctl", "restart"], &names[..]].concat());
-        let systemctl = before.elapsed();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let bus = host.file("/run/dbus/system_bus_socket");
         let (restart, start) = runtime.expect("a runtime").block_on(async {
@@ -44,8 +38,8 @@ impl Floor {
             (restart, jobs(&bus, "StartUnit", &units).await)
         });
         host.must(&["writ", "resume"]);
-        town.quiet();
-        Self { restart, start, systemctl }
+        town.sync();
+        Self { restart, start }
     }
 }
 

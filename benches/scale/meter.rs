@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 use crate::lab::site::Site;
 
 const BUS: &str = "/tmp/bus";
+/// An agent that spends nothing for so long has ended its round. It is also more than
+/// the calm between two rounds, so that the next one begins at once.
+const REST: Duration = Duration::from_millis(300);
 const MARK: &str = "GetDefaultTarget";
 
 pub(crate) struct Meter<'a> {
@@ -41,6 +44,22 @@ impl<'a> Meter<'a> {
         let before = self.spent();
         work();
         self.spent() - before
+    }
+
+    /// How long the agent is busy with what `begin` begins.
+    pub(crate) fn until_idle(&self, begin: impl FnOnce()) -> Duration {
+        let (began, mut spent) = (Instant::now(), self.spent());
+        begin();
+        let (mut last, mut seen) = (Instant::now(), false);
+        while !seen || last.elapsed() < REST {
+            std::thread::sleep(Duration::from_millis(2));
+            let now = self.spent();
+            if now != spent {
+                (spent, last, seen) = (now, Instant::now(), true);
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "the agent never rests");
+        }
+        last - began
     }
 
     fn spent(&self) -> Duration {
