@@ -19,6 +19,7 @@
 //! problem: every one is noted, so that all are shown at once.
 
 mod cron;
+pub mod edit;
 mod problem;
 pub mod profile;
 mod read;
