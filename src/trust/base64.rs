@@ -2,7 +2,7 @@
 
 /// Decodes `text`: padded, no white space, no stray bits in the last character,
 /// so that no two texts decode to the same bytes.
-pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     if text.is_empty() || !text.len().is_multiple_of(4) {
         return None;
     }

@@ -13,7 +13,7 @@
 
 mod advice;
 mod approvals;
-mod base64;
+pub(crate) mod base64;
 mod breach;
 mod certificates;
 mod changes;

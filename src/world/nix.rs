@@ -1,12 +1,14 @@
 //! The Nix store through nix's own links and, where something is to be fetched,
 //! one nix process.
 
+mod announced;
 mod cache;
 mod check;
 mod collect;
 mod digests;
 mod fetch;
 mod link;
+mod local;
 mod lock;
 mod narinfo;
 mod profiles;
@@ -20,10 +22,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+pub use announced::{CacheKey, check_upload};
 pub use cache::{BadCache, check_public_key, check_substituter};
 pub use check::ask_cache;
 pub use collect::Collected;
 use digests::Digests;
+pub use local::{Closure, LocalNix, Source};
 use profiles::{New, Profiles};
 use reqwest::Client;
 pub use room::Room;

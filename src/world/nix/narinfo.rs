@@ -9,8 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use reqwest::Client;
 use reqwest::redirect::Policy;
+use reqwest::{Client, Response};
 use tokio::time::timeout;
 
 use super::link::exists;
@@ -18,10 +18,10 @@ use crate::names::StorePath;
 
 /// How long to look before nix is left to find out by itself.
 const PATIENCE: Duration = Duration::from_secs(10);
-const CONNECT: Duration = Duration::from_secs(3);
-const ANSWER: Duration = Duration::from_secs(5);
+pub(super) const CONNECT: Duration = Duration::from_secs(3);
+pub(super) const ANSWER: Duration = Duration::from_secs(5);
 /// Texts that are read at the same time.
-const SIDE_BY_SIDE: usize = 24;
+pub(super) const SIDE_BY_SIDE: usize = 24;
 /// A longer text is none, in bytes.
 const LIMIT: usize = 1 << 20;
 /// A larger closure is left to nix.
@@ -95,8 +95,7 @@ fn absent(paths: &[StorePath]) -> impl Iterator<Item = &StorePath> {
 /// What the first cache that has the path says of it.
 async fn ask(client: Option<&Client>, caches: &[String], path: StorePath) -> Option<NarInfo> {
     for cache in caches {
-        let location = cache.split('?').next().unwrap_or(cache).trim_end_matches('/');
-        let place = format!("{location}/{}.narinfo", path.hash());
+        let place = place(cache, &path);
         let text = match place.strip_prefix("file://") {
             Some(file) => fs::read(file).ok(),
             None => download(client, &place).await,
@@ -109,7 +108,17 @@ async fn ask(client: Option<&Client>, caches: &[String], path: StorePath) -> Opt
 }
 
 async fn download(client: Option<&Client>, url: &str) -> Option<Vec<u8>> {
-    let mut answer = client?.get(url).send().await.ok()?.error_for_status().ok()?;
+    body(client?.get(url).send().await.ok()?.error_for_status().ok()?).await
+}
+
+/// Where a cache has its text about a path.
+pub(super) fn place(cache: &str, path: &StorePath) -> String {
+    let location = cache.split('?').next().unwrap_or(cache).trim_end_matches('/');
+    format!("{location}/{}.narinfo", path.hash())
+}
+
+/// A text as a cache sends it; `None` where it is longer than any is.
+pub(super) async fn body(mut answer: Response) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.ok()? {
         body.extend_from_slice(&chunk);
@@ -120,12 +129,37 @@ async fn download(client: Option<&Client>, url: &str) -> Option<Vec<u8>> {
     Some(body)
 }
 
+/// What a cache vouches for.
+pub(super) struct Announced {
+    /// As [`PathInfo::fingerprint`](crate::plan::closure::PathInfo::fingerprint) writes it.
+    pub fingerprint: String,
+    pub signatures: Vec<String>,
+    /// Whether the path is named after its content.
+    pub by_content: bool,
+}
+
+/// `None` where it is no such text, or one about another path.
+pub(super) fn announced(text: &[u8], path: &StorePath) -> Option<Announced> {
+    let text = std::str::from_utf8(text).ok()?;
+    let NarInfo { unpacked, references, .. } = parse(text.as_bytes(), path)?;
+    let references: BTreeSet<&str> = references.iter().map(StorePath::as_str).collect();
+    let references: Vec<&str> = references.into_iter().collect();
+    let hash = fields(text, "NarHash").next()?;
+    Some(Announced {
+        fingerprint: format!("1;{path};{hash};{unpacked};{}", references.join(",")),
+        signatures: fields(text, "Sig").map(str::to_owned).collect(),
+        by_content: fields(text, "CA").next().is_some_and(|ca| !ca.is_empty()),
+    })
+}
+
+fn fields<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+    text.lines().filter_map(move |line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
+}
+
 /// `None` where it is no such text, or one about another path.
 fn parse(text: &[u8], path: &StorePath) -> Option<NarInfo> {
     let text = std::str::from_utf8(text).ok()?;
-    let field = |name: &str| {
-        text.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
-    };
+    let field = |name: &str| fields(text, name).next();
     if field("StorePath") != Some(path.as_str()) {
         return None;
     }
