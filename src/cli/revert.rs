@@ -4,11 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::{Blame, Failure, show};
-use crate::manifest::{Manifest, WorkingTree};
+use super::{Blame, Failure, consequences, show};
 use crate::names::{CommitId, ServiceName};
-use crate::plan::assume::assumed;
-use crate::plan::plan;
 use crate::source::checkout;
 use crate::source::git_program::{Checkout, GitError};
 
@@ -132,7 +129,7 @@ impl Undone {
         if patch.is_empty() {
             return Ok(());
         }
-        checkout.feed(&["apply", "--reverse", "--index", "--3way", "-"], &(patch + "\n"))
+        checkout.feed(&["apply", "--reverse", "--index", "--3way", "-"], &(patch + "\n")).map(drop)
     }
 
     fn record(&self, checkout: &Checkout, service: Option<&ServiceName>) -> Result<(), Failure> {
@@ -173,29 +170,7 @@ fn consequences(checkout: &Checkout) -> Result<String, Failure> {
     let broken = |error| Failure::new(Blame::Refused, &error);
     let old = checkout::revision(checkout.root(), "HEAD").map_err(broken)?;
     let new = checkout::working_tree(checkout.root()).map_err(broken)?;
-    let new = draft(&new).map_err(|problems| {
-        refused(format!("hosts would refuse the result\n{problems}"), Some("nothing was changed"))
-    })?;
-    // Of a manifest that hosts refuse, nobody here can tell what they run instead.
-    let old = draft(&old).ok();
-    let mut text = String::new();
-    for host in &new.hosts() {
-        let before = old.as_ref().map(|old| assumed(&old.desired(host))).unwrap_or_default();
-        let plan = plan(&new.desired(host), &before);
-        if !plan.steps.is_empty() {
-            text.push_str(&format!("on {host}\n{plan}"));
-        }
-    }
-    if text.is_empty() {
-        text.push_str("no host has anything to do\n");
-    }
-    Ok(text)
-}
-
-fn draft(
-    files: &std::collections::BTreeMap<String, Vec<u8>>,
-) -> Result<Manifest<WorkingTree>, String> {
-    Manifest::draft(files).map_err(|problems| problems.to_string())
+    consequences::told(&old, &new)
 }
 
 fn refused(message: String, hint: Option<&str>) -> Failure {

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use thiserror::Error;
 
@@ -67,6 +67,29 @@ impl Checkout {
         Ok(true)
     }
 
+    /// Writes a file, whole or not at all, in the place of what may be there.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn replace(&self, path: &str, content: &str) -> Result<(), CheckoutError> {
+        let path = self.root.join(path);
+        // Not beside it: a file left in `manifests/` is one that hosts would refuse.
+        let git = self.root.join(".git");
+        let folder = if git.is_dir() { &git } else { &self.root };
+        let fresh = folder.join(format!(".writ-new-{}", std::process::id()));
+        fs::write(&fresh, content)
+            .and_then(|()| match path.metadata() {
+                Ok(old) => fs::set_permissions(&fresh, old.permissions()),
+                Err(_) => Ok(()),
+            })
+            .and_then(|()| fs::File::open(&fresh)?.sync_all())
+            .and_then(|()| fs::rename(&fresh, &path))
+            .map_err(|source| {
+                let _ = fs::remove_file(&fresh);
+                unwritable(&path, source)
+            })
+    }
+
     /// Where the working tree begins.
     pub fn root(&self) -> &Path {
         &self.root
@@ -82,25 +105,19 @@ impl Checkout {
             .stdin(Stdio::inherit())
             .output()
             .map_err(|source| GitError::Start { source })?;
-        let command = told(args);
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(GitError::Failed { command, said });
-        }
-        let text = String::from_utf8(output.stdout).map_err(|_| GitError::Text { command })?;
-        Ok(text.trim_end_matches('\n').to_owned())
+        printed(told(args), output)
     }
 
-    /// Runs a git command that reads `input`.
+    /// Runs a git command that reads `input`, and gives what it printed as [`Self::run`].
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub fn feed<A: AsRef<OsStr>>(&self, args: &[A], input: &str) -> Result<(), GitError> {
+    pub fn feed<A: AsRef<OsStr>>(&self, args: &[A], input: &str) -> Result<String, GitError> {
         let start = |source| GitError::Start { source };
         let mut child = self
             .command(args)
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .map_err(start)?;
@@ -108,12 +125,7 @@ impl Checkout {
             // A git that died early is told by its exit code, not by this pipe.
             let _ = stdin.write_all(input.as_bytes());
         }
-        let output = child.wait_with_output().map_err(start)?;
-        if output.status.success() {
-            return Ok(());
-        }
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(GitError::Failed { command: told(args), said })
+        printed(told(args), child.wait_with_output().map_err(start)?)
     }
 
     /// What a git command printed; `None` where it failed, as `git config` does for a
@@ -134,6 +146,15 @@ impl Checkout {
         command.args(args);
         command
     }
+}
+
+fn printed(command: String, output: Output) -> Result<String, GitError> {
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(GitError::Failed { command, said });
+    }
+    let text = String::from_utf8(output.stdout).map_err(|_| GitError::Text { command })?;
+    Ok(text.trim_end_matches('\n').to_owned())
 }
 
 fn told<A: AsRef<OsStr>>(args: &[A]) -> String {

@@ -4,6 +4,7 @@ pub mod checkout;
 pub mod fetch;
 pub mod git;
 pub mod git_program;
+pub mod landing;
 pub mod operator;
 pub mod repo;
 pub mod signing;

@@ -1,0 +1,49 @@
+//! What each host would do with a changed manifest, for those who are about to sign it.
+
+use std::collections::BTreeMap;
+
+use super::{Blame, Failure};
+use crate::manifest::{Manifest, Problems, WorkingTree};
+use crate::plan::assume::assumed;
+use crate::plan::plan;
+
+/// Manifest files by path, as [`crate::source::checkout`] reads them.
+pub(super) type Files = BTreeMap<String, Vec<u8>>;
+
+/// The plan of every host that goes from `old` to `new`.
+///
+/// # Errors
+/// Hosts would refuse `new`.
+pub(super) fn told(old: &Files, new: &Files) -> Result<String, Failure> {
+    let new = accepted(new)?;
+    // Of a manifest that hosts refuse, nobody here can tell what they run instead.
+    let old = draft(old).ok();
+    let mut text = String::new();
+    for host in &new.hosts() {
+        let before = old.as_ref().map(|old| assumed(&old.desired(host))).unwrap_or_default();
+        let plan = plan(&new.desired(host), &before);
+        if !plan.steps.is_empty() {
+            text.push_str(&format!("on {host}\n{plan}"));
+        }
+    }
+    if text.is_empty() {
+        text.push_str("no host has anything to do\n");
+    }
+    Ok(text)
+}
+
+/// The manifest, where hosts would take it.
+///
+/// # Errors
+/// Every problem.
+pub(super) fn accepted(files: &Files) -> Result<Manifest<WorkingTree>, Failure> {
+    draft(files).map_err(|problems| Failure {
+        message: format!("hosts would refuse the result\n{problems}"),
+        hint: Some("nothing was changed".to_owned()),
+        blame: Blame::Refused,
+    })
+}
+
+fn draft(files: &Files) -> Result<Manifest<WorkingTree>, Problems> {
+    Manifest::draft(files)
+}
