@@ -4,5 +4,7 @@
 mod desk;
 #[path = "checkout/init.rs"]
 mod init;
+#[path = "checkout/push.rs"]
+mod push;
 #[path = "checkout/revert.rs"]
 mod revert;

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod boot;
 pub mod check;
+mod consequences;
 pub mod diff;
 pub mod doctor;
 pub mod events;
@@ -12,12 +13,16 @@ pub mod init;
 pub mod log;
 pub mod pause;
 pub mod plan;
+pub mod push;
 pub mod revert;
+mod service_file;
+pub mod set;
 pub mod show;
 pub mod status;
 pub mod sync;
 pub mod this_host;
 pub mod trust;
+pub mod upload;
 pub mod verify;
 
 use std::error::Error;
@@ -49,6 +54,9 @@ pub enum Command {
     Sync(sync::Args),
     Check(check::Args),
     Plan(plan::Args),
+    Set(set::Args),
+    Upload(upload::Args),
+    Push(push::Args),
     Revert(revert::Args),
     Log(log::Args),
     Show(show::Args),

@@ -46,9 +46,18 @@ impl Desk {
     }
 
     pub(crate) fn run_in(&self, dir: &Path, program: &str, args: &[&str]) -> Output {
+        self.command(dir, program, args).output().unwrap()
+    }
+
+    pub(crate) fn command(&self, dir: &Path, program: &str, args: &[&str]) -> Command {
         let bin = Path::new(env!("CARGO_BIN_EXE_writ")).parent().unwrap();
-        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-        Command::new(program)
+        let own = self.home().join("bin");
+        let usual = std::env::var("PATH").unwrap();
+        let path = format!("{}:{}:{usual}", own.display(), bin.display());
+        let mut command = Command::new("env");
+        // Found as a shell would: among the person's own programs first.
+        command
+            .arg(program)
             .args(args)
             .current_dir(dir)
             .env("HOME", self.home())
@@ -56,9 +65,8 @@ impl Desk {
             .env("NO_COLOR", "1")
             .env_remove("SSH_AUTH_SOCK")
             .env_remove("XDG_CONFIG_HOME")
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .output()
-            .unwrap()
+            .env("GIT_CONFIG_NOSYSTEM", "1");
+        command
     }
 
     pub(crate) fn writ(&self, args: &[&str]) -> Output {

@@ -5,10 +5,10 @@ use std::process::Output;
 
 use crate::desk::{Desk, ok};
 
-const ONE: &str = "1b9p0v3zk2c8s7d5h4w6x1y0n3m2q9rf";
+pub(crate) const ONE: &str = "1b9p0v3zk2c8s7d5h4w6x1y0n3m2q9rf";
 const TWO: &str = "7v5m1xq0w2z9c8b6n4l3k1j0h2g5f8da";
 
-fn service(hash: &str, name: &str, port: u16) -> String {
+pub(crate) fn service(hash: &str, name: &str, port: u16) -> String {
     format!(
         "# {name}\nhosts = [\"biz\"]\n[artifact]\nstorePath = \"/nix/store/{hash}-{name}\"\n[exec]\ncommand = \"{name}\"\n[env]\nPORT = \"{port}\"\n"
     )
@@ -17,7 +17,7 @@ fn service(hash: &str, name: &str, port: u16) -> String {
 impl Desk {
     /// A deploy repository with the services web and api, cloned from where it is
     /// pushed to.
-    fn with_services() -> Self {
+    pub(crate) fn with_services() -> Self {
         let desk = Self::new();
         ok(&desk.writ(&["init", "deploy", "--host", "biz"]));
         desk.write("web", &service(ONE, "web", 8000));
@@ -29,18 +29,18 @@ impl Desk {
         desk
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let folder = self.deploy().join("manifests/services");
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join(format!("{name}.toml")), text).unwrap();
     }
 
-    fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         let path = self.deploy().join(format!("manifests/services/{name}.toml"));
         fs::read_to_string(path).unwrap()
     }
 
-    fn commit(&self, message: &str) -> String {
+    pub(crate) fn commit(&self, message: &str) -> String {
         self.git(&["add", "-A"]);
         self.git(&["commit", "-q", "-m", message]);
         self.git(&["rev-parse", "HEAD"])

@@ -1,0 +1,131 @@
+//! `writ push`: from a service's source to a signed commit that hosts follow.
+
+mod desk;
+mod source;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use super::upload::{Cache, CacheArgs};
+use super::{Blame, Failure, show};
+use crate::manifest::edit::Release;
+use crate::names::{ServiceName, StorePath};
+use crate::world::nix::LocalNix;
+use desk::Desk;
+
+/// Build a service, upload it, and push a signed commit that has hosts run it.
+///
+/// Nothing of the manifest is changed before the whole closure is in the cache. What
+/// hosts will do is shown first. The commit changes the service's file only; what you
+/// have staged or are writing stays as it is. Where somebody else pushed meanwhile, the
+/// commit is made again on top of theirs, unless they changed the same service.
+/// Interrupted at any point, run it again.
+///
+/// Example: writ push web --installable .#web --repo ~/deploy --to https://cache.example.org --key cache.sec
+///
+/// Example: writ push web --store-path /nix/store/…-web-1.2.3 --no-upload
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// The service.
+    service: ServiceName,
+    #[command(flatten)]
+    source: source::SourceArgs,
+    #[command(flatten)]
+    cache: CacheArgs,
+    /// Upload nothing: a cache of every host has it already.
+    #[arg(long, conflicts_with_all = ["to", "key"])]
+    no_upload: bool,
+    /// The source revision, as free text; that of the source's git checkout where it
+    /// is left out.
+    #[arg(long)]
+    revision: Option<String>,
+    /// Write the service's file only.
+    #[arg(long)]
+    no_commit: bool,
+    /// Commit, and push nothing.
+    #[arg(long)]
+    no_push: bool,
+    /// Build, show what hosts would do, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Show what changes in the file, and ask first.
+    #[arg(short, long)]
+    interactive: bool,
+    /// The deploy repository.
+    #[arg(long, default_value = ".")]
+    repo: PathBuf,
+    /// For nix, as it builds.
+    #[arg(last = true, value_name = "NIX ARGS")]
+    nix: Vec<OsString>,
+}
+
+pub async fn run(args: Args) -> Result<(), Failure> {
+    if args.interactive && !desk::can_be_asked() {
+        return Err(Failure {
+            message: "there is no terminal to ask at".to_owned(),
+            hint: Some("leave --interactive out".to_owned()),
+            blame: Blame::Usage,
+        });
+    }
+    let desk = Desk::at(&args)?;
+    let cache = cache(&args, &desk)?;
+    let nix = LocalNix::default();
+    let path = nix.build(&args.source.source(&args.service), &args.nix).await?;
+    let closure = nix.closure(std::slice::from_ref(&path)).await?;
+    let revision = match &args.revision {
+        Some(revision) => Some(revision.clone()),
+        None => args.source.revision()?,
+    };
+    let release = closure.release(&path, revision)?;
+    let preview = desk.preview(&release)?;
+    show(preview.plan);
+    if args.dry_run {
+        show(preview.difference);
+        return Ok(());
+    }
+    if args.interactive && !preview.difference.is_empty() {
+        desk::ask(&preview.difference)?;
+    }
+    if let Some(cache) = cache {
+        cache.bring(&nix, &closure, std::slice::from_ref(&path)).await?;
+    }
+    desk.land(&release)
+}
+
+/// The cache that is named here or in git's config.
+fn cache(args: &Args, desk: &Desk) -> Result<Option<Cache>, Failure> {
+    if args.no_upload {
+        return Ok(None);
+    }
+    let url = match &args.cache.to {
+        Some(url) => Some(url.clone()),
+        None => desk.config("writ.cache")?,
+    };
+    let key = match &args.cache.key {
+        Some(key) => Some(key.clone()),
+        None => desk.config("writ.cacheKey")?.map(PathBuf::from),
+    };
+    match url {
+        Some(url) => Cache::new(&url, key).map(Some),
+        None if args.dry_run => Ok(None),
+        None => Err(Failure {
+            message: "no cache is named to upload to".to_owned(),
+            hint: Some(
+                "name it with --to; `git config writ.cache URL` in the deploy repository keeps it; \
+                 or say --no-upload where hosts have a cache with it"
+                    .to_owned(),
+            ),
+            blame: Blame::Usage,
+        }),
+    }
+}
+
+/// `web: abc123def`, or else the version, or the name that the closure has.
+fn message(service: &ServiceName, release: &Release) -> String {
+    let (name, version) = StorePath::package(&release.store_path);
+    let revision = release.revision.as_deref().and_then(|text| text.lines().next());
+    let what = revision.filter(|text| !text.is_empty()).or(version).unwrap_or(name);
+    format!("{service}: {what}")
+}
