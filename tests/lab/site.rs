@@ -1,6 +1,5 @@
 //! A host under the agent's care, and the one place that knows the agent's config and status.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,8 +80,7 @@ impl Config {
 impl Site {
     /// Boots a host and installs the agent there, not yet running.
     pub(crate) fn open(fleet: &Arc<Fleet>, name: &str, config: Config) -> Self {
-        let agent = Program { here: writ(), there: "/usr/local/bin/writ" };
-        let host = Host::boot(fleet, name, &[agent]);
+        let host = Host::boot(fleet, name, &[program()]);
         for (name, text) in UNITS {
             host.put(&format!("/etc/systemd/system/{name}"), text, 0o644);
         }
@@ -253,7 +251,7 @@ impl Status {
     }
 }
 
-/// The program under test.
-fn writ() -> PathBuf {
-    target().join("writ")
+/// The program under test, where agents' units expect it.
+pub(super) fn program() -> Program {
+    Program { here: target().join("writ"), there: "/usr/local/bin/writ" }
 }

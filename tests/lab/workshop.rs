@@ -40,7 +40,8 @@ impl Workshop {
     /// Boots the workshop, with an empty repository and an empty cache.
     pub(crate) fn open(fleet: &Arc<Fleet>) -> Self {
         let hello = Program { here: example("hello"), there: HELLO };
-        let host = Host::boot(fleet, "workshop", &[hello, super::forge::program()]);
+        let programs = [hello, super::forge::program(), super::site::program()];
+        let host = Host::boot(fleet, "workshop", &programs);
         host.sh(&format!(
             "git init --quiet --bare --initial-branch=main {REMOTE}
              git init --quiet --initial-branch=main {CLONE}

@@ -9,6 +9,7 @@ mod jobs;
 mod lies;
 mod manifest;
 mod operator;
+mod push;
 mod retention;
 mod road;
 mod two_hosts;
@@ -19,13 +20,14 @@ use super::lab::acme::Acme;
 use super::lab::site::Site;
 
 /// The scenes by subject.
-pub(crate) const ALL: [(&str, &[Scene]); 13] = [
+pub(crate) const ALL: [(&str, &[Scene]); 14] = [
     ("road", road::SCENES),
     ("two_hosts", two_hosts::SCENES),
     ("manifest", manifest::SCENES),
     ("jobs", jobs::SCENES),
     ("windows", windows::SCENES),
     ("operator", operator::SCENES),
+    ("push", push::SCENES),
     ("bad_input", bad_input::SCENES),
     ("bad_world", bad_world::SCENES),
     ("retention", retention::SCENES),
