@@ -28,11 +28,8 @@ pub(super) async fn pulse_of(
     let failure = async {
         if runs { Ok(None) } else { ending(bus, unit).await.map(|ending| ending.failure()) }
     };
-    let (invocation, failure, main_pid) = try_join!(
-        invocation(bus, unit),
-        failure,
-        main_pid(bus, unit),
-    )?;
+    let (invocation, failure, main_pid) =
+        try_join!(invocation(bus, unit), failure, main_pid(bus, unit),)?;
     Ok(Pulse { state, invocation, failure, main_pid })
 }
 
