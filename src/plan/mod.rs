@@ -155,16 +155,17 @@ impl<'a> Change<'a> {
         let mut kind = ChangeKind::None;
         let mut files = Vec::new();
         for unit in unit::unit_files(service) {
-            let old = observed.units.get(&unit.name).and_then(|unit| unit.file.clone());
-            kind = kind.max(match old.as_deref().map(|old| unit::impact(old, &unit.text)) {
+            let old = observed.units.get(&unit.name).and_then(|unit| unit.file.as_deref());
+            kind = kind.max(match old.map(|old| unit::impact(old, &unit.text)) {
                 None | Some(Impact::Restart) => ChangeKind::Restart,
                 Some(Impact::Reload) => ChangeKind::Reload,
                 Some(Impact::Write) => ChangeKind::Write,
                 Some(Impact::Same) => ChangeKind::None,
             });
             kind = kind.max(overrides::change(&unit, observed));
-            if old.as_deref() != Some(&unit.text) {
-                files.push(FileChange { unit: unit.name, expect: old, text: unit.text });
+            if old != Some(&unit.text) {
+                let expect = old.map(str::to_owned);
+                files.push(FileChange { unit: unit.name, expect, text: unit.text });
             }
         }
         if let Some(unit) = unit::started(service)
@@ -248,15 +249,16 @@ fn outlived(service: &Service, observed: &Observed) -> Option<UnitRemoval> {
 }
 
 fn switch<Source>(desired: &Desired<Source>, observed: &Observed) -> Option<Step> {
+    let current = |service: &Service| observed.store.current.get(&service.name);
     let profiles: Vec<_> = desired
         .services
         .values()
+        .filter(|service| current(service) != Some(&service.artifact.store_path))
         .map(|service| ProfileMove {
             service: service.name.clone(),
-            from: observed.store.current.get(&service.name).cloned(),
+            from: current(service).cloned(),
             to: service.artifact.store_path.clone(),
         })
-        .filter(|step| step.from.as_ref() != Some(&step.to))
         .collect();
     (!profiles.is_empty()).then_some(Step::Switch { profiles })
 }

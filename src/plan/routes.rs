@@ -74,17 +74,31 @@ pub fn owned(current: &Value) -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// Takes our routes and our policy out. Our servers stay, since somebody may have
-/// put something into them.
+/// Where lists with something of ours are; `*` is every name.
+const LISTS: [&[&str]; 2] =
+    [&["apps", "http", "servers", "*", "routes"], &["apps", "tls", "automation", "policies"]];
+
+/// A copy without our routes and our policy, which are not copied first: they may be
+/// all that is large in it. Our servers stay, since somebody may have put something
+/// into them.
 fn without_ours(current: &Value) -> Value {
-    let mut config = current.clone();
-    for routes in place::route_lists_mut(&mut config) {
-        routes.retain(|route| place::owned_id(route).is_none());
+    foreign(current, &LISTS)
+}
+
+fn foreign(value: &Value, lists: &[&[&str]]) -> Value {
+    let below = |key: &str| -> Vec<&[&str]> {
+        let on = |path: &&[&str]| path.first().is_some_and(|name| [key, "*"].contains(name));
+        lists.iter().filter(|path| on(path)).map(|path| &path[1..]).collect()
+    };
+    match value {
+        Value::Object(fields) if !lists.is_empty() => {
+            fields.iter().map(|(key, value)| (key.clone(), foreign(value, &below(key)))).collect()
+        }
+        Value::Array(items) if lists.iter().any(|path| path.is_empty()) => {
+            items.iter().filter(|item| place::owned_id(item).is_none()).cloned().collect()
+        }
+        other => other.clone(),
     }
-    if let Some(policies) = place::policies_mut(&mut config) {
-        policies.retain(|policy| place::owned_id(policy).is_none());
-    }
-    config
 }
 
 fn with_ours(mut config: Value, routes: &[Rendered]) -> Value {

@@ -70,14 +70,6 @@ pub(super) fn routes(server: &Value) -> &[Value] {
     server.get("routes").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-pub(super) fn route_lists_mut(config: &mut Value) -> impl Iterator<Item = &mut Vec<Value>> {
-    let servers = config.pointer_mut("/apps/http/servers").and_then(Value::as_object_mut);
-    servers
-        .into_iter()
-        .flat_map(Map::values_mut)
-        .filter_map(|server| server.get_mut("routes")?.as_array_mut())
-}
-
 /// The foreign server that listens on the port: one for every address rather than
 /// one for a single address, and none that only this machine can reach.
 pub(super) fn choose(config: &Value, port: Port) -> Option<Chosen> {
@@ -152,10 +144,6 @@ pub(super) fn drop_idle_servers(config: &mut Value) {
 pub(super) fn policies(config: &Value) -> &[Value] {
     let policies = config.pointer("/apps/tls/automation/policies").and_then(Value::as_array);
     policies.map_or(&[], Vec::as_slice)
-}
-
-pub(super) fn policies_mut(config: &mut Value) -> Option<&mut Vec<Value>> {
-    config.pointer_mut("/apps/tls/automation/policies")?.as_array_mut()
 }
 
 pub(super) fn policies_or_new(config: &mut Value) -> &mut Vec<Value> {

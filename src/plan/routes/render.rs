@@ -48,7 +48,9 @@ pub(super) fn routes(service: &Service) -> impl Iterator<Item = Rendered> + '_ {
 impl Rendered {
     /// The longest path first: Caddy takes the first route that matches.
     pub(super) fn precedence(&self, other: &Self) -> Ordering {
-        let key = |route: &Self| (Reverse(route.path.len()), route.hosts.clone(), route.id.clone());
+        fn key(route: &Rendered) -> impl Ord + '_ {
+            (Reverse(route.path.len()), &route.hosts, &route.id)
+        }
         key(self).cmp(&key(other))
     }
 
@@ -66,7 +68,14 @@ impl Rendered {
             };
             matcher.insert("protocol".into(), protocol.into());
         }
-        json!({ "@id": self.id, "match": [matcher], "handle": self.handle, "terminal": true })
+        // Not `json!` of all of it, which makes every value anew: there may be a thousand.
+        let fields: [(&str, Value); 4] = [
+            ("@id", self.id.as_str().into()),
+            ("match", vec![Value::from(matcher)].into()),
+            ("handle", self.handle.clone().into()),
+            ("terminal", true.into()),
+        ];
+        fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }
 }
 
