@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
-use crate::names::{BranchName, CommitId, Fingerprint, HostName};
+use crate::names::{BranchName, CommitId, Fingerprint, HostName, UnitName};
 use crate::source::git::GitSource;
 use crate::source::repo::ObjectFormat;
 use crate::trust::{Pins, Recovery, RecoveryKey};
@@ -114,6 +114,9 @@ pub enum OnDrift {
 pub struct Caddy {
     /// `http://localhost:2019`, or `unix:///run/caddy/admin.sock`.
     pub admin: String,
+    /// Its unit: once that has been started or reloaded, the agent looks whether its
+    /// routes are there.
+    pub unit: UnitName,
 }
 
 /// Why a config cannot be used.
@@ -223,8 +226,12 @@ impl Default for Poll {
 
 impl Default for Caddy {
     fn default() -> Self {
-        Self { admin: "http://localhost:2019".to_owned() }
+        Self { admin: "http://localhost:2019".to_owned(), unit: default_unit() }
     }
+}
+
+fn default_unit() -> UnitName {
+    "caddy.service".parse().expect("it is the name of a unit")
 }
 
 fn default_state() -> PathBuf {

@@ -145,17 +145,20 @@ impl<W: World> Agent<W> {
     }
 
     /// Rounds until SIGTERM or SIGINT: after the interval, when a watched path
-    /// changes, and when somebody asks.
+    /// changes, when something else `moved`, and when somebody asks.
     ///
     /// A round in progress is dropped by the signal, which is safe: the next start
     /// observes afresh.
     ///
     /// # Errors
     /// Signals cannot be received.
-    pub async fn run(mut self, mut asked: mpsc::Receiver<SyncRequest>) -> std::io::Result<()> {
+    pub async fn run(
+        mut self,
+        mut asked: mpsc::Receiver<SyncRequest>,
+        moved: Arc<Notify>,
+    ) -> std::io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let moved = Arc::new(Notify::new());
         let _watcher = notify::watch(&self.config.poll.watch, Arc::clone(&moved));
         ready::tell("READY=1");
         tokio::select! {

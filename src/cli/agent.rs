@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args as ClapArgs;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::{Blame, Failure, config_at, show};
 use crate::agent::control::Control;
@@ -13,11 +13,12 @@ use crate::cli::this_host::ThisHost;
 use crate::config::DEFAULT_PATH;
 use crate::ledger::Ledger;
 use crate::verdict::Verdict;
+use crate::world::systemd::ended::jobs_of;
 
 /// Follow the branch and converge this host to it.
 ///
 /// Looks at the branch when it starts, after each interval, when a watched path
-/// changes, and when `writ sync` asks. SIGTERM stops the agent and nothing else.
+/// changes, when Caddy was restarted, and when `writ sync` asks. SIGTERM stops the agent and nothing else.
 ///
 /// Example: writ agent --config /etc/writ/agent.toml
 #[derive(Debug, ClapArgs)]
@@ -52,7 +53,15 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         show(told(&report));
         judge(&report)
     } else {
-        agent.run(requests).await.map_err(|error| Failure::new(Blame::World, &error))
+        let moved = Arc::new(Notify::new());
+        let woken = Arc::clone(&moved);
+        // A Caddy that was restarted may have come back without its routes.
+        tokio::select! {
+            ended = agent.run(requests, moved) => {
+                ended.map_err(|error| Failure::new(Blame::World, &error))
+            }
+            () = jobs_of(&config.caddy.unit, || woken.notify_one()) => Ok(()),
+        }
     };
     serving.abort();
     outcome

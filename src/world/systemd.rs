@@ -7,6 +7,7 @@
 
 pub mod boot;
 mod bus;
+pub mod ended;
 mod files;
 mod journal;
 mod outcome;

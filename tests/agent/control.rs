@@ -33,7 +33,7 @@ async fn beside_an_agent(scene: &Scene, asks: impl Future<Output = ()>) {
     };
     let serving = tokio::spawn(control.serve(listener));
     tokio::select! {
-        ended = agent.run(requests) => panic!("{ended:?}"),
+        ended = agent.run(requests, Arc::default()) => panic!("{ended:?}"),
         () = asks => {}
     }
     serving.abort();

@@ -5,6 +5,10 @@ use super::{Acme, Running, Scene};
 pub(super) const SCENES: &[Scene] = &[
     ("a_caddy_that_is_down_is_waited_for", caddy_down),
     ("a_caddy_that_comes_back_empty_gets_its_routes_without_hands", caddy_empty),
+    (
+        "a_caddy_that_was_restarted_or_reloaded_gets_its_routes_before_the_next_poll",
+        caddy_restarted,
+    ),
     ("a_bus_that_is_gone_for_a_while_is_waited_for", no_bus),
     ("a_full_store_is_waited_for", full_store),
     ("a_full_ledger_changes_nothing", full_ledger),
@@ -43,6 +47,17 @@ fn caddy_empty() {
     biz.serves("web.acme.example", "v1");
     assert_eq!(biz.pid("web"), pid);
     biz.status_where("peace", |status| !status.why().contains("Caddy"));
+}
+
+fn caddy_restarted() {
+    let mut scene = Running::v1();
+    scene.biz.reconfigure(|config| config.poll = "1h");
+    let biz = &scene.biz;
+    biz.status_where("its first round", |status| status.kind() == "confirmed");
+    for how in ["restart", "reload"] {
+        biz.host.must(&["systemctl", how, "caddy"]);
+        biz.serves("web.acme.example", "v1");
+    }
 }
 
 fn no_bus() {
