@@ -21,7 +21,7 @@ pub enum KeyError {
     #[error("the SSH agent holds several keys; name yours with --key 'ssh-ed25519 AAAA…':\n  {}", keys.join("\n  "))]
     Several { keys: Vec<String> },
     #[error(
-        "no key to sign with: git has no user.signingkey, no SSH agent holds one, and {folder} has none; `ssh-keygen -t ed25519` makes one, or name one with --key"
+        "no key to sign with: git's user.signingkey names no SSH key, no SSH agent holds one, and {folder} has none; `ssh-keygen -t ed25519` makes one, or name one with --key"
     )]
     None { folder: PathBuf },
     #[error(transparent)]
@@ -93,8 +93,9 @@ pub fn find(checkout: &Checkout, named: Option<&str>) -> Result<SigningKey, KeyE
     if let Some(named) = named {
         return SigningKey::given(named, home.as_deref());
     }
-    if checkout.ask(&["config", "gpg.format"])?.as_deref() == Some("ssh")
-        && let Some(own) = checkout.ask(&["config", "user.signingkey"])?
+    let format = checkout.ask(&["config", "gpg.format"])?;
+    if let Some(own) = checkout.ask(&["config", "user.signingkey"])?
+        && (format.as_deref() == Some("ssh") || names_ssh(&own))
     {
         return SigningKey::given(&own, home.as_deref());
     }
@@ -103,6 +104,12 @@ pub fn find(checkout: &Checkout, named: Option<&str>) -> Result<SigningKey, KeyE
         [key] => SigningKey::of(key, format!("key::{key}")),
         keys => Err(KeyError::Several { keys: keys.to_vec() }),
     }
+}
+
+/// Whether it is an SSH key also for somebody who has not told git so: an OpenPGP key is
+/// named by an id or by a mail address.
+fn names_ssh(key: &str) -> bool {
+    ["key::", "ssh-", "sk-", "ecdsa-", "/", "~/"].iter().any(|start| key.starts_with(start))
 }
 
 fn agent_keys() -> Vec<String> {

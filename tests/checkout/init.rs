@@ -65,6 +65,19 @@ fn a_run_that_could_not_sign_is_finished_by_the_next() {
 }
 
 #[test]
+fn an_ssh_key_that_git_knows_is_taken_though_its_format_was_never_set() {
+    let desk = Desk::new();
+    let ssh = desk.home().join(".ssh");
+    for end in ["", ".pub"] {
+        fs::rename(ssh.join(format!("id_ed25519{end}")), ssh.join(format!("deploy{end}"))).unwrap();
+    }
+    let key = "~/.ssh/deploy.pub";
+    ok(&desk.run("git", &["config", "--global", "user.signingkey", key]));
+    ok(&desk.writ(&["init", "deploy"]));
+    assert_eq!(desk.git(&["log", "--format=%G? %GS"]), "G alice");
+}
+
+#[test]
 fn what_lies_in_a_repository_stays_as_it_is() {
     let desk = Desk::new();
     ok(&desk.run("git", &["init", "-q", "-b", "main", "deploy"]));

@@ -10,6 +10,7 @@ mod lies;
 mod manifest;
 mod operator;
 mod push;
+mod quick_start;
 mod retention;
 mod road;
 mod two_hosts;
@@ -20,7 +21,8 @@ use super::lab::acme::Acme;
 use super::lab::site::Site;
 
 /// The scenes by subject.
-pub(crate) const ALL: [(&str, &[Scene]); 14] = [
+pub(crate) const ALL: [(&str, &[Scene]); 15] = [
+    ("quick_start", quick_start::SCENES),
     ("road", road::SCENES),
     ("two_hosts", two_hosts::SCENES),
     ("manifest", manifest::SCENES),
