@@ -32,7 +32,7 @@ pub mod window;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::names::{HostName, ServiceName, Tag};
-use crate::trust::VerifiedCommit;
+use crate::trust::{HostKey, VerifiedCommit};
 pub use problem::{Problem, Problems};
 use profile::Profile;
 use service::Service;
@@ -76,6 +76,8 @@ pub struct Hosts {
 pub struct HostSpec {
     pub tags: BTreeSet<Tag>,
     pub windows: Windows,
+    /// What the host signs its reports with.
+    pub report_key: Option<HostKey>,
 }
 
 impl Manifest<WorkingTree> {
@@ -114,6 +116,11 @@ impl<Source> Manifest<Source> {
         let profiles = self.profiles.values().map(|(hosts, _)| hosts);
         let named = services.chain(profiles).flat_map(|hosts| &hosts.names);
         named.chain(self.hosts.keys()).cloned().collect()
+    }
+
+    /// What a host signs its reports with, where its file says so.
+    pub fn report_key(&self, host: &HostName) -> Option<&HostKey> {
+        self.hosts.get(host)?.report_key.as_ref()
     }
 
     /// Where the manifest came from.

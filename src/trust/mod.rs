@@ -26,6 +26,7 @@ mod files;
 #[doc(hidden)]
 pub mod fuzzing;
 mod glob;
+mod host_key;
 mod judge;
 mod key;
 mod limits;
@@ -63,6 +64,7 @@ use serde::{Deserialize, Serialize};
 pub use explain::{
     Account, Claims, Content, Explained, Touched, channel, claims, content, explain, suppose,
 };
+pub use host_key::{HostKey, STATUS};
 pub use overview::{Key, Overview, Person, Protected};
 use signers::Signer;
 pub use stages::Stage;

@@ -208,6 +208,22 @@ impl RecoveryKey {
     pub fn fingerprint(&self) -> Fingerprint {
         fingerprint(&self.blob)
     }
+
+    /// Whether `armor` is this key's signature over `text` in a namespace.
+    pub(super) fn signed(
+        &self,
+        namespace: &str,
+        text: &[u8],
+        armor: &[u8],
+    ) -> Result<(), &'static str> {
+        let signature = sshsig::read(armor, namespace).map_err(|bad| bad.0)?;
+        if signature.key != self.blob {
+            return Err("it is signed by another key");
+        }
+        let message = signature.message(namespace, text);
+        let good = self.key.verify(&signature.bytes, &message, false);
+        good.map_err(|_| "the signature is not one over this text")
+    }
 }
 
 impl FromStr for RecoveryKey {

@@ -48,7 +48,7 @@ fn line() -> impl Strategy<Value = String> {
                 deadline strategy drain after restart restartSec stateDirectory memoryMax \
                 cpuQuota tasksMax limitNofile dynamicUser protectSystem protectHome umask \
                 capabilities systemCallFilter privateNetwork cron timezone root kind mode \
-                activate probes tags windows artifact exec http static schedule confirm";
+                activate probes tags windows reportKey artifact exec http static schedule confirm";
     let values = [
         "1",
         "-1",

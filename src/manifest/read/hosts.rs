@@ -7,6 +7,7 @@ use crate::manifest::tree::{Node, Value};
 use crate::manifest::value::is_no;
 use crate::manifest::{HostSpec, Hosts};
 use crate::names::{HostName, Tag};
+use crate::trust::HostKey;
 
 /// One entry of `hosts`.
 enum Pattern {
@@ -67,5 +68,21 @@ pub(super) fn spec(table: &Table<'_, '_>) -> HostSpec {
     HostSpec {
         tags: table.list::<Tag>("tags").into_iter().map(|tag| tag.value).collect(),
         windows: window::read(table),
+        report_key: table.value::<HostKey>("reportKey"),
+    }
+}
+
+impl Field for HostKey {
+    fn read(node: &Node<'_>, report: &Report) -> Option<Self> {
+        let text = text(node, report)?;
+        text.parse()
+            .map_err(|why: String| {
+                // A key is long, and a private one is nobody's to read.
+                let what = format!("`reportKey` is not an SSH public key: {why}");
+                let remedy =
+                    "paste what `writ report key` prints on the host: \"ssh-ed25519 AAAA…\"";
+                report.add(node.at, what, remedy);
+            })
+            .ok()
     }
 }
