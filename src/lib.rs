@@ -25,6 +25,7 @@ pub mod names;
 pub mod next;
 pub mod observe;
 pub mod plan;
+pub mod report;
 pub mod retire;
 pub mod source;
 pub mod trust;
