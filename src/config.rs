@@ -1,6 +1,7 @@
 //! The host's own config, `/etc/writ/agent.toml`: what is pinned here never comes from git.
 
 mod limits;
+mod report;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,6 +17,7 @@ use crate::source::git::GitSource;
 use crate::source::repo::ObjectFormat;
 use crate::trust::{Pins, Recovery, RecoveryKey};
 pub use limits::{Retention, Store};
+pub use report::{Report, To};
 
 /// Where the config lies unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/writ/agent.toml";
@@ -40,6 +42,8 @@ pub struct Config {
     /// What becomes of a change that somebody made by hand.
     #[serde(default)]
     pub drift: OnDrift,
+    /// What this host tells without being asked.
+    pub report: Option<Report>,
     /// The ledger and the repository's copy.
     #[serde(default = "default_state")]
     pub state_directory: PathBuf,
@@ -311,6 +315,23 @@ mod tests {
     fn a_road_that_runs_programs_is_refused() {
         let text = sample("").replace("file:///srv/git/deploy.git", "ext::sh -c id");
         assert!(Config::parse(&text).unwrap_err().contains("repository.url"));
+    }
+
+    #[test]
+    fn reports_go_where_it_is_known_how() {
+        let read = |text: &str| Config::parse(&format!("{}[report]\n{text}", sample("")));
+        assert!(read("to = \"git\"\nurl = \"ssh://git@forge/deploy.git\"").is_ok());
+        assert!(read("to = \"dir:///srv/status\"").is_ok());
+        for (text, why) in [
+            ("to = \"s3://bucket\"", "s3:// cannot be written to yet"),
+            ("to = \"dir://srv\"", "report.to is \"git\" or \"dir:///path\""),
+            ("to = \"git\"\nurl = \"ext::sh -c id\"", "report.url"),
+            ("to = \"git\"\ninterval = \"0s\"", "longer than nothing"),
+            ("interval = \"1m\"", "missing field"),
+        ] {
+            let told = read(text).unwrap_err();
+            assert!(told.contains(why), "{told}");
+        }
     }
 
     #[test]

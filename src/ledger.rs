@@ -9,6 +9,7 @@
 //! head.json                 a newer head that was refused, and why
 //! generations/<n>/commit.json, closures.json, plan.json, verdict.json, units/
 //! drift/                    files of others that were over our units
+//! report.json               the sequence of the last report
 //! pause.json                a pause that somebody asked for
 //! current, last-good        links to generations/<n>
 //! agent.lock                held by the agent that runs, with its process id
@@ -26,6 +27,7 @@ mod error;
 mod files;
 pub mod pause;
 mod pending;
+mod report;
 pub mod retention;
 mod stages;
 mod sweep;

@@ -42,6 +42,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Doctor(args) => block_on(writ::cli::doctor::run(args)),
         Command::Gc(args) => block_on(writ::cli::gc::run(args)),
         Command::Events(args) => block_on(writ::cli::events::run(args)),
+        Command::Report(args) => block_on(writ::cli::report::run(args)),
         Command::Pause(args) => writ::cli::pause::run(&args),
         Command::Resume(args) => writ::cli::pause::resume(&args),
         Command::FetchBranch => {

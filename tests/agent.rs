@@ -39,6 +39,8 @@ mod kinds;
 mod leftovers;
 #[path = "agent/recovery.rs"]
 mod recovery;
+#[path = "agent/report.rs"]
+mod report;
 #[path = "agent/retention.rs"]
 mod retention;
 #[path = "agent/rollback.rs"]

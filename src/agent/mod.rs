@@ -11,6 +11,7 @@ mod fresh;
 mod notify;
 mod paused;
 mod ready;
+pub mod reporting;
 mod retention;
 mod rollback;
 mod round;
@@ -57,6 +58,8 @@ pub struct Agent<W> {
 #[derive(Debug, Default)]
 pub struct Shared {
     snapshot: Mutex<Snapshot>,
+    /// For the one who reports what the snapshot and the ledger say.
+    changed: Notify,
 }
 
 /// What only the running agent knows; the rest of the status is in the ledger and
@@ -75,6 +78,10 @@ pub struct Snapshot {
     /// What is not as the generation that runs says, as of the last look.
     pub drift: Vec<Drift>,
     pub healed: Option<Healed>,
+    /// When the deploy window opens that a generation waits for.
+    pub opens: Option<jiff::Timestamp>,
+    /// What keeps others from being told how this host is.
+    pub report_fault: Option<Fault>,
     /// The step being taken: `restart web`.
     pub step: Option<String>,
     pub rounds: u64,
@@ -210,6 +217,7 @@ impl Shared {
 
     fn update(&self, change: impl FnOnce(&mut Snapshot)) {
         change(&mut self.snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        self.changed.notify_one();
     }
 }
 

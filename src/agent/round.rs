@@ -333,6 +333,7 @@ impl<W: World> Agent<W> {
         self.shared.update(|snapshot| {
             snapshot.fault = None;
             snapshot.waiting = waiting;
+            snapshot.opens = None;
         });
     }
 

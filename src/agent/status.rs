@@ -95,6 +95,7 @@ pub async fn gather(
     };
     let unseen = unseen.filter(|fault| snapshot.fault.as_ref() != Some(fault));
     let known = snapshot.source_fault.into_iter().chain(snapshot.stale).chain(snapshot.fault);
+    let known = known.chain(snapshot.report_fault);
     let faults = known.chain(unseen).collect();
     let record = newest.as_ref().map(|generation| &generation.record);
     let (routes, caddy) = match world.routes().observe().await {

@@ -70,7 +70,10 @@ impl<W: World> Agent<W> {
             }
         }
         self.record_waiting(generation, self.reasons(generation, opens.reason))?;
-        self.shared.update(|snapshot| snapshot.fault = fault);
+        self.shared.update(|snapshot| {
+            snapshot.fault = fault;
+            snapshot.opens = Some(opens.at);
+        });
         Ok(match healed {
             Next::Again(_) => healed,
             Next::Settled | Next::Later(_) | Next::RollBack | Next::WaitForCommit => {

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::{Blame, Failure, config_at, show};
 use crate::agent::control::Control;
+use crate::agent::reporting::Reporter;
 use crate::agent::{Agent, Report, socket};
 use crate::cli::this_host::ThisHost;
 use crate::config::DEFAULT_PATH;
@@ -44,6 +45,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             .hint("stop the other agent, or ask it: writ sync, writ status")
     })?;
     let mut agent = Agent::new(config.clone(), ledger.clone(), source, Arc::clone(&world));
+    let reporter = Reporter::new(&config, ledger.clone(), agent.shared());
     let (asked, requests) = mpsc::channel(64);
     let control =
         Control { host: config.host.clone(), ledger, world, shared: agent.shared(), asked };
@@ -51,17 +53,23 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let outcome = if args.once {
         let report = agent.round().await;
         show(told(&report));
+        if let Some(mut reporter) = reporter {
+            reporter.look().await;
+        }
         judge(&report)
     } else {
+        let reporting = reporter.map(|reporter| tokio::spawn(reporter.run()));
         let moved = Arc::new(Notify::new());
         let woken = Arc::clone(&moved);
         // A Caddy that was restarted may have come back without its routes.
-        tokio::select! {
+        let outcome = tokio::select! {
             ended = agent.run(requests, moved) => {
                 ended.map_err(|error| Failure::new(Blame::World, &error))
             }
             () = jobs_of(&config.caddy.unit, || woken.notify_one()) => Ok(()),
-        }
+        };
+        reporting.inspect(|reporting| reporting.abort());
+        outcome
     };
     serving.abort();
     outcome

@@ -14,6 +14,7 @@ pub mod log;
 pub mod pause;
 pub mod plan;
 pub mod push;
+pub mod report;
 pub mod revert;
 mod service_file;
 pub mod set;
@@ -64,6 +65,7 @@ pub enum Command {
     Events(events::Args),
     Doctor(doctor::Args),
     Gc(gc::Args),
+    Report(report::Args),
     Pause(pause::Args),
     Resume(pause::ResumeArgs),
     Trust(trust::Args),

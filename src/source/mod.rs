@@ -1,11 +1,14 @@
 //! Where commits come from, and where their objects lie on this host.
 
 pub mod checkout;
+mod child;
 pub mod fetch;
 pub mod git;
 pub mod git_program;
+pub mod host_key;
 pub mod landing;
 pub mod operator;
+pub mod outbox;
 pub mod repo;
 pub mod signing;
 mod words;
