@@ -2,6 +2,8 @@
 
 #[path = "checkout/desk.rs"]
 mod desk;
+#[path = "checkout/fleet.rs"]
+mod fleet;
 #[path = "checkout/init.rs"]
 mod init;
 #[path = "checkout/push.rs"]

@@ -7,6 +7,7 @@ mod consequences;
 pub mod diff;
 pub mod doctor;
 pub mod events;
+pub mod fleet;
 pub mod gc;
 pub mod generation;
 pub mod init;

@@ -5,11 +5,12 @@ mod source;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
 use super::upload::{Cache, CacheArgs};
-use super::{Blame, Failure, show};
+use super::{Blame, Failure, fleet, show};
 use crate::manifest::edit::Release;
 use crate::names::{ServiceName, StorePath};
 use crate::world::nix::LocalNix;
@@ -53,6 +54,13 @@ pub struct Args {
     /// Show what changes in the file, and ask first.
     #[arg(short, long)]
     interactive: bool,
+    /// Wait until each host that the commit concerns has told its verdict: exits 0 where
+    /// all have confirmed it, 1 where one has not, 3 where the time is over.
+    #[arg(long, conflicts_with_all = ["no_commit", "no_push", "dry_run"])]
+    wait: bool,
+    /// With --wait: the longest to wait.
+    #[arg(long, requires = "wait", value_parser = fleet::duration, default_value = "5m")]
+    timeout: Duration,
     /// The deploy repository.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
@@ -91,7 +99,10 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     if let Some(cache) = cache {
         cache.bring(&nix, &closure, std::slice::from_ref(&path)).await?;
     }
-    desk.land(&release)
+    match desk.land(&release)? {
+        Some(commit) if args.wait => fleet::follow(&args.repo, &commit, args.timeout).await,
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The cache that is named here or in git's config.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use super::{Blame, Failure, config_at, show, show_json};
+use super::{Blame, Failure, config_at, fleet, show, show_json};
 use crate::agent::control::{Reply, Request};
 use crate::agent::socket;
 use crate::agent::status::{Status, gather};
@@ -21,6 +21,8 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// itself.
 ///
 /// Example: writ status --json
+///
+/// Example: writ status --fleet --repo ~/deploy
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     /// The host's config.
@@ -29,9 +31,18 @@ pub struct Args {
     /// For programs.
     #[arg(long)]
     json: bool,
+    /// Instead of this host, all that the deploy repository names, by what they have
+    /// reported: exits 0 where each has confirmed the branch's head, 1 otherwise.
+    #[arg(long)]
+    fleet: bool,
+    #[command(flatten)]
+    wide: fleet::FleetArgs,
 }
 
 pub async fn run(args: Args) -> Result<(), Failure> {
+    if args.fleet {
+        return fleet::run(&args.wide, args.json).await;
+    }
     let config = config_at(&args.config)?;
     let path = socket::path(&config.runtime_directory);
     let status = match socket::ask(&path, Request::Status, DEADLINE).await {

@@ -97,7 +97,7 @@ impl Row {
         let whole = verdict == Some(Kind::Confirmed) && behind == Some(0);
         let strange = match distance {
             Some(Distance::Elsewhere) => Some("what it runs is not on this branch".to_owned()),
-            Some(Distance::Unknown) => Some("what it runs is not known here; git fetch".to_owned()),
+            Some(Distance::Unknown) => Some("what it runs is not known here".to_owned()),
             Some(Distance::Behind(_)) | None => None,
         };
         Self {
@@ -177,7 +177,7 @@ fn cells(row: &Row) -> [String; 5] {
     [
         row.host.clone(),
         row.place(),
-        or_none(row.age.map(length)),
+        or_none(row.age.filter(|age| *age >= 0).map(length)),
         or_none(row.verdict.map(|kind| kind.to_string())),
         or_none(row.since.map(|since| since.to_string())),
     ]

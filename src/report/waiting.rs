@@ -42,3 +42,64 @@ pub fn progress(report: &HostReport, follows: impl Fn(&CommitId) -> bool) -> Pro
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{State, Told};
+
+    fn commit(digit: &str) -> CommitId {
+        digit.repeat(40).parse().unwrap()
+    }
+
+    /// How far a host is with commit 2, where the branch is 1, 2, 3.
+    fn far(kind: Kind, head: &str, runs: &str) -> &'static str {
+        let since = "2026-01-01T00:00:00Z".parse().unwrap();
+        let report = HostReport {
+            version: 1,
+            repository: "acme".to_owned(),
+            branch: "main".parse().unwrap(),
+            host: "biz".parse().unwrap(),
+            at: since,
+            sequence: 1,
+            interval: 900,
+            writ: String::new(),
+            seen: None,
+            state: State {
+                head: Some(commit(head)),
+                commit: Some(commit(runs)),
+                verdict: Some(Told { kind, since, reason: None, detail: Vec::new() }),
+                ..State::default()
+            },
+        };
+        match progress(&report, |named| *named >= commit("2")) {
+            Progress::Confirmed => "confirmed",
+            Progress::Failed(_) => "failed",
+            Progress::Pending(_) => "pending",
+        }
+    }
+
+    #[test]
+    fn a_commit_is_confirmed_by_what_stands_on_it_and_failed_by_its_own_verdict() {
+        use Kind::{Applying, Confirmed, Failed, Refused, RolledBack, RollingBack, Waiting};
+        for (kind, head, runs, wanted) in [
+            (Confirmed, "1", "1", "pending"),
+            (Confirmed, "2", "2", "confirmed"),
+            (Confirmed, "3", "3", "confirmed"),
+            (Applying, "2", "2", "pending"),
+            (Applying, "3", "2", "pending"),
+            (Waiting, "2", "1", "pending"),
+            (Waiting, "3", "2", "confirmed"),
+            (RollingBack, "2", "1", "pending"),
+            (RolledBack, "2", "1", "failed"),
+            (RolledBack, "3", "2", "confirmed"),
+            (RolledBack, "3", "1", "failed"),
+            (RolledBack, "1", "1", "pending"),
+            (Refused, "2", "1", "failed"),
+            (Refused, "3", "2", "confirmed"),
+            (Failed, "2", "2", "failed"),
+        ] {
+            assert_eq!(far(kind, head, runs), wanted, "{kind} {head} on {runs}");
+        }
+    }
+}

@@ -9,7 +9,7 @@ use std::process::Output;
 use crate::desk::{Desk, ok};
 use crate::revert::{ONE, service};
 
-const NEW: &str = "/nix/store/7v5m1xq0w2z9c8b6n4l3k1j0h2g5f8da-web-1.2.4";
+pub(crate) const NEW: &str = "/nix/store/7v5m1xq0w2z9c8b6n4l3k1j0h2g5f8da-web-1.2.4";
 
 /// Has a hook play somebody else, once, at the moment of a push.
 const FASTER: &str = "#!/bin/sh\nunset $(git rev-parse --local-env-vars)\n[ ! -e \"$HOME/faster\" ] || exit 0\n: >\"$HOME/faster\"\ngit -C ../bob push -q\n";
@@ -17,7 +17,12 @@ const FASTER: &str = "#!/bin/sh\nunset $(git rev-parse --local-env-vars)\n[ ! -e
 impl Desk {
     /// A deploy repository with the services web and api, and nix at hand.
     fn at_work() -> Self {
-        let desk = Self::with_services();
+        Self::with_services().with_nix()
+    }
+
+    /// Nix, and what it has built.
+    pub(crate) fn with_nix(self) -> Self {
+        let desk = self;
         desk.program("bin/nix", include_str!("nix.sh"));
         symlink("nix", desk.home().join("bin/nix-store")).unwrap();
         symlink("nix", desk.home().join("bin/nix-build")).unwrap();

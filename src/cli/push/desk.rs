@@ -79,9 +79,12 @@ impl Desk {
         Ok(Preview { plan, difference: difference(&self.service, &basis.text, &text) })
     }
 
-    /// Changes the manifest, and commits and pushes it as was asked for.
-    pub(super) fn land(&self, release: &Release) -> Result<(), Failure> {
-        let Some((branch, remote)) = &self.branch else { return self.write(release) };
+    /// Changes the manifest, and commits and pushes it as was asked for; the commit that
+    /// the remote has now.
+    pub(super) fn land(&self, release: &Release) -> Result<Option<CommitId>, Failure> {
+        let Some((branch, remote)) = &self.branch else {
+            return self.write(release).map(|()| None);
+        };
         let message = message(&self.service, release);
         let path = path_of(&self.service);
         let mut lost = None;
@@ -97,14 +100,19 @@ impl Desk {
             } else {
                 branch.commit(base, &change)?
             };
-            let Some(remote) = remote else { return self.committed(branch, &commit, &change) };
+            let Some(remote) = remote else {
+                return self.committed(branch, &commit, &change).map(|()| None);
+            };
             if commit == *base && basis.pushed {
                 show("the remote has it already\n");
                 self.follow(branch, &commit, &change);
-                return Ok(());
+                return Ok(Some(commit));
             }
             match branch.push(remote, &commit) {
-                Ok(()) => return self.pushed(branch, &commit, &change),
+                Ok(()) => {
+                    self.pushed(branch, &commit, &change)?;
+                    return Ok(Some(commit));
+                }
                 Err(error) => {
                     // Who was faster has moved the branch; anything else stays wrong.
                     let now = branch.newer(remote, &branch.fetch(remote)?)?;

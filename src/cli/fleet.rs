@@ -1,0 +1,87 @@
+//! `writ status --fleet`: what every host has told of itself, and whether to believe it.
+
+mod sight;
+mod wait;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use serde::Serialize;
+
+use super::{Blame, Failure, show, show_json, whisper};
+use crate::names::CommitId;
+use crate::report::table::{Row, table};
+use crate::source::lineage;
+use sight::Fleet;
+use wait::wait;
+
+/// How long a remote may take to answer.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Where reports are looked for, and what counts.
+#[derive(Debug, ClapArgs)]
+pub struct FleetArgs {
+    /// With --fleet: a checkout of the deploy repository; here where it is left out.
+    #[arg(long, requires = "fleet")]
+    repo: Option<PathBuf>,
+    /// With --fleet: where the reports lie: a remote, a URL, or dir:///path; where the
+    /// branch is pushed, where it is left out.
+    #[arg(long, requires = "fleet", value_name = "PLACE")]
+    from: Option<String>,
+    /// With --fleet: how old a report may be; three of the host's own intervals where it
+    /// is left out.
+    #[arg(long, requires = "fleet", value_parser = duration, value_name = "DURATION")]
+    stale: Option<Duration>,
+    /// With --fleet: follow the reports until each host that this commit concerns has
+    /// told its verdict.
+    #[arg(long, requires = "fleet", value_name = "COMMIT")]
+    wait: Option<String>,
+    /// With --wait: the longest to wait.
+    #[arg(long, requires = "wait", value_parser = duration, default_value = "5m")]
+    timeout: Duration,
+}
+
+/// Everything at once, for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told<'a> {
+    head: &'a CommitId,
+    /// Whether every host of the manifest has confirmed the head.
+    good: bool,
+    hosts: &'a [Row],
+}
+
+pub async fn run(args: &FleetArgs, json: bool) -> Result<(), Failure> {
+    let repo = args.repo.clone().unwrap_or_else(|| ".".into());
+    let mut fleet = Fleet::at(&repo, args.from.as_deref())?;
+    if let Some(revision) = &args.wait {
+        let commit = lineage::commit(fleet.checkout(), revision)?;
+        return wait(&mut fleet, &commit, args.timeout).await;
+    }
+    fleet.look(DEADLINE).await?;
+    let rows = fleet.rows(args.stale)?;
+    let good = fleet.is_good(&rows);
+    if json {
+        show_json(&Told { head: fleet.head(), good, hosts: &rows })?;
+    } else {
+        show(table(&rows));
+        fleet.lag()?.into_iter().for_each(|lag| whisper(&lag));
+    }
+    if good { Ok(()) } else { Err(Failure::told(Blame::Refused)) }
+}
+
+/// Waits for the verdicts on a commit that has just been pushed.
+pub(super) async fn follow(
+    repo: &std::path::Path,
+    commit: &CommitId,
+    timeout: Duration,
+) -> Result<(), Failure> {
+    wait(&mut Fleet::at(repo, None)?, commit, timeout).await
+}
+
+/// `90s`, `5m`, `2h`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let signed: jiff::SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
+    Duration::try_from(signed).map_err(|_| "a duration cannot be negative".to_owned())
+}

@@ -1,0 +1,192 @@
+//! Follows the reports until each host that a commit concerns has told its verdict.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::IsTerminal as _;
+use std::time::{Duration, Instant};
+
+use super::super::{Blame, Failure, show, whisper};
+use super::DEADLINE;
+use super::sight::{Fleet, manifest_at};
+use crate::names::{CommitId, HostName};
+use crate::report::fleet::Standing;
+use crate::report::table::table;
+use crate::report::waiting::{Progress, progress};
+
+const PAUSE_FIRST: Duration = Duration::from_millis(500);
+const PAUSE_LONGEST: Duration = Duration::from_secs(10);
+/// Characters of a line that is drawn again.
+const WIDTH: usize = 78;
+
+/// Waits for the verdicts on a commit and tells each as it comes.
+///
+/// # Errors
+/// A host has failed with it, or the time is over.
+pub(super) async fn wait(
+    fleet: &mut Fleet,
+    commit: &CommitId,
+    timeout: Duration,
+) -> Result<(), Failure> {
+    let hosts = concerned(fleet, commit)?;
+    whisper(&format!("waiting for {} host(s) and commit {}\n", hosts.len(), commit.short()));
+    let end = Instant::now() + timeout;
+    let mut screen = Screen::default();
+    let mut pause = PAUSE_FIRST;
+    let (mut all, mut news) = (BTreeMap::new(), false);
+    loop {
+        match fleet.look(DEADLINE.min(left(end).max(PAUSE_FIRST))).await {
+            Ok(true) => (pause, news) = (PAUSE_FIRST, true),
+            Ok(false) => {}
+            Err(failure) => screen.trouble(&failure.message),
+        }
+        if news {
+            match seen(fleet, commit, &hosts, &all) {
+                Ok(progress) => (all, news) = (progress, false),
+                Err(failure) => screen.trouble(&failure.message),
+            }
+        }
+        screen.tell(&all);
+        let open = |progress: &Progress| matches!(progress, Progress::Pending(_));
+        let asked = all.iter().filter(|(host, _)| !fleet.is_keyless(host));
+        let over = !all.is_empty() && !asked.map(|(_, progress)| progress).any(open);
+        if over || left(end).is_zero() {
+            break;
+        }
+        tokio::time::sleep(pause.min(left(end))).await;
+        pause = (pause * 3 / 2).min(PAUSE_LONGEST);
+    }
+    screen.clear();
+    let rows = fleet.rows(None)?;
+    let own = |host: &str| hosts.iter().any(|concerned| concerned.as_str() == host);
+    show(table(&rows.into_iter().filter(|row| own(&row.host)).collect::<Vec<_>>()));
+    verdict(&hosts, &all, timeout)
+}
+
+/// The hosts for which a commit changes something; all of them where it changes nothing,
+/// since each comes to a verdict on it.
+fn concerned(fleet: &Fleet, commit: &CommitId) -> Result<BTreeSet<HostName>, Failure> {
+    let new = manifest_at(fleet.checkout(), commit.as_str())?;
+    let all: BTreeSet<HostName> = new.hosts().into_iter().chain(fleet.hosts()).collect();
+    let Ok(old) = manifest_at(fleet.checkout(), &format!("{commit}^")) else { return Ok(all) };
+    let changed = all.iter().filter(|host| old.desired(host) != new.desired(host));
+    let changed: BTreeSet<HostName> = changed.cloned().collect();
+    Ok(if changed.is_empty() { all } else { changed })
+}
+
+fn seen(
+    fleet: &Fleet,
+    commit: &CommitId,
+    hosts: &BTreeSet<HostName>,
+    before: &BTreeMap<HostName, Progress>,
+) -> Result<BTreeMap<HostName, Progress>, Failure> {
+    let mut all = BTreeMap::new();
+    for host in hosts {
+        // Whatever came later, it has run this.
+        let progress = match before.get(host) {
+            Some(Progress::Confirmed) => Progress::Confirmed,
+            Some(Progress::Pending(_) | Progress::Failed(_)) | None => one(fleet, commit, host)?,
+        };
+        all.insert(host.clone(), progress);
+    }
+    Ok(all)
+}
+
+fn one(fleet: &Fleet, commit: &CommitId, host: &HostName) -> Result<Progress, Failure> {
+    Ok(match fleet.standings.get(host.as_str()) {
+        Some(Standing::Told(report)) => {
+            let named = [&report.state.head, &report.state.commit];
+            let mut kin = BTreeSet::new();
+            for named in named.into_iter().flatten() {
+                if fleet.follows(commit, named)? {
+                    kin.insert(named.clone());
+                }
+            }
+            progress(report, |named| kin.contains(named))
+        }
+        Some(Standing::Doubtful(why)) => Progress::Pending(why.clone()),
+        Some(Standing::Never | Standing::Stranger) | None if fleet.is_keyless(host) => {
+            Progress::Pending(format!("manifests/hosts/{host}.toml names no reportKey"))
+        }
+        Some(Standing::Never | Standing::Stranger) | None => {
+            Progress::Pending("never reported".to_owned())
+        }
+    })
+}
+
+fn verdict(
+    hosts: &BTreeSet<HostName>,
+    all: &BTreeMap<HostName, Progress>,
+    timeout: Duration,
+) -> Result<(), Failure> {
+    let failed = all.iter().filter_map(|(host, progress)| match progress {
+        Progress::Failed(why) => Some(format!("{host}: {why}")),
+        Progress::Confirmed | Progress::Pending(_) => None,
+    });
+    let failed: Vec<String> = failed.collect();
+    if !failed.is_empty() {
+        return Err(Failure { message: failed.join("\n"), hint: None, blame: Blame::Refused });
+    }
+    let missing = hosts.iter().filter_map(|host| match all.get(host) {
+        Some(Progress::Confirmed | Progress::Failed(_)) => None,
+        Some(Progress::Pending(why)) => Some(format!("  {host}: {why}")),
+        None => Some(format!("  {host}: its reports cannot be reached")),
+    });
+    let missing: Vec<String> = missing.collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let message = format!("no verdict within {timeout:?} of\n{}", missing.join("\n"));
+    Err(Failure { message, hint: None, blame: Blame::World })
+}
+
+fn left(end: Instant) -> Duration {
+    end.saturating_duration_since(Instant::now())
+}
+
+/// Progress for a person: on a terminal drawn again, elsewhere a line for each change.
+#[derive(Default)]
+struct Screen {
+    lines: Vec<String>,
+    trouble: Option<String>,
+}
+
+impl Screen {
+    fn tell(&mut self, all: &BTreeMap<HostName, Progress>) {
+        let lines: Vec<String> = all.iter().map(line).collect();
+        if lines == self.lines {
+            return;
+        }
+        if std::io::stderr().is_terminal() {
+            self.clear();
+            let short = |line: &String| line.chars().take(WIDTH).collect::<String>() + "\n";
+            whisper(&lines.iter().map(short).collect::<String>());
+        } else {
+            let new = lines.iter().filter(|line| !self.lines.contains(line));
+            new.for_each(|line| whisper(&format!("{line}\n")));
+        }
+        self.lines = lines;
+    }
+
+    fn clear(&mut self) {
+        if !self.lines.is_empty() && std::io::stderr().is_terminal() {
+            whisper(&format!("\x1b[{}A\x1b[J", self.lines.len()));
+        }
+        self.lines.clear();
+    }
+
+    /// Told once; the next try may succeed.
+    fn trouble(&mut self, message: &str) {
+        if self.trouble.as_deref() != Some(message) {
+            self.clear();
+            whisper(&format!("{message}; trying again\n"));
+            self.trouble = Some(message.to_owned());
+        }
+    }
+}
+
+fn line((host, progress): (&HostName, &Progress)) -> String {
+    match progress {
+        Progress::Confirmed => format!("{host}: confirmed"),
+        Progress::Failed(why) => format!("{host}: {why}"),
+        Progress::Pending(what) => format!("{host}: … {what}"),
+    }
+}
