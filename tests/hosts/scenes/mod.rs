@@ -5,6 +5,7 @@ mod bad_world;
 mod crashes;
 mod drift;
 mod failing;
+mod fleet;
 mod jobs;
 mod lies;
 mod manifest;
@@ -21,7 +22,7 @@ use super::lab::acme::Acme;
 use super::lab::site::Site;
 
 /// The scenes by subject.
-pub(crate) const ALL: [(&str, &[Scene]); 15] = [
+pub(crate) const ALL: [(&str, &[Scene]); 16] = [
     ("quick_start", quick_start::SCENES),
     ("road", road::SCENES),
     ("two_hosts", two_hosts::SCENES),
@@ -30,6 +31,7 @@ pub(crate) const ALL: [(&str, &[Scene]); 15] = [
     ("windows", windows::SCENES),
     ("operator", operator::SCENES),
     ("push", push::SCENES),
+    ("fleet", fleet::SCENES),
     ("bad_input", bad_input::SCENES),
     ("bad_world", bad_world::SCENES),
     ("retention", retention::SCENES),

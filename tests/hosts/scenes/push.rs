@@ -13,21 +13,21 @@ pub(super) const SCENES: &[Scene] = &[
     ("a_cache_that_has_another_build_or_no_signature_is_told", other),
 ];
 
-const KEY: &str = "/root/cache.sec";
-const CACHE: &str = "file:///srv/cache";
+pub(super) const KEY: &str = "/root/cache.sec";
+pub(super) const CACHE: &str = "file:///srv/cache";
 /// Nix, but what comes after an upload has to wait for long.
 const SLOW: &str = "#!/bin/sh\n/usr/bin/nix \"$@\" || exit\ncase \" $* \" in *\" copy \"*) : >/root/copied; exec sleep 600 ;; esac\n";
 
 impl Running {
     /// A version of web that only the workshop's own store has.
-    fn built(&self, name: &str, version: &str) -> String {
+    pub(super) fn built(&self, name: &str, version: &str) -> String {
         let script = format!("#!/bin/sh\nexec HELLO --text {version} \"$@\"\n");
         let program = format!("bin/{name}");
         self.acme.workshop.build(&format!("{name}-{version}"), &[(&program, &script, 0o755)])
     }
 
     /// Has Alice's git sign in her checkout and in one more.
-    fn desks(&self) {
+    pub(super) fn desks(&self) {
         self.acme.workshop.host.sh("cd /root
              git clone --quiet /srv/git/deploy.git other
              git -C deploy branch --quiet --set-upstream-to origin/main main
