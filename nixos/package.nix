@@ -4,7 +4,9 @@
   rustPlatform,
   cmake,
   git,
+  installShellFiles,
   openssh,
+  stdenv,
 }:
 
 rustPlatform.buildRustPackage {
@@ -13,13 +15,27 @@ rustPlatform.buildRustPackage {
   src = lib.cleanSource ../.;
   cargoLock.lockFile = ../Cargo.lock;
 
-  nativeBuildInputs = [ cmake ];
+  nativeBuildInputs = [
+    cmake
+    installShellFiles
+  ];
   nativeCheckInputs = [
     git
     openssh
   ];
   # The scenes on real hosts need root and nspawn; `./test` runs them.
   cargoTestFlags = [ "--lib" ];
+
+  # The program is asked, so it has to be one that runs here.
+  postInstall = lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
+    installShellCompletion --cmd writ \
+      --bash <($out/bin/writ completions bash) \
+      --zsh <($out/bin/writ completions zsh) \
+      --fish <($out/bin/writ completions fish)
+    mkdir man
+    $out/bin/writ man man
+    installManPage man/*.1
+  '';
 
   meta = {
     description = "Deploys Nix-built services to hosts from a signed git branch";

@@ -45,6 +45,11 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Report(args) => block_on(writ::cli::report::run(args)),
         Command::Pause(args) => writ::cli::pause::run(&args),
         Command::Resume(args) => writ::cli::pause::resume(&args),
+        Command::Completions(args) => {
+            writ::cli::completions::run(&args);
+            Ok(())
+        }
+        Command::Man(args) => writ::cli::man::run(&args),
         Command::FetchBranch => {
             writ::source::fetch::run().map_err(|error| Failure::new(Blame::World, &error))
         }

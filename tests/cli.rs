@@ -2,6 +2,8 @@
 
 #[path = "trust/forge.rs"]
 mod forge;
+#[path = "cli/help.rs"]
+mod help;
 
 use std::path::Path;
 use std::process::{Command, Output};

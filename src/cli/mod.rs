@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod boot;
 pub mod check;
+pub mod completions;
 mod consequences;
 pub mod diff;
 pub mod doctor;
@@ -12,6 +13,7 @@ pub mod gc;
 pub mod generation;
 pub mod init;
 pub mod log;
+pub mod man;
 pub mod pause;
 pub mod plan;
 pub mod push;
@@ -41,11 +43,22 @@ use crate::ledger::LedgerError;
 ///
 /// Exit codes: 0 fine, 1 refused or failed, 2 usage, 3 the world is unreachable.
 #[derive(Debug, Parser)]
-#[command(name = "writ", version, max_term_width = 100)]
+#[command(name = "writ", version, max_term_width = 100, after_long_help = EXIT_CODES)]
+#[command(disable_colored_help = true)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 }
+
+/// What each value of [`Blame`] means to a script.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  it was done, or all is well
+  1  refused or failed: a manifest, a signature, a config or a generation is not in order;
+     trying again changes nothing
+  2  the command line was not understood
+  3  the world is unreachable or not ready: no agent, no network, no cache;
+     trying again may help";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -72,6 +85,8 @@ pub enum Command {
     Trust(trust::Args),
     Boot(boot::Args),
     Verify(verify::Args),
+    Completions(completions::Args),
+    Man(man::Args),
     /// The agent's own child: fetches a branch for its parent.
     #[command(hide = true)]
     FetchBranch,
