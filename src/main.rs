@@ -32,6 +32,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Set(args) => block_on(writ::cli::set::run(args)),
         Command::Upload(args) => block_on(writ::cli::upload::run(args)),
         Command::Push(args) => block_on(writ::cli::push::run(args)),
+        Command::Import(args) => writ::cli::import::run(&args),
         Command::Revert(args) => writ::cli::revert::run(&args),
         Command::Log(args) => writ::cli::log::run(&args),
         Command::Show(args) => writ::cli::show::run(&args),

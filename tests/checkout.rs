@@ -4,6 +4,8 @@
 mod desk;
 #[path = "checkout/fleet.rs"]
 mod fleet;
+#[path = "checkout/import.rs"]
+mod import;
 #[path = "checkout/init.rs"]
 mod init;
 #[path = "checkout/push.rs"]

@@ -11,6 +11,7 @@ pub mod events;
 pub mod fleet;
 pub mod gc;
 pub mod generation;
+pub mod import;
 pub mod init;
 pub mod log;
 pub mod man;
@@ -72,6 +73,7 @@ pub enum Command {
     Set(set::Args),
     Upload(upload::Args),
     Push(push::Args),
+    Import(import::Args),
     Revert(revert::Args),
     Log(log::Args),
     Show(show::Args),

@@ -20,6 +20,7 @@
 
 mod cron;
 pub mod edit;
+pub mod import;
 mod problem;
 pub mod profile;
 mod read;
@@ -39,7 +40,7 @@ use service::Service;
 use window::Windows;
 
 /// Every host's wishes, from one source.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Manifest<Source> {
     /// Each service with the hosts it names.
     services: BTreeMap<ServiceName, (Hosts, Service)>,

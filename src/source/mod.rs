@@ -12,6 +12,7 @@ pub mod lineage;
 pub mod marks;
 pub mod operator;
 pub mod outbox;
+pub mod placing;
 pub mod repo;
 pub mod signing;
 mod words;

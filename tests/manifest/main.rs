@@ -3,6 +3,7 @@
 
 mod any_text;
 mod edit;
+mod imports;
 mod meaning;
 mod mistakes;
 mod reference;
