@@ -6,6 +6,8 @@ mod desk;
 mod fleet;
 #[path = "checkout/import.rs"]
 mod import;
+#[path = "checkout/import_unit.rs"]
+mod import_unit;
 #[path = "checkout/init.rs"]
 mod init;
 #[path = "checkout/push.rs"]

@@ -1,5 +1,7 @@
 //! `writ import`: what was there before Writ, as manifest files.
 
+mod unit;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -14,53 +16,70 @@ use crate::source::{checkout, placing};
 /// The JSON form of a repository, from its root.
 const JSON: &str = "manifests/manifest.json";
 
-/// Turn a version-1 JSON file into one TOML file for each service, profile and host.
+/// Turn a version-1 JSON file, or a systemd unit, into files of the manifest.
 ///
-/// Every value is carried over, and the result means the same on every host: both is
-/// checked before anything is written. Files that are there are never written over;
-/// either all files are written or none. Nothing is committed.
+/// Of a JSON file every value is carried over, and the result means the same on every
+/// host: both is checked before anything is written. Files that are there are never
+/// written over; either all files are written or none. Nothing is committed.
+///
+/// With --systemd it prints a draft of the service that a unit is, for somebody to look
+/// at: what a manifest cannot say is left as a comment that says why, and the values of
+/// variables that look secret are not repeated.
 ///
 /// Example: writ import manifests/manifest.json --replace
 ///
-/// Example: writ import ~/old/services.json --repo ~/deploy
+/// Example: writ import --systemd web.service --host biz
+///
+/// Example: writ import --systemd ./web.service --repo ~/deploy --host biz --write
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     /// The JSON file.
-    file: PathBuf,
+    #[arg(required_unless_present = "systemd")]
+    file: Option<PathBuf>,
     /// The deploy repository.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
     /// Remove the JSON file: beside the new files it would give each name twice.
-    #[arg(long)]
+    #[arg(long, requires = "file")]
     replace: bool,
+    #[command(flatten)]
+    unit: unit::Unit,
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
+    match &args.file {
+        Some(file) => json(args, file),
+        None => unit::run(&args.unit, &args.repo),
+    }
+}
+
+fn json(args: &Args, file: &Path) -> Result<(), Failure> {
     let broken = |error| Failure::new(Blame::Refused, &error);
     let root = checkout::root_of(&args.repo);
-    let text = placing::read(&args.file).map_err(broken)?;
+    let text = placing::read(file).map_err(broken)?;
     let mut beside = checkout::working_tree(&root).map_err(broken)?;
-    let ours = same_file(&args.file, &root.join(JSON));
-    settled(args, ours, beside.remove(JSON).is_some())?;
-    let imported = from_json(&text, &beside).map_err(|error| problems(error, &args.file))?;
+    let ours = same_file(file, &root.join(JSON));
+    settled(file, args.replace, ours, beside.remove(JSON).is_some())?;
+    let imported = from_json(&text, &beside).map_err(|error| problems(error, file))?;
     if imported.files.is_empty() {
-        let what = format!("{} has no service, profile or host", args.file.display());
+        let what = format!("{} has no service, profile or host", file.display());
         return Err(refused(what, None));
     }
-    placing::place(&root, &imported.files, args.replace.then_some(&args.file)).map_err(broken)?;
-    tell(args, &imported.files);
+    let old = args.replace.then_some(file);
+    placing::place(&root, &imported.files, old).map_err(broken)?;
+    tell(&imported.files, old);
     Ok(())
 }
 
 /// What is to become of the JSON file, before anything is done.
-fn settled(args: &Args, ours: bool, there: bool) -> Result<(), Failure> {
-    if ours && !args.replace {
+fn settled(file: &Path, replace: bool, ours: bool, there: bool) -> Result<(), Failure> {
+    if ours && !replace {
         let what = format!("{JSON} and the new files would give each name twice");
         let hint = "--replace removes the JSON file once the others are written";
         return Err(refused(what, Some(hint.to_owned())));
     }
-    if !ours && args.replace {
-        let message = format!("{} is not the repository's {JSON}", args.file.display());
+    if !ours && replace {
+        let message = format!("{} is not the repository's {JSON}", file.display());
         let hint = Some("leave --replace out: the file may stay where it is".to_owned());
         return Err(Failure { message, hint, blame: Blame::Usage });
     }
@@ -89,10 +108,10 @@ fn problems(error: JsonError, file: &Path) -> Failure {
     refused(error.to_string(), Some("nothing was changed".to_owned()))
 }
 
-fn tell(args: &Args, files: &BTreeMap<String, String>) {
+fn tell(files: &BTreeMap<String, String>, removed: Option<&Path>) {
     let mut told: String = files.keys().map(|path| format!("wrote {path}\n")).collect();
-    if args.replace {
-        told.push_str(&format!("removed {}\n", args.file.display()));
+    if let Some(old) = removed {
+        told.push_str(&format!("removed {}\n", old.display()));
     }
     show(told);
 }

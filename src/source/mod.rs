@@ -15,4 +15,5 @@ pub mod outbox;
 pub mod placing;
 pub mod repo;
 pub mod signing;
+pub mod units;
 mod words;
