@@ -9,6 +9,7 @@ mod fleet;
 mod jobs;
 mod lies;
 mod manifest;
+mod migrating;
 mod operator;
 mod push;
 mod quick_start;
@@ -22,11 +23,13 @@ use super::lab::acme::Acme;
 use super::lab::site::Site;
 
 /// The scenes by subject.
-pub(crate) const ALL: [(&str, &[Scene]); 16] = [
+pub(crate) const ALL: [(&str, &[Scene]); 17] = [
     ("quick_start", quick_start::SCENES),
+pub(crate) const ALL: [(&str, &[Scene]); 17] = [
     ("road", road::SCENES),
     ("two_hosts", two_hosts::SCENES),
     ("manifest", manifest::SCENES),
+    ("migrating", migrating::SCENES),
     ("jobs", jobs::SCENES),
     ("windows", windows::SCENES),
     ("operator", operator::SCENES),
