@@ -25,7 +25,6 @@ use super::lab::site::Site;
 /// The scenes by subject.
 pub(crate) const ALL: [(&str, &[Scene]); 17] = [
     ("quick_start", quick_start::SCENES),
-pub(crate) const ALL: [(&str, &[Scene]); 17] = [
     ("road", road::SCENES),
     ("two_hosts", two_hosts::SCENES),
     ("manifest", manifest::SCENES),
