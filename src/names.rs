@@ -117,6 +117,11 @@ name!(
     |s| s.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && is_lower_hex(hex))
 );
 name!(
+    /// What a plan changes on its host, in one digest.
+    PlanDigest, "plan digest (sha256:<64 lowercase hex digits>)",
+    |s| s.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && is_lower_hex(hex))
+);
+name!(
     /// A key's fingerprint: an SSH key's as `ssh-keygen -l` prints it, or that of a
     /// version 4 OpenPGP key.
     Fingerprint, "key fingerprint (SHA256:<43 characters of base64>, or openpgp:<40 digits of uppercase hex>)",

@@ -18,6 +18,7 @@ pub mod ailing;
 pub mod assume;
 pub mod closure;
 pub mod difference;
+pub mod digest;
 pub mod drift;
 pub mod observed;
 mod overrides;
