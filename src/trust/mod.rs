@@ -39,6 +39,7 @@ mod openpgp;
 #[cfg(feature = "openpgp")]
 mod openpgp;
 mod overview;
+mod plans;
 mod policy;
 mod range;
 mod rollback;
@@ -66,6 +67,7 @@ pub use explain::{
 };
 pub use host_key::{HostKey, STATUS};
 pub use overview::{Key, Overview, Person, Protected};
+pub use plans::{SignedPlan, without_plans};
 use signers::Signer;
 pub use stages::Stage;
 pub use statement::{HEAD, HeadStatement, RESET, Recovery, RecoveryKey, ResetStatement};
@@ -150,6 +152,8 @@ struct Verified {
     files: BTreeMap<String, Vec<u8>>,
     revoked: BTreeSet<Fingerprint>,
     closure_digests: bool,
+    plans: bool,
+    parent: Option<CommitId>,
     orders: Orders,
     /// What the mainline below it asks for, down to the anchor.
     below: stages::Below,

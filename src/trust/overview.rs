@@ -16,6 +16,7 @@ use crate::names::{CommitId, Fingerprint, Principal};
 pub struct Overview {
     pub channel: String,
     pub require_closure_digest: bool,
+    pub require_plan: bool,
     /// By name; also those who have keys and no rights, or rights and no key.
     pub people: Vec<Person>,
     pub protected: Vec<Protected>,
@@ -70,6 +71,7 @@ impl Overview {
         Self {
             channel: channel.to_owned(),
             require_closure_digest: policy.closure_digests,
+            require_plan: policy.plans,
             people: names.into_iter().map(|name| person(policy, name)).collect(),
             protected: policy
                 .protect

@@ -27,6 +27,8 @@ pub(super) struct Policy {
     pub(super) revoked: BTreeMap<Fingerprint, CommitId>,
     /// Every artifact of the manifest carries a digest (rule C1).
     pub(super) closure_digests: bool,
+    /// A host begins nothing but the plan that the commit names.
+    pub(super) plans: bool,
     principals: BTreeMap<Principal, Rights>,
 }
 
@@ -149,7 +151,6 @@ impl Policy {
                 "correct the repository id and branch in the host's config, or `channel` in .writ/policy.toml",
             ));
         }
-        supported(&rules)?;
         for (name, rights) in &rules.principals {
             rights.check().map_err(|why| malformed(RULES, &format!("principals.{name}: {why}")))?;
         }
@@ -158,7 +159,8 @@ impl Policy {
         }
         let revoked = revoked(std::mem::take(&mut rules.revoked), &signers)?;
         let Rules { protect, principals, require_closure_digest: closure_digests, .. } = rules;
-        Ok(Self { signers, protect, revoked, closure_digests, principals })
+        let plans = rules.require_plan;
+        Ok(Self { signers, protect, revoked, closure_digests, plans, principals })
     }
 
     /// The rights of a principal; `None` where the policy does not name it.
@@ -312,20 +314,6 @@ fn oversized(breach: Breach, name: &str) -> Breach {
     } else {
         breach
     }
-}
-
-/// What a policy may ask for and this version does not enforce is refused: to
-/// ignore it would be to grant what the policy denies.
-fn supported(rules: &Rules) -> Result<(), Breach> {
-    if !rules.require_plan {
-        return Ok(());
-    }
-    Err(Breach::unsupported(
-        "P1",
-        format!(
-            "{FOLDER}/{RULES} asks for `requirePlan`, which this version of Writ does not enforce"
-        ),
-    ))
 }
 
 fn revoked(

@@ -50,7 +50,7 @@ impl<O: Objects> Judge<'_, O> {
         for id in new.copied().cloned().collect::<Vec<_>>().into_iter().rev() {
             let Some(seal) = self.seals.get(&id).cloned() else { continue };
             let commit = self.reader.commit(&id)?;
-            let Orders { urgent, must_pass, ignored } =
+            let Orders { urgent, must_pass, plans: _, ignored } =
                 self.orders(&id, &commit, &seal.principal)?;
             below.urgent |= urgent;
             below.ignored.extend(ignored.into_iter().map(|why| told(&id, &why)));

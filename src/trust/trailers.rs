@@ -1,9 +1,10 @@
-//! What a commit's message asks for: its trailers, as git reads them, and the two orders among them.
+//! What a commit's message asks for: its trailers, as git reads them, and the orders among them.
 //!
 //! Trailers are the lines `Key: value` of a message's last paragraph, if that is not
 //! the first one and holds nothing else (git-interpret-trailers(1); beside one of
 //! git's own lines, such as `Signed-off-by:`, up to three in four may be anything).
 
+use super::plans::{self, SignedPlan};
 use crate::names::Principal;
 
 /// Lets a generation begin outside of the deploy windows.
@@ -20,6 +21,7 @@ const OF_GIT: [&str; 2] = ["Signed-off-by: ", "(cherry picked from commit "];
 pub(super) struct Orders {
     pub(super) urgent: bool,
     pub(super) must_pass: bool,
+    pub(super) plans: Vec<SignedPlan>,
     /// Lines that look like an order and are none, and why.
     pub(super) ignored: Vec<String>,
 }
@@ -36,13 +38,15 @@ impl Orders {
             }
         };
         let (urgent, must_pass) = (order(URGENT), order(MUST_PASS));
-        Self { urgent, must_pass, ignored }
+        let plans = plans::of(message, &mut ignored);
+        Self { urgent, must_pass, plans, ignored }
     }
 
     /// Those of somebody who may not order anything.
     pub(super) fn denied(self, to: &Principal) -> Self {
-        let Self { urgent, must_pass, mut ignored } = self;
-        let denied = [(urgent, URGENT), (must_pass, MUST_PASS)].into_iter();
+        let Self { urgent, must_pass, plans, mut ignored } = self;
+        let planned = (!plans.is_empty(), plans::TRAILER);
+        let denied = [(urgent, URGENT), (must_pass, MUST_PASS), planned].into_iter();
         ignored.extend(denied.filter(|(ordered, _)| *ordered).map(|(_, key)| {
             format!("`{key}` counts for nothing: {to} may not write anything alone")
         }));
@@ -65,7 +69,7 @@ fn ordered(message: &str, key: &str) -> Result<bool, String> {
 }
 
 /// A value as a log can hold it, whatever it is.
-fn shown(value: &str) -> String {
+pub(super) fn shown(value: &str) -> String {
     let start: String = value.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     if value.chars().nth(SHOWN).is_some() { start + "…" } else { start }
 }
@@ -80,7 +84,7 @@ pub(super) struct Trailer<'a> {
 
 impl Trailer<'_> {
     /// Keys are compared as git does.
-    fn is(&self, key: &str) -> bool {
+    pub(super) fn is(&self, key: &str) -> bool {
         self.key.eq_ignore_ascii_case(key)
     }
 
@@ -102,7 +106,7 @@ pub(super) fn split(line: &str) -> Option<Trailer<'_>> {
 }
 
 /// The trailers of a message.
-fn trailers(message: &str) -> Vec<Trailer<'_>> {
+pub(super) fn trailers(message: &str) -> Vec<Trailer<'_>> {
     let mut found: Vec<Trailer<'_>> = Vec::new();
     // Whether a folded line goes on with a trailer.
     let mut within = false;

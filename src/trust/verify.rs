@@ -118,6 +118,8 @@ impl<O: Objects> Judge<'_, O> {
             files,
             revoked: policy.revoked.keys().cloned().collect(),
             closure_digests: policy.closure_digests,
+            plans: policy.plans,
+            parent: commit.parents.first().cloned(),
             heralds: statement::heralds(policy.signers.with_keys()),
         })
     }

@@ -238,14 +238,9 @@ fn revoked(scene: &Scene) -> String {
 pub(crate) fn unsupported() -> Vec<Row> {
     let row =
         |name, rule, attack| Row { name, rule, reason: Unsupported, attack, twin: |s| rule_ok(s) };
-    vec![
-        row("plans", "P1", |s| {
-            s.next("alice").file(POLICY, format!("requirePlan = true\n{}", rules())).make()
-        }),
-        row("a file of a later version", "P1", |s| {
-            s.next("alice").file(".writ/openpgp.asc", "x").make()
-        }),
-    ]
+    vec![row("a file of a later version", "P1", |s| {
+        s.next("alice").file(".writ/openpgp.asc", "x").make()
+    })]
 }
 
 #[test]

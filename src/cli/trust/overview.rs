@@ -172,6 +172,9 @@ impl fmt::Display for Told {
         if policy.require_closure_digest {
             writeln!(f, "every artifact carries a closureDigest")?;
         }
+        if policy.require_plan {
+            writeln!(f, "every commit names the plan of each host that it changes")?;
+        }
         policy.people.iter().try_for_each(|someone| person(f, someone))?;
         for protected in &policy.protected {
             writeln!(f, "{} people: {}", protected.threshold, protected.paths.join(", "))?;
