@@ -41,6 +41,8 @@ mod leftovers;
 mod recovery;
 #[path = "agent/report.rs"]
 mod report;
+#[path = "agent/require_plan.rs"]
+mod require_plan;
 #[path = "agent/retention.rs"]
 mod retention;
 #[path = "agent/rollback.rs"]

@@ -15,6 +15,7 @@ pub mod reporting;
 mod retention;
 mod rollback;
 mod round;
+mod signed_plan;
 mod stages;
 mod telling;
 mod window;
@@ -95,6 +96,8 @@ struct Memory {
     good: Option<Wish>,
     /// A commit that has to pass before the head.
     stage: Option<Wish>,
+    /// What was signed for this host, for the commit it looked at last.
+    expected: Option<signed_plan::Expected>,
     /// The generation whose closures are here and kept while it waits.
     prefetched: Option<u64>,
     refused: Option<Refusal>,

@@ -147,7 +147,10 @@ impl<W: World> Agent<W> {
             return self.refuse(generation, "C1", "closure-digest", bare);
         }
         self.tell_closures(generation, &desired)?;
-        let observed = observe(&*self.world, &desired).await?;
+        let observed = match self.observe_as_signed(generation, &wish.commit, &desired).await? {
+            Ok(observed) => observed,
+            Err(reason) => return self.wait(generation, vec![reason]),
+        };
         // What was begun earlier, by this generation or by one that it overtook, may
         // have its processes running and not have been watched to the end.
         let begun = matches!(generation.verdict, Some(Verdict::Applying { .. }))
@@ -398,7 +401,7 @@ impl<W: World> Agent<W> {
         wish
     }
 
-    fn wish(&self, commit: VerifiedCommit) -> Wish {
+    pub(super) fn wish(&self, commit: VerifiedCommit) -> Wish {
         let desired = Manifest::of(commit.clone())
             .map(|manifest| Arc::new(manifest.desired(&self.config.host)))
             .map_err(|problems| problems.to_string());

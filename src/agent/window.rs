@@ -84,7 +84,7 @@ impl<W: World> Agent<W> {
 
     /// Drift does not wait for a window, nor does the way back from a generation that
     /// was overtaken while it was applied.
-    async fn keep_good(&mut self, generation: &Generation) -> Result<Next, Fault> {
+    pub(super) async fn keep_good(&mut self, generation: &Generation) -> Result<Next, Fault> {
         let Some(good) = self.last_good_before(generation)? else { return Ok(Next::Settled) };
         let wish = self.recall(&good.record.commit)?;
         let next = self.heal(&wish).await?;

@@ -85,8 +85,7 @@ fn attacks() -> Vec<(Reason, Attack)> {
         (Reason::Expired, |s| evil(s, "old")),
         (Reason::Revoked, |s| evil(s, "gone")),
         (Reason::Unsupported, |s| {
-            let policy = format!("requirePlan = true\n{}", policy(s));
-            s.forge.commit("alice").on(&s.head).file(POLICY, policy).make()
+            s.forge.commit("alice").on(&s.head).file(".writ/later.toml", "x").make()
         }),
     ]
 }
