@@ -17,6 +17,7 @@
 pub mod ailing;
 pub mod assume;
 pub mod closure;
+pub mod contents;
 pub mod difference;
 pub mod digest;
 pub mod drift;
@@ -29,6 +30,7 @@ pub mod retention;
 pub mod routes;
 pub mod step;
 pub mod unit;
+mod versions;
 mod waves;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,6 @@
 //! How two closures differ, package by package.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -7,6 +8,8 @@ use serde::Serialize;
 
 use super::closure::PathInfo;
 use super::step::human_bytes;
+use super::versions;
+use crate::names::StorePath;
 
 /// What differs between two closures.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -23,6 +26,7 @@ pub struct Packages {
 #[serde(rename_all = "camelCase")]
 pub struct PackageChange {
     pub name: String,
+    pub change: PackageMove,
     /// Versions of the paths that only the one closure has; a path may have none.
     pub from: Vec<String>,
     pub to: Vec<String>,
@@ -33,23 +37,75 @@ pub struct PackageChange {
     pub growth: i64,
 }
 
+/// What becomes of a package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PackageMove {
+    Added,
+    Removed,
+    Upgraded,
+    Downgraded,
+    /// The same versions, built anew.
+    Rebuilt,
+}
+
+impl PackageMove {
+    /// By the newest version of each side.
+    pub fn between<'a>(
+        from: impl Iterator<Item = &'a str>,
+        to: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let newest = |a: &&str, b: &&str| versions::compare(a, b);
+        let (from, to) = (from.max_by(newest), to.max_by(newest));
+        match versions::compare(from.unwrap_or_default(), to.unwrap_or_default()) {
+            Ordering::Less => Self::Upgraded,
+            Ordering::Equal => Self::Rebuilt,
+            Ordering::Greater => Self::Downgraded,
+        }
+    }
+
+    /// As in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Upgraded => "upgraded",
+            Self::Downgraded => "downgraded",
+            Self::Rebuilt => "rebuilt",
+        }
+    }
+}
+
 /// Compares closures by the names and versions in their store paths.
 pub fn packages<'a>(
     from: impl IntoIterator<Item = &'a PathInfo>,
     to: impl IntoIterator<Item = &'a PathInfo>,
 ) -> Packages {
-    let (old, new) = (by_path(from), by_path(to));
-    let size = |side: &Side<'_>| side.values().map(|info| info.nar_size).sum();
+    fn sized(info: &PathInfo) -> (&StorePath, u64) {
+        (&info.path, info.nar_size)
+    }
+    compared(from.into_iter().map(sized), to.into_iter().map(sized))
+}
+
+/// The same of paths with the bytes of their archives.
+pub fn compared<'a>(
+    from: impl IntoIterator<Item = (&'a StorePath, u64)>,
+    to: impl IntoIterator<Item = (&'a StorePath, u64)>,
+) -> Packages {
+    let (old, new): (Side<'a>, Side<'a>) = (from.into_iter().collect(), to.into_iter().collect());
+    let size = |side: &Side<'_>| side.values().sum();
     let mut packages = Packages { from_size: size(&old), to_size: size(&new), changes: Vec::new() };
     let (gone, fresh) = (by_name(&old, &new), by_name(&new, &old));
     let names: BTreeSet<&str> = gone.keys().chain(fresh.keys()).copied().collect();
     let none = Vec::new();
     for name in names {
         let (gone, fresh) = (gone.get(name).unwrap_or(&none), fresh.get(name).unwrap_or(&none));
+        let (from, to) = (versions_of(gone), versions_of(fresh));
         packages.changes.push(PackageChange {
             name: name.to_owned(),
-            from: versions(gone),
-            to: versions(fresh),
+            change: moved(gone, fresh, &from, &to),
+            from,
+            to,
             gone: gone.len(),
             new: fresh.len(),
             growth: bytes(fresh).saturating_sub(bytes(gone)),
@@ -58,29 +114,35 @@ pub fn packages<'a>(
     packages
 }
 
-type Side<'a> = BTreeMap<&'a str, &'a PathInfo>;
-
-fn by_path<'a>(paths: impl IntoIterator<Item = &'a PathInfo>) -> Side<'a> {
-    paths.into_iter().map(|info| (info.path.as_str(), info)).collect()
-}
+type Side<'a> = BTreeMap<&'a StorePath, u64>;
+type Paths<'a> = Vec<(&'a StorePath, u64)>;
 
 /// The paths that only `side` has, by the names of their packages.
-fn by_name<'a>(side: &Side<'a>, other: &Side<'_>) -> BTreeMap<&'a str, Vec<&'a PathInfo>> {
-    let mut found: BTreeMap<&str, Vec<&PathInfo>> = BTreeMap::new();
-    for (path, info) in side.iter().filter(|(path, _)| !other.contains_key(*path)) {
-        debug_assert_eq!(*path, info.path.as_str());
-        found.entry(info.path.package().0).or_default().push(info);
+fn by_name<'a>(side: &Side<'a>, other: &Side<'_>) -> BTreeMap<&'a str, Paths<'a>> {
+    let mut found: BTreeMap<&str, Paths<'_>> = BTreeMap::new();
+    for (path, size) in side.iter().filter(|(path, _)| !other.contains_key(*path)) {
+        found.entry(path.package().0).or_default().push((*path, *size));
     }
     found
 }
 
-fn versions(paths: &[&PathInfo]) -> Vec<String> {
-    let versions: BTreeSet<&str> = paths.iter().filter_map(|info| info.path.package().1).collect();
+fn moved(gone: &Paths<'_>, fresh: &Paths<'_>, from: &[String], to: &[String]) -> PackageMove {
+    match (gone.is_empty(), fresh.is_empty()) {
+        (true, _) => PackageMove::Added,
+        (_, true) => PackageMove::Removed,
+        (false, false) => {
+            PackageMove::between(from.iter().map(String::as_str), to.iter().map(String::as_str))
+        }
+    }
+}
+
+fn versions_of(paths: &Paths<'_>) -> Vec<String> {
+    let versions: BTreeSet<&str> = paths.iter().filter_map(|(path, _)| path.package().1).collect();
     versions.into_iter().map(str::to_owned).collect()
 }
 
-fn bytes(paths: &[&PathInfo]) -> i64 {
-    let sum: u64 = paths.iter().map(|info| info.nar_size).sum();
+fn bytes(paths: &Paths<'_>) -> i64 {
+    let sum: u64 = paths.iter().map(|(_, size)| size).sum();
     i64::try_from(sum).unwrap_or(i64::MAX)
 }
 
@@ -93,7 +155,7 @@ impl fmt::Display for Packages {
 
 impl fmt::Display for PackageChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, from, to, gone, new, growth } = self;
+        let Self { name, change: _, from, to, gone, new, growth } = self;
         let (from, to) = (from.join(", "), to.join(", "));
         match (gone, new) {
             (0, _) => write!(f, "+ {}", joined(name, &to))?,

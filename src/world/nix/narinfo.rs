@@ -39,10 +39,10 @@ pub(super) struct Missing {
 
 /// What one text says.
 #[derive(Debug, PartialEq, Eq)]
-struct NarInfo {
-    download: u64,
-    unpacked: u64,
-    references: Vec<StorePath>,
+pub(super) struct NarInfo {
+    pub(super) download: u64,
+    pub(super) unpacked: u64,
+    pub(super) references: Vec<StorePath>,
 }
 
 /// Sums up what is not in the store yet. A path that is there is taken for complete, and
@@ -93,7 +93,11 @@ fn absent(paths: &[StorePath]) -> impl Iterator<Item = &StorePath> {
 }
 
 /// What the first cache that has the path says of it.
-async fn ask(client: Option<&Client>, caches: &[String], path: StorePath) -> Option<NarInfo> {
+pub(super) async fn ask(
+    client: Option<&Client>,
+    caches: &[String],
+    path: StorePath,
+) -> Option<NarInfo> {
     for cache in caches {
         let place = place(cache, &path);
         let text = match place.strip_prefix("file://") {
