@@ -22,6 +22,7 @@ pub mod difference;
 pub mod digest;
 pub mod drift;
 pub mod observed;
+pub mod outlook;
 mod overrides;
 pub mod packages;
 mod recheck;

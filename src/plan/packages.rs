@@ -155,7 +155,7 @@ impl fmt::Display for Packages {
 
 impl fmt::Display for PackageChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, change: _, from, to, gone, new, growth } = self;
+        let Self { name, change, from, to, gone, new, growth } = self;
         let (from, to) = (from.join(", "), to.join(", "));
         match (gone, new) {
             (0, _) => write!(f, "+ {}", joined(name, &to))?,
@@ -167,6 +167,9 @@ impl fmt::Display for PackageChange {
                 };
                 write!(f, "~ {name} {} → {}", told(from), told(to))?;
             }
+        }
+        if *change == PackageMove::Downgraded {
+            f.write_str(", downgraded")?;
         }
         let sign = if *growth < 0 { '-' } else { '+' };
         match growth.unsigned_abs() {
