@@ -28,7 +28,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Status(args) => block_on(writ::cli::status::run(args)),
         Command::Sync(args) => block_on(writ::cli::sync::run(args)),
         Command::Check(args) => writ::cli::check::run(&args),
-        Command::Plan(args) => writ::cli::plan::run(&args),
+        Command::Plan(args) => block_on(writ::cli::plan::run(args)),
         Command::Set(args) => block_on(writ::cli::set::run(args)),
         Command::Upload(args) => block_on(writ::cli::upload::run(args)),
         Command::Push(args) => block_on(writ::cli::push::run(args)),

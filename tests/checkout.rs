@@ -10,6 +10,8 @@ mod import;
 mod import_unit;
 #[path = "checkout/init.rs"]
 mod init;
+#[path = "checkout/plan.rs"]
+mod plan;
 #[path = "checkout/push.rs"]
 mod push;
 #[path = "checkout/revert.rs"]

@@ -169,7 +169,7 @@ fn plan_is_json_for_programs() {
     let dir = checkout();
     let output = writ(dir.path(), &["plan", "HEAD", "--host", "biz", "--json"]);
     let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let steps: Vec<_> = plan["steps"]
+    let steps: Vec<_> = plan["hosts"]["biz"]["steps"]
         .as_array()
         .unwrap()
         .iter()

@@ -29,6 +29,7 @@ pub mod this_host;
 pub mod trust;
 pub mod upload;
 pub mod verify;
+mod way;
 
 use std::error::Error;
 use std::fmt;

@@ -1,109 +1,162 @@
-//! `writ plan`: what a host would do with a commit.
+//! `writ plan`: what hosts would do with a commit.
 
-use std::collections::BTreeMap;
+mod sign;
+
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
+use serde::Serialize;
 
+use super::way::Way;
 use super::{Blame, Failure, show, show_json};
-use crate::manifest::window::Gate;
-use crate::manifest::{Desired, Manifest, WorkingTree};
+use crate::manifest::{Manifest, WorkingTree};
 use crate::names::HostName;
-use crate::plan::assume::assumed;
-use crate::plan::observed::Observed;
-use crate::plan::{Waiting, plan, unsupported};
+use crate::plan::contents::Contents;
+use crate::plan::outlook::{Outlook, roots};
 use crate::source::checkout;
+use crate::world::nix::{check_substituter, contents};
 
-/// Show what a host would do with a commit, or with the working tree.
+/// Show what hosts would do with a commit, or with the working tree.
 ///
-/// Needs no access to the host: it is taken to run --from, healthy. Nothing is
-/// verified and nothing is changed. Where a deploy window of the host is closed, it
-/// says when the next one opens.
+/// Needs no access to a host: each is taken to run --against, healthy. Nothing is
+/// verified and, without --sign, nothing is changed. Where a deploy window of a host is
+/// closed, it says when the next one opens.
 ///
 /// Example: writ plan HEAD --host biz
+///
+/// Example: writ plan HEAD --against origin/main --all-hosts --markdown --cache https://cache.example.org
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     /// The commit; the working tree where it is left out.
     revision: Option<String>,
     /// The host, as the manifest names it.
-    #[arg(long)]
-    host: HostName,
-    /// What the host runs now; the commit's first parent where it is left out, and
-    /// HEAD for the working tree. `none`: a new host.
-    #[arg(long)]
-    from: Option<String>,
+    #[arg(long, required_unless_present_any = ["all_hosts", "sign"])]
+    host: Option<HostName>,
+    /// Every host that either manifest names.
+    #[arg(long, conflicts_with = "host")]
+    all_hosts: bool,
+    /// What hosts run now; the commit's first parent where it is left out, and
+    /// HEAD for the working tree. `none`: new hosts.
+    #[arg(long, alias = "from", value_name = "REV")]
+    against: Option<String>,
+    /// A binary cache to ask how large closures are and what is in them; may be given
+    /// several times.
+    #[arg(long = "cache", value_name = "URL")]
+    caches: Vec<String>,
+    /// Put the digest of each host's plan into HEAD's message, and sign it again; for
+    /// hosts that run its first parent, and with --against for those that run that.
+    #[arg(long, conflicts_with_all = ["json", "markdown", "caches"])]
+    sign: bool,
     /// The deploy repository.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
+    /// For a comment on a change that is reviewed.
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
     /// For programs.
     #[arg(long)]
     json: bool,
 }
 
-pub fn run(args: &Args) -> Result<(), Failure> {
+/// What programs read.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told<'a> {
+    /// The revision as it was given; `none` for new hosts.
+    from: &'a str,
+    /// None for the working tree.
+    to: Option<&'a str>,
+    #[serde(flatten)]
+    outlook: &'a Outlook,
+}
+
+pub async fn run(args: Args) -> Result<(), Failure> {
     let root = checkout::root_of(&args.repo);
-    let desired = desired(&files(&root, args.revision.as_deref())?, &args.host)?;
-    let lacking = unsupported(&desired);
-    if !lacking.is_empty() {
-        let message = format!("this version cannot carry out:\n  {}", lacking.join("\n  "));
-        return Err(Failure { message, hint: None, blame: Blame::Refused });
+    if args.sign {
+        return sign::run(&args, &root);
     }
-    let mut plan = plan(&desired, &before(args, &root)?);
-    if let Gate::Closed { opens } = desired.windows.at(jiff::Timestamp::now())
-        && !plan.steps.is_empty()
-    {
-        plan.waiting.push(Waiting::Window { opens: desired.windows.told(opens) });
-    }
+    let from = against(&args);
+    let way = Way { old: before(&args, &root, &from)?, new: after(&args, &root)? };
+    let hosts = hosts(&args, &way)?;
+    let contents = look_inside(&args, &way, &hosts).await?;
+    let outlook = way.outlook(&hosts, &contents)?;
     if args.json {
-        return show_json(&plan);
+        return show_json(&Told { from: &from, to: args.revision.as_deref(), outlook: &outlook });
     }
-    show(plan);
+    if args.markdown {
+        show(outlook.markdown(&from, args.revision.as_deref().unwrap_or("the working tree")));
+        return Ok(());
+    }
+    match &args.host {
+        Some(host) => show(outlook.alone(host)),
+        None => show(outlook),
+    }
     Ok(())
 }
 
-/// The host as it is taken to be.
-fn before(args: &Args, root: &Path) -> Result<Observed, Failure> {
-    let from = match (&args.from, &args.revision) {
-        (Some(from), _) if from == "none" => return Ok(Observed::default()),
-        (Some(from), _) => from.clone(),
+/// What hosts are taken to run.
+fn against(args: &Args) -> String {
+    match (&args.against, &args.revision) {
+        (Some(against), _) => against.clone(),
         (None, None) => "HEAD".to_owned(),
         (None, Some(revision)) => format!("{revision}^"),
-    };
-    match checkout::revision(root, &from) {
-        // Of a commit that hosts refused, nobody here can tell what they run instead.
-        Ok(files) => Ok(match Manifest::draft(&files) {
-            Ok(manifest) => assumed(&manifest.desired(&args.host)),
-            Err(_) => Observed::default(),
-        }),
-        // The first commit has no parent, and nothing ran before it.
-        Err(_) if args.from.is_none() => Ok(Observed::default()),
-        Err(error) => Err(Failure::new(Blame::Usage, &error)),
     }
 }
 
-fn files(root: &Path, revision: Option<&str>) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
-    match revision {
+fn before(args: &Args, root: &Path, from: &str) -> Result<Option<Manifest<WorkingTree>>, Failure> {
+    match Way::base(root, from) {
+        _ if args.against.as_deref() == Some("none") => Ok(None),
+        // The first commit has no parent, and nothing ran before it.
+        Err(_) if args.against.is_none() => Ok(None),
+        base => base,
+    }
+}
+
+fn after(args: &Args, root: &Path) -> Result<Manifest<WorkingTree>, Failure> {
+    let files = match &args.revision {
         Some(revision) => checkout::revision(root, revision),
         None => checkout::working_tree(root),
-    }
-    .map_err(|error| Failure::new(Blame::Usage, &error))
-}
-
-fn desired(
-    files: &BTreeMap<String, Vec<u8>>,
-    host: &HostName,
-) -> Result<Desired<WorkingTree>, Failure> {
-    let manifest = Manifest::draft(files).map_err(|problems| Failure {
+    };
+    let files = files.map_err(|error| Failure::new(Blame::Usage, &error))?;
+    Manifest::draft(&files).map_err(|problems| Failure {
         message: format!("the manifest is not valid\n{problems}"),
         hint: Some("hosts would refuse this commit and keep what they run".to_owned()),
         blame: Blame::Refused,
-    })?;
-    let known = manifest.hosts();
-    if !known.contains(host) {
-        let known: Vec<_> = known.iter().map(ToString::to_string).collect();
-        let message =
-            format!("the manifest names no host `{host}`; it names: {}", known.join(", "));
-        return Err(Failure { message, hint: None, blame: Blame::Usage });
+    })
+}
+
+fn hosts(args: &Args, way: &Way) -> Result<BTreeSet<HostName>, Failure> {
+    let known = way.hosts();
+    match &args.host {
+        None => Ok(known),
+        Some(host) if known.contains(host) => Ok(BTreeSet::from([host.clone()])),
+        Some(host) => {
+            let known: Vec<_> = known.iter().map(ToString::to_string).collect();
+            let message =
+                format!("the manifest names no host `{host}`; it names: {}", known.join(", "));
+            Err(Failure { message, hint: None, blame: Blame::Usage })
+        }
     }
-    Ok(manifest.desired(host))
+}
+
+/// What the closures are made of that come and go.
+async fn look_inside(
+    args: &Args,
+    way: &Way,
+    hosts: &BTreeSet<HostName>,
+) -> Result<Contents, Failure> {
+    for cache in &args.caches {
+        check_substituter(cache).map_err(|error| Failure::new(Blame::Usage, &error))?;
+    }
+    let mut moving = BTreeSet::new();
+    for host in hosts {
+        let (old, new) = way.desired(host);
+        let (here, wanted) = (roots(&old), roots([&new]));
+        if here != wanted {
+            moving.extend(here.into_iter().chain(wanted).cloned());
+        }
+    }
+    let moving = moving.iter().collect();
+    Ok(contents(&args.caches, &moving).await)
 }

@@ -67,7 +67,7 @@ pub use explain::{
 };
 pub use host_key::{HostKey, STATUS};
 pub use overview::{Key, Overview, Person, Protected};
-pub use plans::{SignedPlan, without_plans};
+pub use plans::{SignedPlan, requires_plans, without_plans};
 use signers::Signer;
 pub use stages::Stage;
 pub use statement::{HEAD, HeadStatement, RESET, Recovery, RecoveryKey, ResetStatement};

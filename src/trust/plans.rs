@@ -1,6 +1,8 @@
 //! Plans that a commit's signer looked at: `Writ-Plan: HOST DIGEST`, a trailer for each host that has something to do.
 
 use super::VerifiedCommit;
+use super::edit::PolicyText;
+use super::policy::Policy;
 use super::trailers::{shown, split, trailers};
 use crate::names::{CommitId, HostName, PlanDigest};
 
@@ -58,6 +60,11 @@ impl VerifiedCommit {
     pub fn parent(&self) -> Option<&CommitId> {
         self.inner.parent.as_ref()
     }
+}
+
+/// Whether a draft of a policy asks for plans; one that is not valid asks for nothing.
+pub fn requires_plans(policy: &PolicyText) -> bool {
+    Policy::of(policy, None).is_ok_and(|policy| policy.plans)
 }
 
 /// The line for a commit's message.
