@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
+use super::way::{self, Way};
 use super::{Blame, Failure, consequences, show};
 use crate::names::{CommitId, ServiceName};
 use crate::source::checkout;
 use crate::source::git_program::{Checkout, GitError};
+use crate::trust::SignedPlan;
 
 /// Take a commit back, as a whole or in one service only, by a new signed commit.
 ///
@@ -27,6 +29,9 @@ pub struct Args {
     /// Push it to where the branch is pushed.
     #[arg(long)]
     push: bool,
+    /// Name each host's plan in the commit; always so where the policy says `requirePlan`.
+    #[arg(long)]
+    sign_plan: bool,
     /// Show what hosts would do, and change nothing.
     #[arg(long, conflicts_with = "push")]
     dry_run: bool,
@@ -41,7 +46,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     clean(&checkout)?;
     let undone = commit.undo(&checkout, args.service.as_ref()).and_then(|()| {
         show(consequences(&checkout)?);
-        if args.dry_run { Ok(()) } else { commit.record(&checkout, args.service.as_ref()) }
+        if args.dry_run {
+            return Ok(());
+        }
+        let plans = plans(&checkout, args.sign_plan)?;
+        commit.record(&checkout, args.service.as_ref(), &plans)
     });
     if undone.is_err() || args.dry_run {
         // The checkout was clean before: this brings exactly that back.
@@ -132,7 +141,12 @@ impl Undone {
         checkout.feed(&["apply", "--reverse", "--index", "--3way", "-"], &(patch + "\n")).map(drop)
     }
 
-    fn record(&self, checkout: &Checkout, service: Option<&ServiceName>) -> Result<(), Failure> {
+    fn record(
+        &self,
+        checkout: &Checkout,
+        service: Option<&ServiceName>,
+        plans: &[SignedPlan],
+    ) -> Result<(), Failure> {
         let what = service.map_or_else(String::new, |service| format!("{service}: "));
         let subject = format!("{what}Revert \"{}\"", self.subject);
         let body = match (service, self.merge) {
@@ -145,7 +159,10 @@ impl Undone {
                 format!("This takes back what commit {} changed in {service}.", self.id)
             }
         };
-        checkout.run(&["commit", "--quiet", "-S", "-m", &subject, "-m", &body])?;
+        let plans: Vec<String> = plans.iter().map(|plan| format!("--trailer={plan}")).collect();
+        let mut commit = vec!["commit", "--quiet", "-S", "-m", &subject, "-m", &body];
+        commit.extend(plans.iter().map(String::as_str));
+        checkout.run(&commit)?;
         Ok(())
     }
 }
@@ -171,6 +188,16 @@ fn consequences(checkout: &Checkout) -> Result<String, Failure> {
     let old = checkout::revision(checkout.root(), "HEAD").map_err(broken)?;
     let new = checkout::working_tree(checkout.root()).map_err(broken)?;
     consequences::told(&old, &new)
+}
+
+/// What the commit is to say that each host will do.
+fn plans(checkout: &Checkout, asked: bool) -> Result<Vec<SignedPlan>, Failure> {
+    if !asked && !way::plans_are_required(checkout.root()) {
+        return Ok(Vec::new());
+    }
+    let old = Way::base(checkout.root(), "HEAD")?;
+    let way = Way { old, new: way::accepted(&checkout::working_tree(checkout.root())?)? };
+    Ok(way.signed(&way.hosts()))
 }
 
 fn refused(message: String, hint: Option<&str>) -> Failure {
