@@ -48,6 +48,9 @@ pub struct Args {
     /// Commit, and push nothing.
     #[arg(long)]
     no_push: bool,
+    /// Name each host's plan in the commit; always so where the policy says `requirePlan`.
+    #[arg(long)]
+    sign_plan: bool,
     /// Build, show what hosts would do, and change nothing.
     #[arg(long)]
     dry_run: bool,

@@ -378,3 +378,14 @@ fn a_cache_has_to_be_named() {
     let s3 = desk.push_with(&["--to", "s3://bucket"]);
     assert_eq!(s3.status.code(), Some(2));
 }
+
+#[test]
+fn a_pushed_commit_names_the_plan_of_each_host_where_that_is_asked_for() {
+    let desk = Desk::at_work();
+    ok(&desk.push_with(&["--no-upload", "--sign-plan"]));
+    let plan = ok(&desk.writ(&["plan", "HEAD", "--repo", "deploy", "--host", "biz"]));
+    let digest = plan.lines().find_map(|line| line.strip_prefix("digest  ")).unwrap();
+    let message = desk.git(&["log", "-1", "--format=%B"]);
+    assert_eq!(message, format!("web: 1.2.4\n\nWrit-Plan: biz {digest}"));
+    assert_eq!(desk.landed().lines().next(), Some("web: 1.2.4"));
+}

@@ -5,9 +5,11 @@ use std::io::{IsTerminal as _, Write as _};
 
 use super::super::consequences::{self, Files, accepted};
 use super::super::service_file::{difference, path_of, refused, released, text_of, with_text};
+use super::super::way::{self, Way};
 use super::super::{Blame, Failure, show, whisper};
 use super::{Args, message};
 use crate::manifest::edit::{Release, same_but_release};
+use crate::manifest::{Manifest, WorkingTree};
 use crate::names::{CommitId, ServiceName};
 use crate::source::checkout::{self, CheckoutError};
 use crate::source::git_program::{Checkout, GitError};
@@ -20,6 +22,8 @@ const ATTEMPTS: usize = 5;
 pub(super) struct Desk {
     checkout: Checkout,
     service: ServiceName,
+    /// Whether the commit is to name each host's plan.
+    plans: bool,
     /// None where only the file is written.
     branch: Option<(Branch, Option<Remote>)>,
 }
@@ -56,7 +60,8 @@ impl Desk {
             let remote = if args.no_push { None } else { Some(branch.remote()?) };
             Some((branch, remote))
         };
-        let desk = Self { checkout, service, branch };
+        let plans = args.sign_plan || way::plans_are_required(checkout.root());
+        let desk = Self { checkout, service, plans, branch };
         // What cannot land is told before the long work of building it.
         desk.basis()?;
         Ok(desk)
@@ -86,13 +91,18 @@ impl Desk {
             return self.write(release).map(|()| None);
         };
         let message = message(&self.service, release);
+    /// Changes the manifest, and commits and pushes it as was asked for.
+    pub(super) fn land(&self, release: &Release) -> Result<(), Failure> {
+        let Some((branch, remote)) = &self.branch else { return self.write(release) };
+        let subject = message(&self.service, release);
         let path = path_of(&self.service);
         let mut lost = None;
         for _ in 0..ATTEMPTS {
             let basis = self.basis_for(release)?;
             let text = released(&basis.text, &self.service, release)?;
-            accepted(&with_text(&basis.files, &self.service, &text))?;
+            let new = accepted(&with_text(&basis.files, &self.service, &text))?;
             let base = basis.commit.as_ref().ok_or(LandingError::Detached)?;
+            let message = self.message(&subject, base, new)?;
             let change = Change { path: &path, text: &text, message: &message };
             let there = basis.files.get(&path).map(Vec::as_slice);
             let commit = if there == Some(text.as_bytes()) {
@@ -127,6 +137,22 @@ impl Desk {
         Err(lost
             .map_or_else(|| LandingError::Detached.into(), Failure::from)
             .hint("others push all the time; run it again"))
+    }
+
+    /// What the commit says, with the plan of each host where that is asked for.
+    fn message(
+        &self,
+        subject: &str,
+        base: &CommitId,
+        new: Manifest<WorkingTree>,
+    ) -> Result<String, Failure> {
+        if !self.plans {
+            return Ok(subject.to_owned());
+        }
+        let way = Way { old: Way::base(self.checkout.root(), base.as_str())?, new };
+        let plans = way.signed(&way.hosts());
+        let lines: String = plans.iter().map(|plan| format!("\n{plan}")).collect();
+        Ok(if lines.is_empty() { subject.to_owned() } else { format!("{subject}\n{lines}") })
     }
 
     fn write(&self, release: &Release) -> Result<(), Failure> {
