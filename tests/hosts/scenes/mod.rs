@@ -11,6 +11,7 @@ mod lies;
 mod manifest;
 mod migrating;
 mod operator;
+mod plans;
 mod push;
 mod quick_start;
 mod retention;
@@ -23,7 +24,7 @@ use super::lab::acme::Acme;
 use super::lab::site::Site;
 
 /// The scenes by subject.
-pub(crate) const ALL: [(&str, &[Scene]); 17] = [
+pub(crate) const ALL: [(&str, &[Scene]); 18] = [
     ("quick_start", quick_start::SCENES),
     ("road", road::SCENES),
     ("two_hosts", two_hosts::SCENES),
@@ -32,6 +33,7 @@ pub(crate) const ALL: [(&str, &[Scene]); 17] = [
     ("jobs", jobs::SCENES),
     ("windows", windows::SCENES),
     ("operator", operator::SCENES),
+    ("plans", plans::SCENES),
     ("push", push::SCENES),
     ("fleet", fleet::SCENES),
     ("bad_input", bad_input::SCENES),
