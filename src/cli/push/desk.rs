@@ -90,10 +90,6 @@ impl Desk {
         let Some((branch, remote)) = &self.branch else {
             return self.write(release).map(|()| None);
         };
-        let message = message(&self.service, release);
-    /// Changes the manifest, and commits and pushes it as was asked for.
-    pub(super) fn land(&self, release: &Release) -> Result<(), Failure> {
-        let Some((branch, remote)) = &self.branch else { return self.write(release) };
         let subject = message(&self.service, release);
         let path = path_of(&self.service);
         let mut lost = None;
