@@ -44,6 +44,8 @@ mod published;
 mod random;
 #[path = "trust/repository.rs"]
 mod repository;
+#[path = "trust/review.rs"]
+mod review;
 #[path = "trust/scene.rs"]
 mod scene;
 #[path = "trust/signatures.rs"]

@@ -201,7 +201,7 @@ fn touched(Permit { change, cover, people }: Permit) -> Touched {
     Touched { change: word(&change), path: change.path, by: told(&cover), people }
 }
 
-fn told(cover: &Cover) -> String {
+pub(super) fn told(cover: &Cover) -> String {
     match cover {
         Cover::Admin => "role admin".to_owned(),
         Cover::Grant(pattern) => format!("grant {pattern}"),
@@ -210,7 +210,7 @@ fn told(cover: &Cover) -> String {
     }
 }
 
-fn word(change: &Change) -> &'static str {
+pub(super) fn word(change: &Change) -> &'static str {
     match (&change.before, &change.after) {
         (None, _) => "add",
         (Some(_), None) => "delete",
@@ -218,6 +218,6 @@ fn word(change: &Change) -> &'static str {
     }
 }
 
-fn subject(message: &str) -> String {
+pub(super) fn subject(message: &str) -> String {
     message.lines().next().unwrap_or_default().replace(char::is_control, " ")
 }

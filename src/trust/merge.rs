@@ -38,18 +38,26 @@ impl<'p> Merge<'p> {
         policy: &'p Policy,
     ) -> Result<Option<Self>, Breach> {
         let Some(node) = judge.range.new.get(id) else { return Ok(None) };
-        let [base, tip] = &node.parents[..] else { return Ok(None) };
-        let between = between(judge, id, (base, tip));
-        let alike = judge.range.new.get(tip).is_some_and(|tip| tip.tree == node.tree);
-        if between.is_empty() || !alike {
-            return Ok(None);
-        }
+        let [_, tip] = &node.parents[..] else { return Ok(None) };
         let (Some((merger, _)), Some((author, _))) =
             (judge.signer_under(policy, id), judge.signer_under(policy, tip))
         else {
             return Ok(None);
         };
-        if merger == author {
+        if merger == author { Ok(None) } else { Self::by_anybody(judge, id, policy) }
+    }
+
+    /// The same, whoever merges it; for a review, before somebody does.
+    pub(super) fn by_anybody<O: Objects>(
+        judge: &Judge<'_, O>,
+        id: &CommitId,
+        policy: &'p Policy,
+    ) -> Result<Option<Self>, Breach> {
+        let Some(node) = judge.range.new.get(id) else { return Ok(None) };
+        let [base, tip] = &node.parents[..] else { return Ok(None) };
+        let between = between(judge, id, (base, tip));
+        let alike = judge.range.new.get(tip).is_some_and(|tip| tip.tree == node.tree);
+        if between.is_empty() || !alike {
             return Ok(None);
         }
         let words =

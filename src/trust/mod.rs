@@ -42,6 +42,7 @@ mod overview;
 mod plans;
 mod policy;
 mod range;
+mod review;
 mod rollback;
 mod seal;
 mod signature;
@@ -68,6 +69,7 @@ pub use explain::{
 pub use host_key::{HostKey, STATUS};
 pub use overview::{Key, Overview, Person, Protected};
 pub use plans::{SignedPlan, requires_plans, without_plans};
+pub use review::{Brought, Merger, Missing, Proposal, Review, Reviewed, Right, review};
 use signers::Signer;
 pub use stages::Stage;
 pub use statement::{HEAD, HeadStatement, RESET, Recovery, RecoveryKey, ResetStatement};

@@ -39,7 +39,7 @@ impl<O: Objects> Judge<'_, O> {
         let mut user_verified = false;
         for parent in judges {
             let policy = self.policy(parent)?;
-            let signer = authorised(&policy, &signature, &maker, parent)?;
+            let signer = authorised(&policy, policy.signers.of(&signature), &maker, parent)?;
             for time in signature.made().into_iter().chain((!introduction).then_some(effective)) {
                 fit(signer, &maker, time, "at the commit's time")?;
             }
@@ -50,6 +50,26 @@ impl<O: Objects> Judge<'_, O> {
         let signer = found.ok_or_else(|| Breach::malformed("G2", "it has no parent"))?;
         signature.verify(&signer, &commit.payload, user_verified)?;
         Ok(Seal { principal: signer.principal, key: signer.fingerprint, maker })
+    }
+
+    /// Rules G3 and K2 for a commit that nobody has signed yet: whether `key` could.
+    pub(super) fn as_if_signed(
+        &mut self,
+        commit: &Commit,
+        key: &Fingerprint,
+        effective: i64,
+    ) -> Result<Seal, Breach> {
+        let mut seal = None;
+        for parent in &commit.parents {
+            let policy = self.policy(parent)?;
+            let listed = policy.signers.iter().find(|signer| signer.fingerprint == *key);
+            let signer = authorised(&policy, listed, key, parent)?;
+            let maker = signer.maker_at(effective);
+            fit(signer, &maker, effective, "at the commit's time")?;
+            let principal = signer.principal.clone();
+            seal.get_or_insert(Seal { principal, key: key.clone(), maker });
+        }
+        seal.ok_or_else(|| Breach::malformed("G2", "it has no parent"))
     }
 
     /// Rule G1 for the introduction: the host's config pins its signer. Of an OpenPGP key
@@ -71,6 +91,9 @@ impl<O: Objects> Judge<'_, O> {
 
     /// Rule S2 for a commit of a branch, whose own policy may have asked for less.
     pub(super) fn user_was_verified(&self, signer: &Signer, id: &CommitId) -> bool {
+        if self.supposed.as_ref().is_some_and(|(unsigned, _)| unsigned == id) {
+            return true;
+        }
         let commit = self.reader.commit(id);
         commit
             .and_then(|commit| Signature::of(&commit)?.verify(signer, &commit.payload, true))
@@ -96,8 +119,8 @@ impl<O: Objects> Judge<'_, O> {
 
 /// Finds the line of a key in the policy of a parent, and that it may sign commits.
 fn authorised<'p>(
-    policy: &'p Policy,
-    signature: &Signature,
+    policy: &Policy,
+    listed: Option<&'p Signer>,
     print: &Fingerprint,
     parent: &CommitId,
 ) -> Result<&'p Signer, Breach> {
@@ -109,7 +132,7 @@ fn authorised<'p>(
             "sign with a key that is not revoked",
         ));
     }
-    let signer = policy.signers.of(signature).ok_or_else(|| {
+    let signer = listed.ok_or_else(|| {
         stranger(print, "G3", &format!("the policy of {} does not list it", parent.short()))
     })?;
     let denied = |because: String| {

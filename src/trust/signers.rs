@@ -156,6 +156,17 @@ impl Signer {
         }
     }
 
+    /// The key or subkey that signs at `time`; its own where none may.
+    pub(super) fn maker_at(&self, time: i64) -> Fingerprint {
+        let maker = match &self.key {
+            Key::Ssh(_) => None,
+            Key::OpenPgp(certificate) => {
+                certificate.keys().find(|key| certificate.may_sign(key, time).is_ok())
+            }
+        };
+        maker.unwrap_or(&self.fingerprint).clone()
+    }
+
     /// Whether `time` lies in the line's window.
     pub(super) fn valid_at(&self, time: i64) -> Result<(), Unfit> {
         if self.valid_after.is_some_and(|after| time < after) {

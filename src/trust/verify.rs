@@ -8,7 +8,7 @@ use super::object::{Format, Reader};
 use super::range::{self, payload_digest};
 use super::stages::Below;
 use super::{Anchor, Objects, Pins, Reason, Refusal, Verified, VerifiedCommit, files, statement};
-use crate::names::CommitId;
+use crate::names::{CommitId, Fingerprint};
 
 pub(super) fn verify<O: Objects>(
     objects: &O,
@@ -17,10 +17,51 @@ pub(super) fn verify<O: Objects>(
     head: &CommitId,
     now: i64,
 ) -> Result<VerifiedCommit, Refusal> {
+    let question = Question { pins, anchor, head, now, signer: None };
+    let (judge, below) = judged(objects, &question)?;
+    judge.evidence(head, question.vouching(), below)
+}
+
+/// What [`verify`] would say to `head`, which nobody has signed yet, once the owner of
+/// `signer` has. It ends in no evidence.
+pub(super) fn suppose<O: Objects>(
+    objects: &O,
+    pins: &Pins,
+    (anchor, head): (&Anchor, &CommitId),
+    signer: &Fingerprint,
+    now: i64,
+) -> Result<(), Refusal> {
+    let question = Question { pins, anchor: Some(anchor), head, now, signer: Some(signer) };
+    let (mut judge, below) = judged(objects, &question)?;
+    let verified = judge.verified(head, question.vouching(), below);
+    verified.map(drop).map_err(|breach| breach.of(head))
+}
+
+/// What is asked about a new head.
+struct Question<'a> {
+    pins: &'a Pins,
+    anchor: Option<&'a Anchor>,
+    head: &'a CommitId,
+    now: i64,
+    /// Whose key is supposed to have signed the head.
+    signer: Option<&'a Fingerprint>,
+}
+
+impl<'a> Question<'a> {
+    /// An anchor below another introduction vouches for nothing but the way forward.
+    fn vouching(&self) -> Option<&'a Anchor> {
+        self.anchor.filter(|anchor| anchor.introduction == self.pins.introduction)
+    }
+}
+
+/// Every rule but those on what the head's own files are.
+fn judged<'a, O: Objects>(
+    objects: &'a O,
+    question: &Question<'a>,
+) -> Result<(Judge<'a, O>, Below), Refusal> {
+    let &Question { pins, anchor, head, now, signer } = question;
     let reader = reader(objects, pins, head, anchor)?;
-    // An anchor below another introduction vouches for nothing but the way forward.
-    let vouching = anchor.filter(|anchor| anchor.introduction == pins.introduction);
-    let range = range::load(&reader, pins, vouching, head)?;
+    let range = range::load(&reader, pins, question.vouching(), head)?;
     if let Some(anchor) = anchor.filter(|anchor| !range.continues(anchor, head)) {
         return Err(no_way_back(anchor).of(head));
     }
@@ -28,6 +69,7 @@ pub(super) fn verify<O: Objects>(
         return Err(below_minimum(pins).of(head));
     }
     let mut judge = Judge::new(reader, pins, range, now);
+    judge.supposed = signer.map(|key| (head.clone(), key.clone()));
     judge.new_commits()?;
     if judge.range.new.get(head).is_some_and(|node| !node.twin) {
         judge.valid_now(head).map_err(|breach| breach.of(head))?;
@@ -35,7 +77,7 @@ pub(super) fn verify<O: Objects>(
     judge.revocations(head)?;
     judge.remembered(head)?;
     let below = judge.below(head, anchor).map_err(|breach| breach.of(head))?;
-    judge.evidence(head, vouching, below)
+    Ok((judge, below))
 }
 
 pub(super) fn recall<O: Objects>(

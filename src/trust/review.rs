@@ -1,0 +1,284 @@
+//! What a branch is worth before it is merged: who signed it, who may write what it
+//! changes, whose word is missing, and whose merge hosts would accept.
+//!
+//! The merge does not exist yet. It is put before the judge as a commit of its own,
+//! with one person's key after the other's supposed to have signed it; everything else
+//! is judged as in [`super::verify`]. No evidence comes of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::breach::Breach;
+use super::changes::{self, Change};
+use super::explain::{subject, told, word};
+use super::judge::Judge;
+use super::merge::Merge;
+use super::object::{Format, Reader};
+use super::policy::{self, Policy};
+use super::signature::{NAMESPACE, Signature};
+use super::{Anchor, Kind, Objects, Pins, Refusal, Unreadable, detached, files, mainline, range};
+use super::{verify, verify::suppose};
+use crate::names::{CommitId, Fingerprint, Principal};
+
+/// A merge that nobody has signed yet.
+#[derive(Clone, Debug)]
+pub struct Proposal {
+    /// The newest commit of the branch that hosts follow.
+    pub base: CommitId,
+    /// The newest commit of the branch that is to go there.
+    pub tip: CommitId,
+    /// The tree that the merge has.
+    pub tree: CommitId,
+    /// With approvals, where there are any.
+    pub message: String,
+}
+
+/// What hosts make of a branch.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Review {
+    pub base: CommitId,
+    pub tip: CommitId,
+    /// What it brings in, parents first.
+    pub commits: Vec<Brought>,
+    pub paths: Vec<Reviewed>,
+    /// Why hosts would refuse the tip itself as the new head; nothing where they would not.
+    pub forward: Option<Refusal>,
+    /// Who could merge it. Empty where a commit of it is refused, and so every merge.
+    pub merges: Vec<Merger>,
+    /// Approvals that count for nothing, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<String>,
+    /// The merge's files below `manifests/`, where they can be read.
+    #[serde(skip)]
+    pub files: Option<BTreeMap<String, Vec<u8>>>,
+    /// Whether its policy wants a digest with every artifact (rule C1).
+    #[serde(skip)]
+    pub closure_digests: bool,
+}
+
+/// A commit of the branch.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Brought {
+    pub commit: CommitId,
+    /// The first line of the message, without control characters.
+    pub subject: String,
+    /// Who signed it; nobody where it is refused.
+    pub principal: Option<Principal>,
+    pub key: Option<Fingerprint>,
+    pub refused: Option<Refusal>,
+}
+
+/// A path that the merge changes on the branch that hosts follow.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reviewed {
+    pub path: String,
+    /// `add`, `change` or `delete`.
+    pub change: &'static str,
+    /// Who may make this change, with a key that counts now.
+    pub writers: Vec<Right>,
+    /// How many people it takes.
+    pub threshold: u32,
+    /// Who has signed the branch with this content, or approved it.
+    pub agreed: Vec<Principal>,
+    /// Nothing where whoever may write it may merge it alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
+}
+
+/// What lets somebody write a path.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Right {
+    pub principal: Principal,
+    /// `role admin`, `grant manifests/**`.
+    pub by: String,
+}
+
+/// Whose word a protected path still lacks.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Missing {
+    pub people: u32,
+    /// Any of them.
+    pub of: Vec<Principal>,
+}
+
+/// Somebody with a key, and what hosts would say to that person's merge.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Merger {
+    pub principal: Principal,
+    pub keys: Vec<Fingerprint>,
+    pub refused: Option<Refusal>,
+}
+
+/// Reviews a merge onto `anchor`, the accepted head. `now` is the clock in seconds
+/// since 1970.
+///
+/// # Errors
+/// The branch cannot be judged at all: an object of it is missing or malformed, or it
+/// does not descend from the introduction.
+pub fn review(
+    objects: &impl Objects,
+    pins: &Pins,
+    anchor: &Anchor,
+    proposal: &Proposal,
+    now: i64,
+) -> Result<Review, Refusal> {
+    let Proposal { base, tip, tree, .. } = proposal;
+    let objects = &Overlay::of(objects, proposal, now);
+    let merge = &objects.id;
+    let reader = Reader::new(objects, Format::of(base));
+    let range = range::load(&reader, pins, Some(anchor), merge)?;
+    let mut judge = Judge::new(reader, pins, range, now);
+    let commits = judge.brought(merge).map_err(|breach| breach.of(tip))?;
+    let policy = judge.policy(base).map_err(|breach| breach.of(base))?;
+    let (paths, ignored) = judge.paths(merge, &policy).map_err(|breach| breach.of(tip))?;
+    let files = files::manifests(&judge.reader, tree).ok();
+    let forward = verify::verify(objects, pins, Some(anchor), tip, now).err();
+    let merges = match commits.iter().any(|commit| commit.refused.is_some()) {
+        true => Vec::new(),
+        false => mergers(&policy, |key| suppose(objects, pins, (anchor, merge), key, now).err()),
+    };
+    let closure_digests = judge.policy(merge).is_ok_and(|policy| policy.closure_digests);
+    let (base, tip) = (base.clone(), tip.clone());
+    Ok(Review { base, tip, commits, paths, forward, merges, ignored, files, closure_digests })
+}
+
+/// Everyone with a key that signs commits.
+fn mergers(policy: &Policy, judge: impl Fn(&Fingerprint) -> Option<Refusal>) -> Vec<Merger> {
+    let mut mergers: BTreeMap<Principal, Merger> = BTreeMap::new();
+    for signer in policy.signers.iter().filter(|signer| signer.may_sign(NAMESPACE)) {
+        let (principal, key) = (signer.principal.clone(), signer.fingerprint.clone());
+        let refused = judge(&key);
+        let fresh =
+            Merger { principal: principal.clone(), keys: Vec::new(), refused: refused.clone() };
+        let merger = mergers.entry(principal).or_insert(fresh);
+        if refused.is_none() || merger.refused.is_some() {
+            merger.refused = refused;
+        }
+        merger.keys.push(key);
+        merger.keys.sort();
+    }
+    mergers.into_values().collect()
+}
+
+impl<O: Objects> Judge<'_, O> {
+    /// Judges what `merge` brings in, going on after what is refused.
+    fn brought(&mut self, merge: &CommitId) -> Result<Vec<Brought>, Breach> {
+        let mut brought = Vec::new();
+        for id in self.range.order.clone().into_iter().filter(|id| id != merge) {
+            let commit = self.reader.commit(&id)?;
+            let judged = self.commit(&id);
+            let key = Signature::of(&commit).ok().map(|signature| signature.maker());
+            let mut told = Brought {
+                commit: id.clone(),
+                subject: subject(&commit.message),
+                principal: None,
+                key,
+                refused: None,
+            };
+            match judged {
+                Ok(seal) => {
+                    told.principal = Some(seal.principal.clone());
+                    told.key = Some(seal.key.clone());
+                    self.seals.insert(id, seal);
+                }
+                Err(breach) => told.refused = Some(breach.of(&id)),
+            }
+            brought.push(told);
+        }
+        Ok(brought)
+    }
+
+    /// What `merge` changes on the mainline, and which approvals of it do not count.
+    fn paths(
+        &self,
+        merge: &CommitId,
+        policy: &Policy,
+    ) -> Result<(Vec<Reviewed>, Vec<String>), Breach> {
+        let node = &self.range.new[merge];
+        let before = self.tree_of(&node.parents[0])?;
+        let changes = changes::between(&self.reader, &before, &node.tree)?;
+        let form = Merge::by_anybody(self, merge, policy)?;
+        let commit = self.reader.commit(merge)?;
+        let (approvers, bad) = detached::approvers(self, merge, &commit, policy);
+        let mut paths = Vec::with_capacity(changes.len());
+        for change in changes {
+            let words = form.iter().flat_map(|form| &form.words).filter(|w| w.is_for(&change));
+            let words = words.map(|word| word.principal);
+            let said = words.chain(approvers.iter().map(|approver| approver.principal)).collect();
+            paths.push(self.reviewed(change, policy, said)?);
+        }
+        Ok((paths, bad))
+    }
+
+    /// `said`: whose word there is; it counts where that person may write the path.
+    fn reviewed(
+        &self,
+        change: Change,
+        policy: &Policy,
+        said: BTreeSet<&Principal>,
+    ) -> Result<Reviewed, Breach> {
+        let (mut writers, mut agreed, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, rights) in policy.people() {
+            let cover = mainline::covered(&self.reader, &change, rights)?.ok();
+            let fit = self.has_a_key(policy, name);
+            let merges = rights.may_merge() && !policy::is_policy(&change.path);
+            if cover.is_some() && said.contains(name) {
+                agreed.push(name.clone());
+            } else if fit && (cover.is_some() || merges) {
+                others.push(name.clone());
+            }
+            if let Some(cover) = cover.filter(|_| fit) {
+                writers.push(Right { principal: name.clone(), by: told(&cover) });
+            }
+        }
+        let threshold = policy.threshold(&change.path);
+        let people = threshold.saturating_sub(u32::try_from(agreed.len()).unwrap_or(u32::MAX));
+        let missing = (threshold > 1 && people > 0).then_some(Missing { people, of: others });
+        let change_word = word(&change);
+        Ok(Reviewed { path: change.path, change: change_word, writers, threshold, agreed, missing })
+    }
+
+    /// Whether somebody has a key whose signature would count now.
+    fn has_a_key(&self, policy: &Policy, name: &Principal) -> bool {
+        policy.signers.iter().filter(|signer| signer.principal == *name).any(|signer| {
+            let signs = signer.may_sign(NAMESPACE) || signer.may_sign(detached::NAMESPACE);
+            signs && signer.vouches_for(&signer.maker_at(self.now), self.now).is_ok()
+        })
+    }
+}
+
+/// The repository with one commit more, which has no signature and the id of no object.
+struct Overlay<'a, O> {
+    objects: &'a O,
+    id: CommitId,
+    bytes: Vec<u8>,
+}
+
+impl<'a, O: Objects> Overlay<'a, O> {
+    fn of(objects: &'a O, proposal: &Proposal, now: i64) -> Self {
+        let Proposal { base, tip, tree, message } = proposal;
+        let who = format!("nobody <nobody@localhost> {} +0000", now.max(0));
+        let text = format!(
+            "tree {tree}\nparent {base}\nparent {tip}\nauthor {who}\ncommitter {who}\n\n{message}\n"
+        );
+        let zeros = "0".repeat(base.as_str().len());
+        let id = zeros.parse().expect("as many digits as another id's");
+        Self { objects, id, bytes: text.into_bytes() }
+    }
+}
+
+impl<O: Objects> Objects for Overlay<'_, O> {
+    fn find(&self, id: &CommitId, limit: u64) -> Result<Option<(Kind, Vec<u8>)>, Unreadable> {
+        if *id == self.id {
+            return Ok(Some((Kind::Commit, self.bytes.clone())));
+        }
+        self.objects.find(id, limit)
+    }
+}
