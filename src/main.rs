@@ -33,6 +33,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Upload(args) => block_on(writ::cli::upload::run(args)),
         Command::Push(args) => block_on(writ::cli::push::run(args)),
         Command::Import(args) => writ::cli::import::run(&args),
+        Command::Review(args) => writ::cli::review::run(&args),
+        Command::Approve(args) => writ::cli::approve::run(&args),
         Command::Revert(args) => writ::cli::revert::run(&args),
         Command::Log(args) => writ::cli::log::run(&args),
         Command::Show(args) => writ::cli::show::run(&args),

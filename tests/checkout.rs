@@ -1,5 +1,7 @@
 //! The operator's commands in a checkout of the deploy repository, through the binary.
 
+#[path = "checkout/approve.rs"]
+mod approve;
 #[path = "checkout/desk.rs"]
 mod desk;
 #[path = "checkout/fleet.rs"]
@@ -16,3 +18,7 @@ mod plan;
 mod push;
 #[path = "checkout/revert.rs"]
 mod revert;
+#[path = "checkout/review.rs"]
+mod review;
+#[path = "checkout/team.rs"]
+mod team;

@@ -1,11 +1,11 @@
 //! What each host would do with a changed manifest, for those who are about to sign it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Blame, Failure};
 use crate::manifest::{Manifest, Problems, WorkingTree};
 use crate::plan::assume::assumed;
-use crate::plan::plan;
+use crate::plan::{plan, undigested, unsupported};
 
 /// Manifest files by path, as [`crate::source::checkout`] reads them.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
@@ -42,6 +42,18 @@ pub(super) fn accepted(files: &Files) -> Result<Manifest<WorkingTree>, Failure> 
         hint: Some("nothing was changed".to_owned()),
         blame: Blame::Refused,
     })
+}
+
+/// What hosts cannot carry out, or lacks a digest where `digests` wants one: they
+/// refuse it as they do a manifest that is not valid.
+pub(super) fn lacking<Source: Clone>(manifest: &Manifest<Source>, digests: bool) -> Vec<String> {
+    let of_host = |host| {
+        let desired = manifest.desired(host);
+        let bare = if digests { undigested(&desired) } else { Vec::new() };
+        unsupported(&desired).into_iter().chain(bare).collect::<Vec<_>>()
+    };
+    let all: BTreeSet<String> = manifest.hosts().iter().flat_map(of_host).collect();
+    all.into_iter().collect()
 }
 
 fn draft(files: &Files) -> Result<Manifest<WorkingTree>, Problems> {

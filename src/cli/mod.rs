@@ -1,6 +1,8 @@
 //! The command line: one file a command, each with its arguments and what it does.
 
 pub mod agent;
+pub mod approve;
+mod basis;
 pub mod boot;
 pub mod check;
 pub mod completions;
@@ -20,6 +22,7 @@ pub mod plan;
 pub mod push;
 pub mod report;
 pub mod revert;
+pub mod review;
 mod service_file;
 pub mod set;
 pub mod show;
@@ -75,6 +78,8 @@ pub enum Command {
     Upload(upload::Args),
     Push(push::Args),
     Import(import::Args),
+    Review(review::Args),
+    Approve(approve::Args),
     Revert(revert::Args),
     Log(log::Args),
     Show(show::Args),

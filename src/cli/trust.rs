@@ -17,6 +17,7 @@ use crate::source::fetch::Answer;
 use crate::source::git::Known;
 use crate::source::repo::Repository;
 use crate::trust::{self, Pins};
+pub(super) use sign::approval_line;
 
 /// Look at what this host trusts, or change what every host trusts.
 #[derive(Debug, ClapArgs)]

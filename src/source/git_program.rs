@@ -138,6 +138,22 @@ impl Checkout {
         }
     }
 
+    /// Runs a git command whose exit code 1 is an answer too: whether it was 0, and what
+    /// was printed.
+    ///
+    /// # Errors
+    /// Git cannot be started, or fails otherwise.
+    pub fn answer<A: AsRef<OsStr>>(&self, args: &[A]) -> Result<(bool, String), GitError> {
+        let output = self.command(args).output().map_err(|source| GitError::Start { source })?;
+        match output.status.code() {
+            Some(1) => {
+                let said = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+                Ok((false, said))
+            }
+            _ => Ok((true, printed(told(args), output)?)),
+        }
+    }
+
     fn command<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
         let mut command = Command::new("git");
         command.arg("-C").arg(&self.root);

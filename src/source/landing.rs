@@ -84,6 +84,11 @@ impl Branch {
         Ok(Self { checkout: checkout.clone(), name })
     }
 
+    /// A branch by its name, whether the checkout is on it or not.
+    pub fn named(checkout: &Checkout, name: &str) -> Self {
+        Self { checkout: checkout.clone(), name: name.to_owned() }
+    }
+
     /// Where it is pushed: its upstream, or the branch of its name at `origin`.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ pub mod inbox;
 pub mod landing;
 pub mod lineage;
 pub mod marks;
+pub mod merging;
 pub mod operator;
 pub mod outbox;
 pub mod placing;

@@ -51,6 +51,22 @@ impl SigningKey {
         &self.for_git
     }
 
+    /// A file with the public half, as `ssh-keygen` wants to be told which key it is.
+    ///
+    /// # Errors
+    /// There is none yet, and it cannot be written.
+    pub fn file(&self, checkout: &Checkout) -> Result<PathBuf, KeyError> {
+        let Some(literal) = self.for_git.strip_prefix("key::") else {
+            return Ok(PathBuf::from(&self.for_git));
+        };
+        let place = checkout.run(&["rev-parse", "--git-path", "writ-signing-key.pub"])?;
+        checkout.replace(&place, &format!("{literal}\n")).map_err(|error| KeyError::Unfit {
+            given: literal.to_owned(),
+            why: error.to_string(),
+        })?;
+        Ok(checkout.root().join(place))
+    }
+
     /// A key from its text, and how git is told to use it.
     fn of(text: &str, for_git: String) -> Result<Self, KeyError> {
         let mut words = text.split_whitespace();

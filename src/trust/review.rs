@@ -113,6 +113,7 @@ pub struct Missing {
 pub struct Merger {
     pub principal: Principal,
     pub keys: Vec<Fingerprint>,
+    /// Where it is of the merge itself, its commit is all zeros: there is none yet.
     pub refused: Option<Refusal>,
 }
 

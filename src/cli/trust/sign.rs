@@ -66,15 +66,25 @@ pub(super) fn approve(args: &Approve) -> Result<(), Failure> {
     let content = trust::content(&repository, &id).map_err(refused)?;
     let trust::Content { base, tree, channel, subject } = &content;
     whisper(&format!("approving {} ({subject}) on {}\n", id.short(), base.short()));
-    let armor = sign(&args.key, detached::NAMESPACE, &approval(channel, base, tree))?;
-    let line = trailer(&armor).ok_or_else(|| Failure {
-        message: "ssh-keygen gave something else than a signature".to_owned(),
-        hint: None,
-        blame: Blame::World,
-    })?;
+    let line = approval_line(&args.key, channel, base, tree)?;
     show(format!("{line}\n"));
     whisper("put this line at the end of the commit's message: git commit --amend -S\n");
     Ok(())
+}
+
+/// The line with which the owner of `key` approves that `tree` follows on `base`.
+pub(in crate::cli) fn approval_line(
+    key: &Path,
+    channel: &str,
+    base: &CommitId,
+    tree: &CommitId,
+) -> Result<String, Failure> {
+    let armor = sign(key, detached::NAMESPACE, &approval(channel, base, tree))?;
+    trailer(&armor).ok_or_else(|| Failure {
+        message: "ssh-keygen gave something else than a signature".to_owned(),
+        hint: None,
+        blame: Blame::World,
+    })
 }
 
 pub(super) fn head(args: &Head) -> Result<(), Failure> {

@@ -1,0 +1,228 @@
+//! What a branch still lacks, who could give it, and the next command.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::names::Principal;
+use crate::source::merging::Meeting;
+use crate::trust::{Reason, Refusal, Review};
+
+/// How a branch comes onto the one that hosts follow.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::cli) struct Advice {
+    /// How hosts would accept it.
+    pub(super) way: Way,
+    /// What is missing, a sentence each.
+    pub(super) missing: Vec<String>,
+    /// What to run, or to do, one after the other.
+    pub(super) next: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", content = "by")]
+pub(super) enum Way {
+    FastForward,
+    /// As a merge by one of these.
+    Merge(Vec<Principal>),
+    /// Not as it stands.
+    No,
+}
+
+impl Advice {
+    pub(super) fn on(
+        meeting: &Meeting,
+        review: &Review,
+        plan: &Result<String, String>,
+        you: Option<&Principal>,
+        published: bool,
+    ) -> Self {
+        if let Some(refusal) = review.commits.iter().find_map(|commit| commit.refused.as_ref()) {
+            let missing = format!("commit {}: {}", refusal.commit.short(), refusal.because);
+            return Self::no(vec![missing], vec![refusal.remedy.clone()]);
+        }
+        if plan.is_err() {
+            let next = "mend the manifest (`writ check` tells the same), and commit again";
+            return Self::no(
+                vec!["a manifest that hosts would take".to_owned()],
+                vec![next.to_owned()],
+            );
+        }
+        let by: Vec<Principal> = review
+            .merges
+            .iter()
+            .filter(|merger| merger.refused.is_none())
+            .map(|merger| merger.principal.clone())
+            .collect();
+        match (&review.forward, &by[..]) {
+            (None, _) => {
+                Self { way: Way::FastForward, missing: Vec::new(), next: vec![push(meeting)] }
+            }
+            (Some(_), []) => Self::no(missing(review), next(meeting, review, you)),
+            (Some(_), _) => {
+                let next = merge(meeting, &by, you, published);
+                Self { way: Way::Merge(by), missing: missing(review), next }
+            }
+        }
+    }
+
+    fn no(missing: Vec<String>, next: Vec<String>) -> Self {
+        Self { way: Way::No, missing, next }
+    }
+
+    pub(in crate::cli) fn would_be_accepted(&self) -> bool {
+        self.way != Way::No
+    }
+
+    /// What is missing and what to do, in one line.
+    pub(in crate::cli) fn told(&self) -> String {
+        self.missing.iter().chain(&self.next).cloned().collect::<Vec<_>>().join("; ")
+    }
+
+    /// Who could merge it so that hosts accept it.
+    pub(in crate::cli) fn mergers(&self) -> &[Principal] {
+        match &self.way {
+            Way::Merge(by) => by,
+            Way::FastForward | Way::No => &[],
+        }
+    }
+}
+
+/// What each path lacks; paths that lack the same are told of once.
+fn missing(review: &Review) -> Vec<String> {
+    let mut told = Vec::new();
+    let mut seen = BTreeSet::new();
+    for path in &review.paths {
+        let sentence = if path.writers.is_empty() {
+            format!("nobody may write {}", path.path)
+        } else if let Some(missing) = &path.missing {
+            needs(path.threshold, &path.agreed, missing.people, &missing.of)
+        } else {
+            continue;
+        };
+        if seen.insert(sentence.clone()) {
+            told.push(sentence);
+        }
+    }
+    if told.is_empty() {
+        let reasons = review.merges.iter().filter_map(|merger| merger.refused.as_ref());
+        told.extend(reasons.map(|refusal| refusal.because.clone()).collect::<BTreeSet<_>>());
+    }
+    told
+}
+
+/// `needs 2 people: alice has, any of bob, carol is missing`.
+pub(super) fn needs(threshold: u32, agreed: &[Principal], people: u32, of: &[Principal]) -> String {
+    let has = match agreed {
+        [] => "nobody has".to_owned(),
+        [one] => format!("{one} has"),
+        several => format!("{} have", names(several)),
+    };
+    let missing = match (of.len(), people as usize) {
+        (0, _) => "and nobody else could".to_owned(),
+        (1, 1) => format!("{} is missing", names(of)),
+        (all, needed) if all == needed => format!("{} are missing", names(of)),
+        (all, needed) if all < needed => format!("and only {} could as well", names(of)),
+        (_, 1) => format!("any of {} is missing", names(of)),
+        (_, needed) => format!("any {needed} of {} are missing", names(of)),
+    };
+    format!("needs {threshold} people: {has}, {missing}")
+}
+
+pub(super) fn names(people: &[Principal]) -> String {
+    people.iter().map(Principal::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// A name that can be pasted, whatever somebody called the branch.
+fn shell(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._/@+-".contains(c);
+    if name.chars().all(plain) {
+        name.to_owned()
+    } else {
+        format!("'{}'", name.replace('\'', "'\\''"))
+    }
+}
+
+fn push(meeting: &Meeting) -> String {
+    let (tip, against) = (shell(&meeting.name), &meeting.against);
+    match &meeting.remote {
+        Some(remote) => format!("git push {} {tip}:{against}", remote.name()),
+        None => format!("git push . {tip}:{against}"),
+    }
+}
+
+/// What leads to a merge by one of `by`.
+fn merge(
+    meeting: &Meeting,
+    by: &[Principal],
+    you: Option<&Principal>,
+    published: bool,
+) -> Vec<String> {
+    let approve = format!("writ approve {}", shell(&meeting.name));
+    if you.is_some_and(|you| by.contains(you)) {
+        return vec![approve];
+    }
+    let mut next = Vec::new();
+    if let Some(remote) = meeting.remote.as_ref().filter(|_| !published) {
+        next.push(format!("git push {} {}", remote.name(), shell(&meeting.name)));
+    }
+    let who: Vec<&str> = by.iter().map(Principal::as_str).collect();
+    next.push(format!("{}: {approve}", who.join(" or ")));
+    next
+}
+
+/// What leads on where no merge would do.
+fn next(meeting: &Meeting, review: &Review, you: Option<&Principal>) -> Vec<String> {
+    let refusals: Vec<&Refusal> =
+        review.merges.iter().filter_map(|merger| merger.refused.as_ref()).collect();
+    let threshold = |refusal: &&&Refusal| refusal.reason == Reason::Threshold;
+    let people = review.paths.iter().filter_map(|path| path.missing.as_ref());
+    let most = people.map(|missing| missing.people).max().unwrap_or_default();
+    let (branch, against) = (shell(&meeting.name), &meeting.against);
+    match refusals.iter().find(threshold) {
+        Some(_) if !matches!(meeting.is_on_top(), Ok(true)) => {
+            let onto = match &meeting.remote {
+                Some(remote) => format!("{}/{against}", remote.name()),
+                None => against.to_string(),
+            };
+            let author = review.commits.last().and_then(|commit| commit.principal.as_ref());
+            let who = author.filter(|author| you != Some(*author));
+            let who = who.map(|author| format!("{author}: ")).unwrap_or_default();
+            vec![format!("{who}git rebase {onto} {branch}")]
+        }
+        Some(_) if most > 1 => vec![
+            format!("{} of them: writ approve --detached {branch}", most - 1),
+            format!("then one more: writ approve {branch} --approval 'Writ-Approval: …'"),
+        ],
+        Some(refusal) => vec![refusal.remedy.clone()],
+        None => refusals.first().map(|refusal| refusal.remedy.clone()).into_iter().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_a_sentence() {
+        let people = |names: &str| -> Vec<Principal> {
+            names.split_whitespace().map(|name| name.parse().unwrap()).collect()
+        };
+        let told =
+            |agreed: &str, needed: u32, of: &str| needs(3, &people(agreed), needed, &people(of));
+        assert_eq!(told("a b", 1, "c d"), "needs 3 people: a, b have, any of c, d is missing");
+        assert_eq!(told("a", 2, "c d e"), "needs 3 people: a has, any 2 of c, d, e are missing");
+        assert_eq!(told("a", 2, "c d"), "needs 3 people: a has, c, d are missing");
+        assert_eq!(told("a b", 1, "c"), "needs 3 people: a, b have, c is missing");
+        assert_eq!(told("", 3, "c"), "needs 3 people: nobody has, and only c could as well");
+        assert_eq!(told("a", 2, ""), "needs 3 people: a has, and nobody else could");
+    }
+
+    #[test]
+    fn a_command_runs_nothing_that_a_branch_is_called() {
+        assert_eq!(shell("new/service-2"), "new/service-2");
+        assert_eq!(shell("a;rm$IFS-rf"), "'a;rm$IFS-rf'");
+        assert_eq!(shell("it's"), "'it'\\''s'");
+    }
+}

@@ -1,0 +1,83 @@
+//! `writ review`, as a person runs it before and after others have looked.
+
+use std::fs;
+
+use crate::desk::ok;
+use crate::team::Team;
+
+pub(crate) const TWO: &str = "\n[[protect]]\npaths = [\"manifests/services/**\"]\nthreshold = 2\n";
+pub(crate) const THREE: &str =
+    "\n[[protect]]\npaths = [\"manifests/services/**\"]\nthreshold = 3\n";
+
+#[test]
+fn a_branch_that_takes_two_people_is_told_with_who_could_be_the_second() {
+    let team = Team::with(TWO);
+    let main = team.main();
+    let late = team.branch(&team.bob, "late", 8002);
+    let names = [(main.as_str(), "MAIN"), (late.as_str(), "LATE")];
+    let told = |output| team.told(&output, &names);
+    insta::assert_snapshot!("author", told(team.bob.in_deploy(&["review"])));
+    insta::assert_snapshot!("reviewer", told(team.carol.in_deploy(&["review", "late"])));
+    let json = team.carol.in_deploy(&["review", "late", "--json"]);
+    insta::assert_snapshot!("json", told(json));
+}
+
+#[test]
+fn a_branch_that_takes_nobody_else_can_go_as_it_is() {
+    let team = Team::with("");
+    let main = team.main();
+    let late = team.branch(&team.bob, "late", 8002);
+    let names = [(main.as_str(), "MAIN"), (late.as_str(), "LATE")];
+    insta::assert_snapshot!(team.told(&team.bob.in_deploy(&["review"]), &names));
+    team.bob.git(&["push", "-q", "origin", "late:main"]);
+    let told = ok(&team.bob.in_deploy(&["review"]));
+    assert_eq!(told, "main has it already");
+    assert_eq!(team.bob.in_deploy(&["review", "main"]).status.code(), Some(2));
+    assert_eq!(team.bob.in_deploy(&["review", "nothing"]).status.code(), Some(2));
+}
+
+#[test]
+fn what_nobody_could_make_good_by_merging_is_told_with_what_is_missing() {
+    let team = Team::with(THREE);
+    let main = team.main();
+    let late = team.branch(&team.bob, "late", 8002);
+    let names = [(main.as_str(), "MAIN"), (late.as_str(), "LATE")];
+    insta::assert_snapshot!("three", team.told(&team.carol.in_deploy(&["review", "late"]), &names));
+    team.bob.git(&["switch", "-q", "-c", "plain", "origin/main"]);
+    team.bob.write("plain", "hots = 1\n");
+    team.bob.git(&["add", "-A"]);
+    team.bob.git(&["-c", "commit.gpgsign=false", "commit", "-q", "-m", "not signed"]);
+    let plain = team.bob.git(&["rev-parse", "HEAD"]);
+    let names = [(main.as_str(), "MAIN"), (plain.as_str(), "PLAIN")];
+    insta::assert_snapshot!("unsigned", team.told(&team.bob.in_deploy(&["review"]), &names));
+}
+
+#[test]
+fn a_branch_from_before_the_tip_is_told_to_be_rebased_where_that_matters() {
+    let team = Team::with(TWO);
+    let api = team.branch(&team.bob, "late", 8002);
+    fs::write(team.alice.deploy().join("README"), "x").unwrap();
+    team.alice.commit("a note");
+    team.alice.git(&["push", "-q"]);
+    let main = team.main();
+    let names = [(main.as_str(), "MAIN"), (api.as_str(), "LATE")];
+    insta::assert_snapshot!(team.told(&team.carol.in_deploy(&["review", "late"]), &names));
+    // What was last seen, where no server is asked.
+    let offline = team.bob.in_deploy(&["review", "--no-fetch"]);
+    assert_eq!(offline.status.code(), Some(0), "{}", team.told(&offline, &[]));
+    fs::rename(team.origin(), team.origin().with_extension("away")).unwrap();
+    assert_eq!(team.bob.in_deploy(&["review"]).status.code(), Some(3));
+    assert_eq!(team.bob.in_deploy(&["review", "--no-fetch"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_manifest_that_hosts_would_refuse_is_told_before_anybody_signs() {
+    let team = Team::with("");
+    team.bob.git(&["switch", "-q", "-c", "bad"]);
+    team.bob.write("bad", "hots = [\"biz\"]\n");
+    team.bob.commit("bad");
+    let told = team.told(&team.bob.in_deploy(&["review"]), &[]);
+    assert!(told.contains("did you mean `hosts`?") && told.ends_with("exit 1\n"), "{told}");
+    let told = team.told(&team.bob.in_deploy(&["approve"]), &[]);
+    assert!(told.contains("hosts would refuse every merge of bad"), "{told}");
+}
