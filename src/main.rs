@@ -35,6 +35,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Import(args) => writ::cli::import::run(&args),
         Command::Review(args) => writ::cli::review::run(&args),
         Command::Approve(args) => writ::cli::approve::run(&args),
+        Command::Hook(args) => block_on(writ::cli::hook::run(args)),
         Command::Revert(args) => writ::cli::revert::run(&args),
         Command::Log(args) => writ::cli::log::run(&args),
         Command::Show(args) => writ::cli::show::run(&args),

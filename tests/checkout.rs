@@ -10,6 +10,8 @@ mod fleet;
 mod import;
 #[path = "checkout/import_unit.rs"]
 mod import_unit;
+#[path = "checkout/hooks.rs"]
+mod hooks;
 #[path = "checkout/init.rs"]
 mod init;
 #[path = "checkout/plan.rs"]

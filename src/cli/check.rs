@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 
+use super::consequences::Files;
 use super::{Blame, Failure, show, show_json};
 use crate::fault::causes;
 use crate::manifest::{Manifest, Problem, WorkingTree};
@@ -30,14 +31,22 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let files =
         checkout::working_tree(&args.dir).map_err(|error| Failure::new(Blame::Refused, &error))?;
-    let warnings = warnings(&args.dir);
-    match Manifest::draft(&files) {
-        Ok(manifest) => fine(args, &manifest, &warnings),
+    told(&files, &warnings(&args.dir), args.json)
+}
+
+/// The same of files that lie in no folder.
+pub(super) fn staged(files: &Files, warnings: &[String]) -> Result<(), Failure> {
+    told(files, warnings, false)
+}
+
+fn told(files: &Files, warnings: &[String], json: bool) -> Result<(), Failure> {
+    match Manifest::draft(files) {
+        Ok(manifest) => fine(json, &manifest, warnings),
         Err(problems) => {
-            if args.json {
+            if json {
                 show_json(&serde_json::json!({ "problems": problems.0, "warnings": warnings }))?;
             } else {
-                show(format!("{problems}\n{}", lines(&warnings)));
+                show(format!("{problems}\n{}", lines(warnings)));
             }
             Err(Failure::told(Blame::Refused))
         }
@@ -58,7 +67,7 @@ fn lines(warnings: &[String]) -> String {
     warnings.iter().map(|warning| format!("warning: {warning}\n")).collect()
 }
 
-fn fine(args: &Args, manifest: &Manifest<WorkingTree>, warnings: &[String]) -> Result<(), Failure> {
+fn fine(json: bool, manifest: &Manifest<WorkingTree>, warnings: &[String]) -> Result<(), Failure> {
     let hosts = manifest.hosts();
     let mut lacking = Vec::new();
     let mut counts = Vec::new();
@@ -67,7 +76,7 @@ fn fine(args: &Args, manifest: &Manifest<WorkingTree>, warnings: &[String]) -> R
         lacking.extend(unsupported(&desired).into_iter().map(|what| format!("{host}: {what}")));
         counts.push(format!("{host:<20} {} services", desired.services.len()));
     }
-    if args.json {
+    if json {
         let none = Vec::<Problem>::new();
         show_json(
             &serde_json::json!({ "problems": none, "unsupported": lacking, "warnings": warnings }),

@@ -90,6 +90,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let introduction = introduce(&checkout, &paths)?;
     let hooks = install_hooks(&checkout)?;
     let pins = judge(&checkout, &plan, &introduction)?;
+    checkout.run(&["config", "--local", "writ.introduction", introduction.as_str()])?;
     let format = checkout.run(&["rev-parse", "--show-object-format"])?;
     let url = match &args.url {
         Some(url) => Some(url.clone()),

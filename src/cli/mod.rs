@@ -14,6 +14,7 @@ pub mod fleet;
 pub mod gc;
 pub mod generation;
 pub mod import;
+pub mod hook;
 pub mod init;
 pub mod log;
 pub mod man;
@@ -80,6 +81,7 @@ pub enum Command {
     Import(import::Args),
     Review(review::Args),
     Approve(approve::Args),
+    Hook(hook::Args),
     Revert(revert::Args),
     Log(log::Args),
     Show(show::Args),

@@ -15,6 +15,8 @@ use crate::verdict::Verdict;
 
 /// How often the agent is asked what it is doing.
 const GLANCE: Duration = Duration::from_millis(300);
+/// How long a verdict is waited for, in seconds.
+const TIMEOUT: u64 = 600;
 
 /// Have the agent look at the branch now, and wait for the verdict.
 ///
@@ -28,11 +30,18 @@ pub struct Args {
     #[arg(long, default_value = DEFAULT_PATH)]
     config: PathBuf,
     /// Seconds to wait for the verdict; the agent goes on by itself afterwards.
-    #[arg(long, default_value_t = 600)]
+    #[arg(long, default_value_t = TIMEOUT)]
     timeout: u64,
     /// For programs.
     #[arg(long)]
     json: bool,
+}
+
+impl Args {
+    /// As it is run without arguments, for the host of a config.
+    pub(super) fn of(config: &Path) -> Self {
+        Self { config: config.to_owned(), timeout: TIMEOUT, json: false }
+    }
 }
 
 pub async fn run(args: Args) -> Result<(), Failure> {

@@ -109,6 +109,39 @@ pub fn revision(root: &Path, revision: &str) -> Result<BTreeMap<String, Vec<u8>>
     Ok(files)
 }
 
+/// The files below `manifests/` and `.writ/` of a tree, such as git makes of an index.
+///
+/// # Errors
+/// There is no such tree, or it holds there what no host reads.
+pub fn tree(root: &Path, id: &str) -> Result<BTreeMap<String, Vec<u8>>, CheckoutError> {
+    let unusable = |why: String| CheckoutError::Unusable { path: root.to_owned(), why };
+    let repository = gix::discover(root).map_err(|error| unusable(error.to_string()))?;
+    let found = repository.rev_parse_single(id).map_err(|error| unusable(error.to_string()))?;
+    let object = found.object().map_err(|error| unusable(error.to_string()))?;
+    let tree = object.try_into_tree().map_err(|error| unusable(error.to_string()))?;
+    let entries =
+        tree.traverse().breadthfirst.files().map_err(|error| unusable(error.to_string()))?;
+    let mut files = BTreeMap::new();
+    for entry in entries {
+        let name = entry.filepath.to_str_lossy().into_owned();
+        let inside = name.starts_with("manifests/") || name.starts_with(".writ/");
+        match entry.mode.kind() {
+            _ if !inside => {}
+            EntryKind::Tree => {}
+            EntryKind::Link | EntryKind::Commit => {
+                let why = "only plain files and folders count; links are refused";
+                return Err(unusable(format!("{name}: {why}")));
+            }
+            EntryKind::Blob | EntryKind::BlobExecutable => {
+                let blob = repository.find_object(entry.oid);
+                let blob = blob.map_err(|error| unusable(error.to_string()))?;
+                files.insert(name, blob.data.clone());
+            }
+        }
+    }
+    Ok(files)
+}
+
 fn commit_of<'r>(
     repository: &'r gix::Repository,
     revision: &str,

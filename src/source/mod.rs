@@ -14,6 +14,7 @@ pub mod merging;
 pub mod operator;
 pub mod outbox;
 pub mod placing;
+pub mod quarantine;
 pub mod repo;
 pub mod signing;
 pub mod units;

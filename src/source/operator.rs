@@ -25,6 +25,18 @@ pub fn policy(root: &Path) -> Result<PolicyText, CheckoutError> {
     })
 }
 
+/// The policy among the files of a tree; `None` where there is none, or not all of it.
+pub fn policy_in(files: &BTreeMap<String, Vec<u8>>) -> Option<PolicyText> {
+    let text = |path: &str| Some(String::from_utf8_lossy(files.get(path)?).into_owned());
+    let folder = format!("{CERTIFICATES}/");
+    let certificates = files.iter().filter_map(|(path, bytes)| {
+        let name = path.strip_prefix(&folder)?.to_owned();
+        Some((name, String::from_utf8_lossy(bytes).into_owned()))
+    });
+    let certificates = certificates.collect();
+    Some(PolicyText { signers: text(SIGNERS)?, rules: text(RULES)?, certificates })
+}
+
 /// Whether there is a policy in the working tree that `start` lies in.
 pub fn has_policy(start: &Path) -> bool {
     root_of(start).join(RULES).exists()

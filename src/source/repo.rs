@@ -137,6 +137,19 @@ impl Repository {
         Ok(Self { repo })
     }
 
+    /// The same repository with the objects of another store in the place of its own.
+    ///
+    /// # Errors
+    /// There is no store.
+    pub fn with_objects(&self, store: &Path) -> Result<Self, Fault> {
+        let unreadable = |error: io::Error| Fault::wait(doing("open", store), error);
+        fs::read_dir(store).map_err(unreadable)?;
+        let objects = gix::odb::at(store, self.repo.object_hash()).map_err(unreadable)?;
+        let mut repo = self.repo.clone();
+        repo.objects = gix::odb::memory::Proxy::from(objects);
+        Ok(Self { repo })
+    }
+
     /// An empty repository of the same format in a folder beside this one, for
     /// [`Repository::replace_by`]; what an earlier attempt left there goes.
     ///

@@ -88,7 +88,7 @@ fn what_lies_in_a_repository_stays_as_it_is() {
     fs::write(desk.deploy().join("notes.txt"), "mine").unwrap();
     desk.git(&["add", "notes.txt"]);
     let made = desk.writ(&["init", "deploy", "--key", "home/.ssh/id_ed25519"]);
-    assert!(ok(&made).contains("no hook installed"));
+    assert!(ok(&made).contains("hooks installed: pre-push\n"));
     assert_eq!(fs::read_to_string(&hook).unwrap(), "#!/bin/sh\n");
     assert_eq!(desk.git(&["status", "--short"]), "A  notes.txt", "only our files are committed");
 }

@@ -9,8 +9,10 @@ pub(super) const SIGNERS_PATH: &str = ".writ/allowed_signers";
 const RULES_PATH: &str = ".writ/policy.toml";
 
 /// What git runs in a checkout.
-pub(super) const HOOKS: [(&str, &str); 1] =
-    [("pre-commit", include_str!("../../../hooks/pre-commit"))];
+pub(super) const HOOKS: [(&str, &str); 2] = [
+    ("pre-commit", include_str!("../../../hooks/pre-commit")),
+    ("pre-push", include_str!("../../../hooks/pre-push")),
+];
 
 const GUIDE: &str = include_str!("guide.md");
 const WORKFLOW: &str = include_str!("workflow.yml");

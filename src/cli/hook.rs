@@ -1,0 +1,183 @@
+//! `writ hook`: what git's hooks do in a deploy repository and on its server.
+
+mod lines;
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use clap::{Args as ClapArgs, Subcommand};
+
+use super::basis::{PinArgs, branch_of, judge};
+use super::{Blame, Failure, check, sync, whisper};
+use crate::config::DEFAULT_PATH;
+use crate::names::CommitId;
+use crate::source::checkout;
+use crate::source::git_program::Checkout;
+use crate::source::operator;
+use crate::source::quarantine::Pushed;
+use crate::trust::Pins;
+use lines::{Outgoing, Update, is_none};
+
+/// Run as a hook of git, which gives the arguments and the standard input.
+///
+/// The files in the folder hooks/ of Writ's sources call this. `writ init` installs
+/// those of a checkout, pre-commit and pre-push.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    #[command(subcommand)]
+    hook: Hook,
+}
+
+#[derive(Debug, Subcommand)]
+enum Hook {
+    /// Refuse a commit whose manifest hosts would refuse: of what is staged.
+    PreCommit,
+    /// Refuse to push what hosts would refuse to the branch that they follow.
+    PrePush {
+        /// The remote's name, or its URL where it has none.
+        remote: String,
+        url: String,
+    },
+    /// On a server: refuse a push of what hosts would refuse. The repository's config
+    /// says from where it is judged: git config writ.introduction COMMIT.
+    PreReceive,
+    /// The same for one branch at a time, as git's hook of that name.
+    Update { reference: String, old: CommitId, new: CommitId },
+    /// On a server that is a host as well: have its agent look at once. The push has
+    /// been taken already, and never fails for this.
+    PostReceive {
+        /// The host's config.
+        #[arg(long, default_value = DEFAULT_PATH)]
+        config: PathBuf,
+    },
+}
+
+pub async fn run(args: Args) -> Result<(), Failure> {
+    match args.hook {
+        Hook::PreCommit => pre_commit(),
+        Hook::PrePush { remote, url: _ } => pre_push(&remote),
+        Hook::PreReceive => receive(&lines::updates(&input()?)?),
+        Hook::Update { reference, old, new } => receive(&[Update { old, new, reference }]),
+        Hook::PostReceive { config } => {
+            post_receive(&config).await;
+            Ok(())
+        }
+    }
+}
+
+/// What git gives on the standard input.
+fn input() -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = std::io::stdin().lock().read_to_string(&mut text);
+    read.map(|_| text).map_err(|error| Failure::new(Blame::Usage, &error))
+}
+
+fn pre_commit() -> Result<(), Failure> {
+    let checkout = here();
+    // Of the index that the commit is made from, which need not be the usual one.
+    let tree = checkout.run(&["write-tree"])?;
+    let files = checkout::tree(checkout.root(), &tree)?;
+    let policy = operator::policy_in(&files).map(|policy| policy.check());
+    let warnings = policy.map(|checked| checked.unwrap_or_else(|why| vec![why]));
+    let files = files.into_iter().filter(|(path, _)| path.starts_with("manifests/")).collect();
+    check::staged(&files, &warnings.unwrap_or_default())
+}
+
+fn pre_push(remote: &str) -> Result<(), Failure> {
+    let checkout = here();
+    let objects = Pushed::here()?;
+    for line in lines::outgoing(&input()?)? {
+        let Outgoing { commit, reference, there, .. } = &line;
+        let old = Some(there).filter(|there| !is_none(there));
+        let known = old.filter(|old| objects.contains(old));
+        // Of a branch that goes away, what is there says which one hosts follow.
+        let from = if is_none(commit) { known } else { known.or(Some(commit)) };
+        let Some(from) = from else { continue };
+        let pins = PinArgs::default().pins(&checkout, &objects, from)?;
+        let Some(pins) = pins.filter(|pins| follows(pins, reference)) else { continue };
+        if is_none(commit) {
+            return Err(deletion(reference).hint(FORCE));
+        }
+        if let Some(old) = old.filter(|_| known.is_none()) {
+            return Err(Failure {
+                message: format!("{remote} has {}, which is not here", old.short()),
+                hint: Some(format!("git fetch {remote}, and look at what others did")),
+                blame: Blame::Refused,
+            });
+        }
+        decide(&objects, &pins, old, commit)?;
+    }
+    Ok(())
+}
+
+const FORCE: &str = "if it is meant all the same: git push --no-verify";
+
+/// What a server takes.
+fn receive(updates: &[Update]) -> Result<(), Failure> {
+    let checkout = here();
+    let objects = Pushed::here()?;
+    let pins = PinArgs::default().named(&checkout, &objects)?.ok_or_else(|| Failure {
+        message: "this server does not know from where to judge a push".to_owned(),
+        hint: Some(
+            "on the server, in the repository: git config writ.introduction COMMIT".to_owned(),
+        ),
+        blame: Blame::Refused,
+    })?;
+    for Update { old, new, reference } in updates.iter().filter(|u| follows(&pins, &u.reference)) {
+        if is_none(new) {
+            return Err(deletion(reference).hint("hosts follow it; nothing was changed"));
+        }
+        decide(&objects, &pins, Some(old).filter(|old| !is_none(old)), new)?;
+    }
+    Ok(())
+}
+
+fn decide(
+    objects: &Pushed,
+    pins: &Pins,
+    old: Option<&CommitId>,
+    new: &CommitId,
+) -> Result<(), Failure> {
+    let now = jiff::Timestamp::now().as_second();
+    judge(objects, pins, old, new, now).map(drop).map_err(|failure| Failure {
+        message: format!("hosts would refuse this push: {}", failure.message),
+        ..failure
+    })
+}
+
+fn deletion(reference: &str) -> Failure {
+    let message = format!("hosts follow {reference}: it is not deleted");
+    Failure { message, hint: None, blame: Blame::Refused }
+}
+
+fn follows(pins: &Pins, reference: &str) -> bool {
+    reference.strip_prefix("refs/heads/") == Some(branch_of(pins))
+}
+
+/// Whatever goes wrong is told and no more.
+async fn post_receive(config: &Path) {
+    let updates = input().and_then(|input| lines::updates(&input));
+    let concerned = updates.and_then(|updates| {
+        let objects = Pushed::here()?;
+        let pins = PinArgs::default().named(&here(), &objects)?;
+        // Without pins nobody knows which branch it is.
+        Ok(pins.is_none_or(|pins| updates.iter().any(|u| follows(&pins, &u.reference))))
+    });
+    let done = match concerned {
+        Ok(true) if config.exists() => sync::run(sync::Args::of(config)).await,
+        Ok(_) => Ok(()),
+        Err(failure) => Err(failure),
+    };
+    if let Err(failure) = done {
+        let text = failure.to_string();
+        whisper(&format!(
+            "{}the push was taken\n",
+            if text.is_empty() { text } else { text + "\n" }
+        ));
+    }
+}
+
+/// Git starts its hooks at the root of the working tree, or in a bare repository.
+fn here() -> Checkout {
+    Checkout::at(".")
+}
