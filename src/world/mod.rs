@@ -5,11 +5,14 @@
 //! where the world is already as asked, it changes nothing and succeeds, unless
 //! it was told what to expect and found something else.
 
+pub mod bucket;
 pub mod caddy;
 pub mod clock;
 pub mod facts;
+pub mod folder;
 pub mod nix;
 pub mod probes;
+pub mod shelf;
 pub mod systemd;
 
 use std::collections::{BTreeMap, BTreeSet};
