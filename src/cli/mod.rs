@@ -20,6 +20,7 @@ pub mod log;
 pub mod man;
 pub mod pause;
 pub mod plan;
+mod progress;
 pub mod push;
 pub mod report;
 pub mod revert;

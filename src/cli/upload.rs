@@ -1,16 +1,23 @@
 //! `writ upload`: brings a binary cache what it lacks of closures, and sees that it is there.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args as ClapArgs;
 
+use super::progress::Progress;
 use super::{Blame, Failure, whisper};
 use crate::names::StorePath;
-use crate::world::nix::{CacheKey, Closure, LocalNix, check_upload};
+use crate::world::bucket::{Bucket, BucketUrl};
+use crate::world::folder::Folder;
+use crate::world::nix::{
+    Closure, LocalNix, SecretKey, Supply, Tally, check_shelf, check_upload, fill,
+};
+use crate::world::shelf::Shelf;
 
 /// Upload closures to a binary cache, signed, and check that all of it is there.
 ///
-/// Nix skips what the cache has, and never replaces it. Afterwards the cache's word on
+/// What the cache has is skipped, and never replaced. Afterwards the cache's word on
 /// every path is compared with the local store: the same bytes, and a signature.
 ///
 /// Example: writ upload /nix/store/…-web-1.2.3 --to https://cache.example.org --key cache.sec
@@ -26,7 +33,8 @@ pub struct Args {
 /// Where closures are uploaded.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct CacheArgs {
-    /// The binary cache: file:///DIRECTORY, or http(s)://HOST where it takes uploads.
+    /// The binary cache: s3://BUCKET?profile=…&endpoint=…, file:///FOLDER, or
+    /// http(s)://HOST where it takes uploads.
     #[arg(long, value_name = "CACHE")]
     pub(super) to: Option<String>,
     /// The cache's secret key, to sign the closure with.
@@ -35,28 +43,30 @@ pub struct CacheArgs {
 }
 
 /// A cache that can be uploaded to.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Cache {
-    url: String,
-    key: Option<(PathBuf, CacheKey)>,
+    place: Place,
+    key: Option<(PathBuf, SecretKey)>,
+}
+
+#[derive(Debug)]
+enum Place {
+    Bucket(Box<Bucket>),
+    Folder(Folder),
+    /// Nix has the passwords for those.
+    Web(String),
 }
 
 impl Cache {
     /// # Errors
-    /// Nothing can be uploaded to such a URL, or the key is none.
+    /// Nothing can be uploaded to such a URL, or a key is none.
     pub(super) fn new(url: &str, key: Option<PathBuf>) -> Result<Self, Failure> {
-        if !["file:///", "http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
-            return Err(Failure {
-                message: format!("{url}: file:///, http:// and https:// caches are uploaded to"),
-                hint: Some("bring it there by other means, then writ push --no-upload".to_owned()),
-                blame: Blame::Usage,
-            });
-        }
+        let place = Place::named(url)?;
         let key = match key {
-            Some(file) => Some((file.clone(), CacheKey::of_secret(&file)?)),
+            Some(file) => Some((file.clone(), SecretKey::read(&file)?)),
             None => None,
         };
-        Ok(Self { url: url.to_owned(), key })
+        Ok(Self { place, key })
     }
 
     /// Signs, uploads, and looks whether everything is there.
@@ -66,16 +76,96 @@ impl Cache {
         closure: &Closure,
         roots: &[StorePath],
     ) -> Result<(), Failure> {
-        let count = closure.count();
-        whisper(&format!("uploading to {} what it lacks of {count} store paths\n", self.url));
-        if let Some((file, _)) = &self.key {
-            nix.sign(file.as_os_str(), roots).await?;
-        }
-        nix.upload(&self.url, roots).await?;
         let key = self.key.as_ref().map(|(_, key)| key);
-        check_upload(&self.url, closure, key).await?;
+        let supply = Supply { nix, roots, key };
+        match &self.place {
+            Place::Bucket(bucket) => bring(bucket.as_ref(), closure, &supply).await?,
+            Place::Folder(folder) => bring(folder, closure, &supply).await?,
+            Place::Web(url) => {
+                begin(url, closure);
+                if let Some((file, _)) = &self.key {
+                    nix.sign(file.as_os_str(), roots).await?;
+                }
+                nix.upload(url, roots).await?;
+                check_upload(url, closure, key.map(SecretKey::public)).await?;
+            }
+        }
         whisper("the cache has all of it, signed\n");
         Ok(())
+    }
+}
+
+impl Place {
+    fn named(url: &str) -> Result<Self, Failure> {
+        let usage = |message: String, hint: &str| Failure {
+            message,
+            hint: Some(hint.to_owned()),
+            blame: Blame::Usage,
+        };
+        if url.starts_with("s3://") {
+            let parsed = BucketUrl::parse(url).map_err(|error| {
+                usage(format!("the cache's URL: {error}"), "docs/pushing.md tells what it may say")
+            })?;
+            return Ok(Self::Bucket(Box::new(Bucket::open(&parsed)?)));
+        }
+        if ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
+            return Ok(Self::Web(url.to_owned()));
+        }
+        if let Some(folder) = Folder::of_url(url) {
+            return Ok(Self::Folder(folder));
+        }
+        let message = if url.starts_with("file://") {
+            format!("{url}: a folder is file:///FOLDER, without options and escapes")
+        } else {
+            format!("{url}: s3://, file:///, http:// and https:// caches are uploaded to")
+        };
+        Err(usage(message, "bring it there by other means, then writ push --no-upload"))
+    }
+}
+
+fn begin(cache: &str, closure: &Closure) {
+    let count = closure.count();
+    whisper(&format!("uploading to {cache} what it lacks of {count} store paths\n"));
+}
+
+/// Uploads to a place that we fill ourselves, until it is done or somebody stops it.
+async fn bring<S: Shelf>(shelf: &S, closure: &Closure, supply: &Supply<'_>) -> Result<(), Failure> {
+    begin(shelf.name(), closure);
+    let (progress, tally) = (Progress::begin(), Arc::<Tally>::default());
+    let outcome = tokio::select! {
+        biased;
+        () = stopped() => Err(interrupted()),
+        filled = fill(shelf, closure, supply, &tally) => filled.map_err(Failure::from),
+        () = progress.follow(&tally) => Ok(()),
+    };
+    if outcome.is_err() {
+        drop(progress);
+        shelf.tidy().await;
+        return outcome;
+    }
+    progress.end(&tally);
+    check_shelf(shelf, closure, supply.key.map(SecretKey::public)).await?;
+    Ok(())
+}
+
+fn interrupted() -> Failure {
+    Failure {
+        message: "stopped; what is uploaded stays, and hosts were told nothing".to_owned(),
+        hint: Some("run it again: it goes on from here".to_owned()),
+        blame: Blame::World,
+    }
+}
+
+/// Ctrl-C, or a CI that is told to stop.
+async fn stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminated) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminated.recv() => {}
+        },
+        // Then it ends as programs do that know of no signals.
+        Err(_) => std::future::pending().await,
     }
 }
 

@@ -85,7 +85,7 @@ impl PathInfo {
 
 /// Nix's own base 32: the last five bits come first (nix,
 /// `src/libutil/base-nix-32.cc`).
-fn nix_base32(bytes: &[u8]) -> String {
+pub(crate) fn nix_base32(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
     let digit = |n: usize| {
         let (byte, bit) = (n * 5 / 8, n * 5 % 8);

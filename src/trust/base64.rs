@@ -30,7 +30,7 @@ pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Encodes without padding, as fingerprints are written.
-pub(super) fn encode_unpadded(bytes: &[u8]) -> String {
+pub(crate) fn encode_unpadded(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for group in bytes.chunks(3) {

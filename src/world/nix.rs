@@ -15,6 +15,7 @@ mod narinfo;
 mod profiles;
 mod registration;
 mod room;
+mod upload;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -23,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-pub use announced::{CacheKey, check_upload};
+pub use announced::{CacheKey, check_shelf, check_upload};
 pub use cache::{BadCache, check_public_key, check_substituter};
 pub use check::ask_cache;
 pub use collect::Collected;
@@ -33,6 +34,7 @@ pub use local::{Closure, LocalNix, Source};
 use profiles::{New, Profiles};
 use reqwest::Client;
 pub use room::Room;
+pub use upload::{Look, SecretKey, Supply, Tally, fill};
 
 use super::Store;
 use crate::fault::Fault;

@@ -46,7 +46,10 @@ impl BucketUrl {
             Some(endpoint) => Some(with_scheme(&endpoint, scheme.as_deref())?),
             None if matches!(scheme.as_deref(), None | Some("https")) => None,
             None => {
-                return Err(bad("scheme", "only an endpoint that is named may be other than https"));
+                return Err(bad(
+                    "scheme",
+                    "only an endpoint that is named may be other than https",
+                ));
             }
         };
         Ok(Self {

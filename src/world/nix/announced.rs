@@ -4,7 +4,6 @@
 //! uploaded without a signature, stays as it is there, and hosts would refuse it.
 
 use std::fmt;
-use std::io;
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use futures_util::stream::{self, StreamExt as _};
@@ -16,6 +15,7 @@ use crate::fault::{Fault, causes};
 use crate::names::StorePath;
 use crate::plan::closure::PathInfo;
 use crate::trust::base64;
+use crate::world::shelf::Shelf;
 
 /// Paths that are named in a fault; the rest is counted.
 const NAMED: usize = 5;
@@ -29,37 +29,50 @@ pub struct CacheKey {
 
 /// What is wrong with one path of a cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Lack {
+pub(super) enum Lack {
     Absent,
+    /// What is there is no narinfo, or that of another path.
+    Foreign,
     /// Other bytes or other references than the local store has.
     Other,
     Unsigned,
     Unreachable(String),
     /// The cache wants a password, which nix has and we have not.
     Closed,
+    /// What reads the cache says itself what is wrong with it.
+    Lost(Fault),
+}
+
+/// Where a cache's texts are read.
+pub(super) trait Texts: Sync {
+    fn text(&self, path: &StorePath) -> impl Future<Output = Result<Vec<u8>, Lack>> + Send;
+}
+
+/// A cache that everybody reads, over HTTP.
+struct Web<'a> {
+    client: Client,
+    cache: &'a str,
+}
+
+/// A cache that is read by whoever fills it.
+pub(super) struct OnShelf<'a, S>(pub(super) &'a S);
+
+/// What is wrong with a cache's paths.
+pub(super) struct Lacks<'a> {
+    cache: &'a str,
+    found: Vec<(&'a StorePath, Lack)>,
 }
 
 impl CacheKey {
-    /// The public half of a secret key as `nix key generate-secret` writes it:
-    /// `NAME:` and, in base64, the seed and the public key (nix, `src/libstore/keys.cc`).
-    ///
-    /// # Errors
-    /// The file cannot be read or is not such a key.
-    pub fn of_secret(file: &std::path::Path) -> Result<Self, Fault> {
-        let doing = || format!("read the secret key {}", file.display());
-        let text = std::fs::read_to_string(file).map_err(|error| Fault::refuse(doing(), error))?;
-        let key = text.trim().split_once(':').and_then(|(name, secret)| {
-            let bytes = base64::decode(secret.as_bytes())?;
-            let public = bytes.get(32..).filter(|public| public.len() == 32)?.to_vec();
-            Some(Self { name: name.to_owned(), public })
-        });
-        key.ok_or_else(|| {
-            Fault::refuse(doing(), "it is not a secret key of a binary cache")
-                .remedy("`nix key generate-secret --key-name NAME` makes one")
-        })
+    pub(super) fn new(name: &str, public: &[u8]) -> Self {
+        Self { name: name.to_owned(), public: public.to_vec() }
     }
 
-    fn made(&self, signature: &str, path: &PathInfo) -> bool {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn made(&self, signature: &str, path: &PathInfo) -> bool {
         let Some((name, base64)) = signature.split_once(':') else { return false };
         let Some(bytes) = base64::decode(base64.as_bytes()) else { return false };
         let key = UnparsedPublicKey::new(&ED25519, &self.public);
@@ -77,38 +90,47 @@ pub async fn check_upload(
     closure: &Closure,
     key: Option<&CacheKey>,
 ) -> Result<(), Fault> {
-    let doing = format!("find the whole closure in {cache}");
     let client = Client::builder()
         .connect_timeout(narinfo::CONNECT)
         .timeout(narinfo::ANSWER)
         .build()
-        .map_err(|error| Fault::wait(&doing, causes(&error)))?;
+        .map_err(|error| Fault::wait(find(cache), causes(&error)))?;
+    let found = lacks(&Web { client, cache }, closure, key).await;
+    Lacks::of(cache, found).none()
+}
+
+/// [`check_upload`] of a cache that is read as it is filled.
+///
+/// # Errors
+/// As [`check_upload`].
+pub async fn check_shelf<S: Shelf>(
+    shelf: &S,
+    closure: &Closure,
+    key: Option<&CacheKey>,
+) -> Result<(), Fault> {
+    let found = lacks(&OnShelf(shelf), closure, key).await;
+    Lacks::of(shelf.name(), found).none()
+}
+
+/// What is wrong with which path, in their order.
+pub(super) async fn lacks<'a>(
+    texts: &impl Texts,
+    closure: &'a Closure,
+    key: Option<&CacheKey>,
+) -> Vec<(&'a StorePath, Lack)> {
     let asked = closure
         .paths
         .values()
-        .map(|path| async { Some((&path.path, lack(&client, cache, path, key).await?)) });
-    let lacks: Vec<_> = stream::iter(asked)
-        .buffered(SIDE_BY_SIDE)
-        .filter_map(|lack| async { lack })
-        .collect()
-        .await;
-    match lacks.first() {
-        None => Ok(()),
-        Some((_, first)) => Err(first.fault(doing, &lacks).remedy(first.remedy(cache))),
-    }
+        .map(|path| async move { Some((&path.path, lack(texts, path, key).await?)) });
+    stream::iter(asked).buffered(SIDE_BY_SIDE).filter_map(|lack| async { lack }).collect().await
 }
 
-async fn lack(
-    client: &Client,
-    cache: &str,
-    path: &PathInfo,
-    key: Option<&CacheKey>,
-) -> Option<Lack> {
-    let text = match text(client, cache, &path.path).await {
+async fn lack(texts: &impl Texts, path: &PathInfo, key: Option<&CacheKey>) -> Option<Lack> {
+    let text = match texts.text(&path.path).await {
         Ok(text) => text,
         Err(lack) => return Some(lack),
     };
-    let Some(there) = narinfo::announced(&text, &path.path) else { return Some(Lack::Absent) };
+    let Some(there) = narinfo::announced(&text, &path.path) else { return Some(Lack::Foreign) };
     if there.fingerprint != path.fingerprint() {
         return Some(Lack::Other);
     }
@@ -120,22 +142,48 @@ async fn lack(
     (!signed).then_some(Lack::Unsigned)
 }
 
-/// The cache's text about a path.
-async fn text(client: &Client, cache: &str, path: &StorePath) -> Result<Vec<u8>, Lack> {
-    let place = narinfo::place(cache, path);
-    if let Some(file) = place.strip_prefix("file://") {
-        return std::fs::read(file).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Lack::Absent,
-            _ => Lack::Unreachable(error.to_string()),
-        });
+impl Texts for Web<'_> {
+    async fn text(&self, path: &StorePath) -> Result<Vec<u8>, Lack> {
+        let lost = |error: reqwest::Error| Lack::Unreachable(causes(&error.without_url()));
+        let place = narinfo::place(self.cache, path);
+        let answer = self.client.get(&place).send().await.map_err(lost)?;
+        match answer.status() {
+            StatusCode::NOT_FOUND | StatusCode::GONE => Err(Lack::Absent),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Lack::Closed),
+            status if !status.is_success() => {
+                Err(Lack::Unreachable(format!("it answered {status}")))
+            }
+            _ => narinfo::body(answer).await.ok_or(Lack::Foreign),
+        }
     }
-    let lost = |error: reqwest::Error| Lack::Unreachable(causes(&error.without_url()));
-    let answer = client.get(&place).send().await.map_err(lost)?;
-    match answer.status() {
-        StatusCode::NOT_FOUND | StatusCode::GONE => Err(Lack::Absent),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Lack::Closed),
-        status if !status.is_success() => Err(Lack::Unreachable(format!("it answered {status}"))),
-        _ => narinfo::body(answer).await.ok_or(Lack::Absent),
+}
+
+impl<S: Shelf> Texts for OnShelf<'_, S> {
+    async fn text(&self, path: &StorePath) -> Result<Vec<u8>, Lack> {
+        let text = self.0.read(&format!("{}.narinfo", path.hash())).await;
+        text.map_err(Lack::Lost)?.ok_or(Lack::Absent)
+    }
+}
+
+fn find(cache: &str) -> String {
+    format!("find the whole closure in {cache}")
+}
+
+impl<'a> Lacks<'a> {
+    pub(super) fn of(cache: &'a str, found: Vec<(&'a StorePath, Lack)>) -> Self {
+        Self { cache, found }
+    }
+
+    /// # Errors
+    /// There are some.
+    pub(super) fn none(self) -> Result<(), Fault> {
+        match self.found.first() {
+            None => Ok(()),
+            Some((_, Lack::Lost(fault))) => Err(fault.clone()),
+            Some((_, first)) => {
+                Err(first.fault(find(self.cache), &self.found).remedy(first.remedy(self.cache)))
+            }
+        }
     }
 }
 
@@ -153,12 +201,19 @@ impl Lack {
 
     fn remedy(&self, cache: &str) -> String {
         match self {
+            Self::Absent if cache.starts_with("s3://") => {
+                "upload again; the keys also need to read what they write (s3:GetObject)".to_owned()
+            }
             Self::Absent => "upload again; nix said that it was there".to_owned(),
+            Self::Foreign => "see who writes to the cache, and delete that file".to_owned(),
             Self::Other => "deploy the cache's build: let go of the local one (nix-store --delete PATH) and fetch it from there".to_owned(),
+            Self::Unsigned if cache.starts_with("s3://") => {
+                "a narinfo is never replaced: delete it in the bucket, and upload again with --key".to_owned()
+            }
             Self::Unsigned => format!(
                 "sign what is there: nix store sign --store '{cache}' --recursive --key-file FILE PATH; or name the key with --key for what is new"
             ),
-            Self::Unreachable(_) => "see that the cache is up".to_owned(),
+            Self::Unreachable(_) | Self::Lost(_) => "see that the cache is up".to_owned(),
             Self::Closed => "name a URL that may be read without a password, as hosts do".to_owned(),
         }
     }
@@ -168,9 +223,11 @@ impl fmt::Display for Lack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent => f.write_str("the cache does not have"),
+            Self::Foreign => f.write_str("the cache has something else in the place of"),
             Self::Other => f.write_str("the cache has another build of"),
             Self::Unsigned => f.write_str("no good signature in the cache on"),
             Self::Unreachable(why) => write!(f, "{why}, when asked for"),
+            Self::Lost(fault) => write!(f, "{fault}, when asked for"),
             Self::Closed => f.write_str("the cache asks for a password for"),
         }
     }

@@ -28,7 +28,7 @@ pub enum Source {
 /// The nix of whoever runs this.
 #[derive(Clone, Debug)]
 pub struct LocalNix {
-    programs: PathBuf,
+    pub(super) programs: PathBuf,
 }
 
 /// Paths and all that they need, as the local database has them.
@@ -164,7 +164,7 @@ impl LocalNix {
         String::from_utf8(output.stdout).map_err(|error| Fault::wait(doing, error))
     }
 
-    fn nix(&self) -> Command {
+    pub(super) fn nix(&self) -> Command {
         let mut nix = self.program("nix");
         nix.args(["--extra-experimental-features", "nix-command flakes"]);
         nix
