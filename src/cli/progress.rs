@@ -60,7 +60,8 @@ impl Progress {
         whisper(&match look.of_paths {
             0 => "nothing was missing\n".to_owned(),
             paths => format!(
-                "uploaded {paths} paths in {}: {}, {} packed\n",
+                "uploaded {} in {}: {}, {} packed\n",
+                counted(paths),
                 HumanDuration(self.begun.elapsed()),
                 BinaryBytes(look.of_bytes),
                 BinaryBytes(look.uploaded)
@@ -75,9 +76,13 @@ impl Drop for Progress {
     }
 }
 
+fn counted(paths: u64) -> String {
+    format!("{paths} {}", if paths == 1 { "path" } else { "paths" })
+}
+
 fn line(look: &Look, started: bool) -> String {
     if !started {
-        return format!("{} paths are missing, {}\n", look.of_paths, BinaryBytes(look.of_bytes));
+        return format!("missing: {}, {}\n", counted(look.of_paths), BinaryBytes(look.of_bytes));
     }
     let percent = look.bytes.saturating_mul(100).checked_div(look.of_bytes).unwrap_or(100);
     format!(
@@ -97,7 +102,7 @@ mod tests {
     fn a_line_says_how_far_it_is() {
         let look =
             Look { paths: 1, of_paths: 4, bytes: 3 << 20, of_bytes: 10 << 20, uploaded: 1 << 20 };
-        assert_eq!(line(&look, false), "4 paths are missing, 10.00 MiB\n");
+        assert_eq!(line(&look, false), "missing: 4 paths, 10.00 MiB\n");
         assert_eq!(line(&look, true), "30 %: 3.00 MiB of 10.00 MiB, 1 of 4 paths\n");
     }
 }

@@ -1,7 +1,7 @@
 //! A binary cache's files in a folder of this machine.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -79,7 +79,9 @@ fn write(path: &Path, content: &Content) -> io::Result<Created> {
     match content {
         Content::Text { text, .. } => fresh.write_all(text.as_bytes())?,
         Content::File { file, size, .. } => {
-            let copied = io::copy(&mut file.try_clone()?.take(*size), &mut fresh)?;
+            let mut file = file.try_clone()?;
+            file.rewind()?;
+            let copied = io::copy(&mut file.take(*size), &mut fresh)?;
             if copied != *size {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }

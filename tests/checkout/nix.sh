@@ -1,8 +1,7 @@
 #!/bin/sh
 # Stands for nix where only git is to be seen: a store of one path, a cache of files.
 set -eu
-hash=0000000000000000000000000000000000000000000000000000000000000000
-narhash=sha256:0000000000000000000000000000000000000000000000000000
+nar() { printf '%0120d' 0; }
 
 case "$(basename "$0") $*" in
 *" --query --requisites "*)
@@ -10,18 +9,9 @@ case "$(basename "$0") $*" in
     case $path in *-missing) echo "error: path '$path' is not valid" >&2; exit 1 ;; esac
     echo "$path"
     ;;
-*" --dump-db "*) printf '%s\n%s\n120\n\n0\n' "$2" "$hash" ;;
-*" copy --to "*)
-    [ ! -e "$HOME/cache-is-down" ] || { echo "error: cannot connect" >&2; exit 1; }
-    for path; do :; done # the last one
-    dir=${5#file://}
-    name=$(basename "$path" | cut -c 1-32).narinfo
-    mkdir -p "$dir"
-    [ ! -e "$HOME/cache-forgets" ] || exit 0
-    printf 'StorePath: %s\nURL: nar/x\nNarHash: %s\nNarSize: 120\nReferences: \nSig: k:AAAA\n' \
-        "$path" "$narhash" >"$dir/$name.new"
-    mv "$dir/$name.new" "$dir/$name"
-    ;;
+*" --dump-db "*) printf '%s\n%s\n120\n\n0\n' "$2" "$(nar | sha256sum | cut -c 1-64)" ;;
+*" --dump "*) nar ;;
+*" path-info --json "*) printf '{"%s":{"signatures":["k:AAAA"]}}\n' "$6" ;;
 *" build "*) cat "$HOME/built" ;;
 *) echo "nix.sh: $0 $*" >&2; exit 2 ;;
 esac

@@ -60,7 +60,7 @@ impl Asked {
                 "the keys need s3:GetObject, s3:PutObject and s3:AbortMultipartUpload for the bucket's objects",
             ),
             _ if is_redirect(error) => self.elsewhere(doing, error),
-            _ if causes(error).contains("certificate") => Fault::wait(doing, plain(error)).remedy(format!(
+            _ if is_tls(error) => Fault::wait(doing, plain(error)).remedy(format!(
                 "{server} has to show a certificate that this machine trusts and that names it; a server without one is named with scheme=http"
             )),
             _ => Fault::wait(doing, plain(error))
@@ -83,6 +83,11 @@ fn named(code: Option<&str>) -> String {
 fn is_redirect(error: &Error) -> bool {
     let said = causes(error);
     said.contains("Received redirect") || said.contains("status code: 30")
+}
+
+fn is_tls(error: &Error) -> bool {
+    let said = causes(error);
+    ["certificate", "InvalidContentType", "HandshakeFailure"].iter().any(|word| said.contains(word))
 }
 
 /// `<Code>` of what the server answered.

@@ -1,0 +1,137 @@
+//! An S3 server in this process, which can be in trouble.
+
+use std::convert::Infallible;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use s3s::Body;
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s_fs::FileSystem;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+pub(crate) const ID: &str = "AKIATEST";
+pub(crate) const SECRET: &str = "SeCrEt/0123456789";
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Normal,
+    Status(u16, &'static str),
+    /// The connection is gone.
+    Cut,
+    /// Nothing comes.
+    Silence,
+}
+
+/// Says it from `METHOD /path?query` and how often that was asked before.
+type Rule = Box<dyn Fn(&str, usize) -> Answer + Send>;
+
+struct State {
+    service: S3Service,
+    asked: Mutex<Vec<String>>,
+    rule: Mutex<Rule>,
+}
+
+pub(crate) struct Server {
+    pub(crate) port: u16,
+    state: Arc<State>,
+    end: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Serves the folders of `root` as buckets.
+    pub(crate) fn of(root: &Path) -> Self {
+        let mut builder = S3ServiceBuilder::new(FileSystem::new(root).unwrap());
+        builder.set_auth(SimpleAuth::from_single(ID, SECRET));
+        let state = Arc::new(State {
+            service: builder.build(),
+            asked: Mutex::default(),
+            rule: Mutex::new(Box::new(|_, _| Answer::Normal)),
+        });
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (end, ended) = oneshot::channel();
+        let shared = Arc::clone(&state);
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async {
+                tokio::select! {
+                    () = serve(listener, &shared) => {}
+                    _ = ended => {}
+                }
+            });
+        });
+        Self { port, state, end: Some(end), thread: Some(thread) }
+    }
+
+    pub(crate) fn rule(&self, rule: impl Fn(&str, usize) -> Answer + Send + 'static) {
+        *self.state.rule.lock().unwrap() = Box::new(rule);
+    }
+
+    pub(crate) fn well(&self) {
+        self.rule(|_, _| Answer::Normal);
+    }
+
+    /// Everything that was asked since the last look.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.asked.lock().unwrap())
+    }
+
+    /// Whether this was asked already.
+    pub(crate) fn was_asked(&self, what: impl Fn(&str) -> bool) -> bool {
+        self.state.asked.lock().unwrap().iter().any(|asked| what(asked))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.end.take().unwrap().send(());
+        let _ = self.thread.take().unwrap().join();
+    }
+}
+
+async fn serve(listener: std::net::TcpListener, state: &Arc<State>) {
+    let listener = TcpListener::from_std(listener).unwrap();
+    loop {
+        let (socket, _) = listener.accept().await.unwrap();
+        let state = Arc::clone(state);
+        tokio::spawn(async move {
+            let answer = service_fn(|request| answer(&state, request));
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), answer).await;
+        });
+    }
+}
+
+async fn answer(state: &State, request: Request<Incoming>) -> Result<Response<Body>, &'static str> {
+    let asked = format!("{} {}", request.method(), request.uri());
+    let answer = {
+        let mut all = state.asked.lock().unwrap();
+        let before = all.iter().filter(|one| **one == asked).count();
+        all.push(asked.clone());
+        state.rule.lock().unwrap()(&asked, before)
+    };
+    match answer {
+        Answer::Normal => {
+            let request = request.map(Body::from);
+            state.service.call(request).await.map_err(|_| "the server failed")
+        }
+        Answer::Status(status, body) => {
+            Ok(Response::builder().status(status).body(Body::from(body.to_owned())).unwrap())
+        }
+        Answer::Cut => Err("cut"),
+        Answer::Silence => {
+            let never: Infallible = std::future::pending().await;
+            match never {}
+        }
+    }
+}
