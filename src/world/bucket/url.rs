@@ -68,11 +68,11 @@ fn bad(part: impl fmt::Display, because: impl fmt::Display) -> BadBucketUrl {
 
 fn check_bucket(bucket: &str) -> Result<(), BadBucketUrl> {
     let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-_".contains(c);
-    if bucket.contains('/') {
-        return Err(bad(bucket, "a cache is a whole bucket, not a folder of one"));
-    }
     if bucket.contains('@') {
         return Err(bad("s3://…@", "keys belong in ~/.aws/credentials, not in a URL"));
+    }
+    if bucket.contains('/') {
+        return Err(bad(bucket, "a cache is a whole bucket, not a folder of one"));
     }
     if !(3..=63).contains(&bucket.len()) || !bucket.chars().all(known) {
         return Err(bad(format_args!("{bucket:?}"), "it is no bucket's name"));
@@ -183,7 +183,7 @@ mod tests {
     fn each_mistake_is_told_with_its_key() {
         let told: Vec<String> = [
             "s3://",
-            "s3://ID:SECRET@bucket",
+            "s3://ID:SEC/RET@bucket",
             "s3://bucket/folder",
             "s3://Bucket",
             "s3://bucket?profil=ci",

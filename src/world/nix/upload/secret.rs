@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     /// A seed of 32 bytes of seven, and its public half.
-    const SECRET: &str = "k1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwfqSmxj4pxSCr71UHsTLsX5lUd2rr6+e5JCHupppEbSLA==";
+    const SECRET: &str = "k1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwfqSmxj4pxSCr71UHsTLsX5lUd2rr6+e5JCHuppFEbSLA==";
 
     #[test]
     fn what_it_signs_its_public_half_knows() {
