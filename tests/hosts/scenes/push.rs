@@ -11,12 +11,17 @@ pub(super) const SCENES: &[Scene] = &[
     ("a_push_killed_after_its_upload_is_finished_by_the_next", killed),
     ("a_cache_over_http_takes_closures_and_while_it_is_down_nothing_is_committed", http),
     ("a_cache_that_has_another_build_or_no_signature_is_told", other),
+    ("nix_takes_what_writ_uploads_for_its_own", own),
 ];
 
 pub(super) const KEY: &str = "/root/cache.sec";
 pub(super) const CACHE: &str = "file:///srv/cache";
 /// Nix, but what comes after an upload has to wait for long.
 const SLOW: &str = "#!/bin/sh\n/usr/bin/nix \"$@\" || exit\ncase \" $* \" in *\" copy \"*) : >/root/copied; exec sleep 600 ;; esac\n";
+const KEY: &str = "/root/cache.sec";
+const CACHE: &str = "file:///srv/cache";
+/// Git, but what comes after an upload has to wait for long.
+const SLOW: &str = "#!/bin/sh\ncase \" $* \" in *\" commit-tree \"*) : >/root/uploaded; exec sleep 600 ;; esac\nexec /usr/bin/git \"$@\"\n";
 
 impl Running {
     /// A version of web that only the workshop's own store has.
@@ -120,8 +125,7 @@ fn killed() {
     let workshop = &scene.acme.workshop;
     let web = scene.built("web", "v2");
     let before = scene.head_at_remote();
-    workshop.host.put("/root/slow/nix", SLOW, 0o755);
-    workshop.host.must(&["ln", "-s", "/usr/bin/nix-store", "/root/slow/"]);
+    workshop.host.put("/root/slow/git", SLOW, 0o755);
     let command = format!(
         "PATH=/root/slow:$PATH exec writ push web --repo /root/deploy --store-path {web} --to {CACHE} --key {KEY}"
     );
@@ -135,7 +139,7 @@ fn killed() {
         &command,
     ]);
     until("it has uploaded", Duration::from_secs(60), || {
-        workshop.host.run(&["test", "-e", "/root/copied"]).ok.then_some(())
+        workshop.host.run(&["test", "-e", "/root/uploaded"]).ok.then_some(())
     });
     workshop.host.must(&["systemctl", "kill", "--signal=KILL", "pushing"]);
     assert_eq!(scene.head_at_remote(), before);
@@ -191,4 +195,40 @@ fn other() {
     let other = scene.push(&args);
     assert!(!other.ok && other.stderr.contains("another build"), "{other:?}");
     assert_eq!(scene.head_at_remote(), before);
+}
+
+fn own() {
+    let scene = scene();
+    let (host, key) = (&scene.acme.workshop.host, &scene.acme.workshop.cache_key);
+    let web = scene.built("web", "v2");
+    fine(&host.run(&["writ", "upload", &web, "--to", "file:///srv/ours", "--key", KEY]));
+    // Nix writes the same of each path but for how it packed it.
+    host.must(&[
+        "nix",
+        "copy",
+        "--to",
+        &format!("file:///srv/theirs?compression=zstd&secret-key={KEY}"),
+        &web,
+    ]);
+    let texts = |cache: &str| {
+        let grep =
+            "grep --no-filename --invert-match --extended-regexp '^(URL|FileHash|FileSize):'";
+        host.sh(&format!("cd /srv/{cache}; cat nix-cache-info; {grep} *.narinfo"))
+    };
+    assert_eq!(texts("ours"), texts("theirs"));
+    assert!(texts("ours").contains("CA: fixed:r:sha256:"), "{}", texts("ours"));
+    let from = ["--store", "file:///srv/ours", "--recursive"];
+    let verify = ["nix", "store", "verify", "--option", "trusted-public-keys", key];
+    host.must(&verify.iter().chain(&from).copied().chain([web.as_str()]).collect::<Vec<_>>());
+    // A machine that never saw it takes it, if it knows the key and not otherwise.
+    let copy = |key: &str| {
+        let args = ["nix", "copy", "--from", "file:///srv/ours", "--option", "trusted-public-keys"];
+        scene.biz.host.run(&args.iter().copied().chain([key, &web]).collect::<Vec<_>>())
+    };
+    let stranger = copy("cache-1:j8puWMXyQU0Rff+8c1F6yXhQpPURHmV+kPaMzh0N0Yg=");
+    assert!(!stranger.ok && stranger.stderr.contains("signature"), "{stranger:?}");
+    fine(&copy(key));
+    let serves = scene.biz.host.must(&["cat", &format!("{web}/bin/web")]);
+    assert!(serves.contains("--text v2"), "{serves}");
+    scene.biz.host.must(&["nix", "store", "verify", "--recursive", "--no-trust", &web]);
 }
