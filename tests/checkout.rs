@@ -6,12 +6,12 @@ mod approve;
 mod desk;
 #[path = "checkout/fleet.rs"]
 mod fleet;
+#[path = "checkout/hooks.rs"]
+mod hooks;
 #[path = "checkout/import.rs"]
 mod import;
 #[path = "checkout/import_unit.rs"]
 mod import_unit;
-#[path = "checkout/hooks.rs"]
-mod hooks;
 #[path = "checkout/init.rs"]
 mod init;
 #[path = "checkout/plan.rs"]

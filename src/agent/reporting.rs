@@ -169,7 +169,7 @@ impl Reporter {
     }
 
     /// A head that is not obeyed, and why.
-    fn refused(&self) -> Result<Option<(Option<CommitId>, Option<Told>)>, LedgerError> {
+    fn refused(&self) -> Result<Option<Seen>, LedgerError> {
         let Some(refused) = self.ledger.refused_head()? else { return Ok(None) };
         let reason = crate::report::short(&refused.refusal.to_string());
         let since = refused.at.parse().unwrap_or_else(|_| now().into());
@@ -177,6 +177,9 @@ impl Reporter {
         Ok(Some((Some(refused.refusal.commit), Some(told))))
     }
 }
+
+/// The newest commit that was seen, and what is told of it.
+type Seen = (Option<CommitId>, Option<Told>);
 
 fn fault(snapshot: &Snapshot) -> Option<String> {
     let faults = [&snapshot.source_fault, &snapshot.stale, &snapshot.fault];

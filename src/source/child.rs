@@ -39,7 +39,7 @@ impl Bounded {
         let ended = timeout(self.deadline, talk(child, input)).await;
         let ended = ended.map_err(|_| format!("{name} took longer than {:?}", self.deadline))?;
         // Nobody is left whose id another process might have by now.
-        group.is_over();
+        group.spare();
         ended
     }
 }
@@ -75,7 +75,7 @@ async fn take(pipe: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
     bytes
 }
 
-/// Ends a program and all that it started, unless that is over.
+/// Ends a program and all that it started, unless it is spared: all that is over.
 struct Group(Option<Pid>);
 
 impl Group {
@@ -84,7 +84,7 @@ impl Group {
         Self(id.and_then(Pid::from_raw))
     }
 
-    fn is_over(mut self) {
+    fn spare(mut self) {
         self.0 = None;
     }
 }

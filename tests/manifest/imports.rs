@@ -288,11 +288,7 @@ fn most_of_the_generated_manifests_are_ones_that_hosts_take() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let sound = (0..100).filter(|_| {
         let json = manifest().new_tree(&mut runner).unwrap().current().to_string();
-        let read = draft(&one("manifests/manifest.json", json));
-        if let Err(problems) = &read {
-            eprintln!("{problems}");
-        }
-        read.is_ok()
+        draft(&one("manifests/manifest.json", json)).is_ok()
     });
     assert!(sound.count() > 90);
 }
