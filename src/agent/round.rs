@@ -149,7 +149,7 @@ impl<W: World> Agent<W> {
         self.tell_closures(generation, &desired)?;
         let observed = match self.observe_as_signed(generation, &wish.commit, &desired).await? {
             Ok(observed) => observed,
-            Err(reason) => return self.wait(generation, vec![reason]),
+            Err(reasons) => return self.wait(generation, reasons),
         };
         // What was begun earlier, by this generation or by one that it overtook, may
         // have its processes running and not have been watched to the end.

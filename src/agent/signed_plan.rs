@@ -39,7 +39,7 @@ impl<W: World> Agent<W> {
         generation: &Generation,
         commit: &VerifiedCommit,
         desired: &Desired<VerifiedCommit>,
-    ) -> Result<Result<Observed, String>, Fault> {
+    ) -> Result<Result<Observed, Vec<String>>, Fault> {
         let observed = observe(&*self.world, desired).await?;
         let begun = matches!(generation.verdict, Some(Verdict::Applying { .. }));
         if !commit.requires_plan() || begun || !plan(desired, &observed).waiting.is_empty() {
@@ -54,7 +54,9 @@ impl<W: World> Agent<W> {
         }
         let observed = observe(&*self.world, desired).await?;
         let may = self.may_begin(generation, commit, desired, &observed)?;
-        Ok(may.map(|()| observed))
+        // Somebody may have meant to name it, and should know why it does not count.
+        let ignored = commit.ignored_trailers();
+        Ok(may.map(|()| observed).map_err(|why| std::iter::once(why).chain(ignored).collect()))
     }
 
     fn may_begin(
@@ -72,7 +74,7 @@ impl<W: World> Agent<W> {
             false => outline(desired, observed),
         };
         let digest = own.digest();
-        if own.is_empty() || commit.plans_for(&self.config.host).any(|plan| *plan == digest) {
+        if own.is_empty() || self.named(commit).any(|plan| *plan == digest) {
             return Ok(Ok(()));
         }
         let expected = self.expected(good.as_ref(), commit, desired)?;
@@ -80,6 +82,14 @@ impl<W: World> Agent<W> {
             return Ok(Ok(()));
         }
         Ok(Err(self.unlike(commit, &own, &expected)))
+    }
+
+    /// The plans of this host that a commit names. One that must pass is never overtaken,
+    /// so that the newest commit may name its plan, too.
+    fn named<'a>(&'a self, commit: &'a VerifiedCommit) -> impl Iterator<Item = &'a PlanDigest> {
+        let newest = self.memory.head.iter().map(|head| &head.commit);
+        let newest = newest.filter(|head| head.id() != commit.id());
+        [commit].into_iter().chain(newest).flat_map(|commit| commit.plans_for(&self.config.host))
     }
 
     /// What people can have looked at: the way from the last good generation's commit.
@@ -150,9 +160,18 @@ impl<W: World> Agent<W> {
     fn unlike(&self, commit: &VerifiedCommit, own: &Outline, expected: &Expected) -> String {
         let host = &self.config.host;
         let from = expected.good.as_ref().map_or("none", CommitId::as_str);
-        let again = format!(
-            "sign the plan with a new commit on top: writ plan --sign --against {from} --host {host}"
-        );
+        let overtaken =
+            self.memory.head.as_ref().is_some_and(|head| head.commit.id() != commit.id());
+        let again = match overtaken || commit.must_pass() {
+            // A new commit has a plan of its own.
+            true => format!(
+                "name the plan with a new commit on top: git commit --allow-empty -S -m \"look at it\" --trailer \"Writ-Plan: {host} {}\"",
+                own.digest()
+            ),
+            false => format!(
+                "sign the plan with a new commit on top: writ plan --sign --against {from} --host {host}"
+            ),
+        };
         let signed: Vec<&PlanDigest> = commit.plans_for(host).collect();
         let short = commit.id().short();
         let here = format!("the plan of this host is {}", own.digest());

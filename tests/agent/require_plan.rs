@@ -61,15 +61,14 @@ impl Scene {
         self.push_planned(name, version, &from);
     }
 
-    /// The only reason, of a generation that waits while nothing on the machine changes.
+    /// The reasons, of a generation that waits while nothing on the machine changes.
     async fn waits(&self) -> String {
         let before = self.world.state();
         let report = self.round().await;
         let Some(Verdict::Waiting { reasons, .. }) = &report.verdict else { panic!("{report:?}") };
         assert_eq!(self.world.state().changes, before.changes, "nothing was changed");
         assert_eq!(self.world.state().downloads, before.downloads, "nothing was fetched");
-        assert_eq!(reasons.len(), 1, "{reasons:?}");
-        reasons[0].clone()
+        reasons.join("; ")
     }
 }
 
@@ -137,16 +136,18 @@ async fn a_plan_counts_for_its_host_and_only_among_the_trailers() {
     let draft = scene.draft("web", "2");
     let own = scene.digest(&good, &draft);
     let plan = told(HOST, own.clone());
-    for message in [
-        format!("web: 2\n\n{}\n", told("elsewhere", own)),
-        format!("web: 2\n\n{plan}\n\nand more text\n"),
-        format!("{plan}\n"),
-        format!("web: 2\n\n{}\n", plan.replace("sha256:", "sha256:0")),
+    let elsewhere = "last paragraph of the message";
+    for (message, ignored) in [
+        (format!("web: 2\n\n{}\n", told("elsewhere", own)), ""),
+        (format!("web: 2\n\n{plan}\n\nand more text\n"), elsewhere),
+        (format!("{plan}\n"), elsewhere),
+        (format!("web: 2\n\n{}\n", plan.replace("sha256:", "sha256:0")), "a host and a digest"),
     ] {
         scene.head = good.clone();
         scene.push_as(&draft, &message);
         let twin = scene.twin();
-        assert!(twin.waits().await.contains("names none for it"), "{message}");
+        let why = twin.waits().await;
+        assert!(why.contains("names none for it") && why.contains(ignored), "{message}: {why}");
         twin.assert_runs(&[("web", "1")]);
     }
 }
@@ -328,4 +329,23 @@ async fn one_that_was_begun_is_brought_to_its_end_and_one_that_overtook_it_is_lo
             (true, false) => scene.assert_runs(&[("web", "1")]),
         }
     }
+}
+
+/// Nothing newer could overtake it.
+#[tokio::test]
+async fn the_plan_of_a_commit_that_must_pass_may_be_named_by_the_newest() {
+    let mut scene = Scene::requiring_plans().await;
+    let (good, draft) = (scene.head.clone(), scene.draft("web", "2"));
+    scene.push_as(&draft, "web: 2\n\nWrit-Must-Pass: yes\n");
+    let plan = told(HOST, scene.digest(&good, &draft));
+    let why = scene.waits().await;
+    assert!(why.contains(&format!("--trailer \"{plan}\"")), "{why}");
+    let must = scene.head.clone();
+    scene.push_as(&must, "something else\n");
+    assert_eq!(word(&scene.round().await), "waiting");
+    scene.assert_runs(&[("web", "1")]);
+    scene.push_as(&must, &format!("look at it\n\n{plan}\n"));
+    let report = scene.round().await;
+    assert_eq!(word(&report), "confirmed", "{report:?}");
+    scene.assert_runs(&[("web", "2")]);
 }
