@@ -263,6 +263,15 @@ fn whether_digests_are_required_is_the_commits_own_policys_word() {
 }
 
 #[test]
+fn whether_plans_are_required_is_the_commits_own_policys_word() {
+    let scene = Scene::new();
+    let on = format!("requirePlan = true\n{}", rules());
+    let on = scene.next("alice").file(POLICY, on).make();
+    assert!(scene.verify(&on).unwrap().requires_plan());
+    assert!(!scene.verify(&rule_ok(&scene)).unwrap().requires_plan());
+}
+
+#[test]
 fn a_key_that_a_host_saw_revoked_stays_so_on_a_rewritten_history() {
     let mut scene = Scene::new();
     let gone = scene.forge.fingerprint("gone");
