@@ -166,3 +166,27 @@ fn a_key_that_does_not_count_now_may_not_merge() {
     assert_eq!(by_file[WEB], b"a = 2\n");
     assert!(!by_file.contains_key(SIGNERS));
 }
+
+/// Keys that do more than sign, or less.
+#[test]
+fn a_merge_key_a_rollback_and_a_key_that_asks_its_user_are_foretold_as_well() {
+    let forge = Forge::new();
+    let signers = forge.signers(&["alice", "bob", "dave", "forge", "oncall"]);
+    let rules = rules().replace("[principals.ci]\ngrants = [\"manifests/services/**\"]\nonly = [\"artifact\", \"revision\"]\n", "[principals.forge]\nroles = [\"merge\"]\n[principals.oncall]\nroles = [\"rollback\"]\n");
+    let rules = rules
+        .replace("[principals.dave]\n", "[principals.dave]\nverifyRequired = true\n")
+        .replace("[principals.erin]\n", "");
+    let scene = Scene::introduce(forge, &signers, &format!("{rules}{TWO}"));
+    let api = scene.next("alice").file(API, "a = 2\n").make();
+    let tree = scene.tree_of(&api);
+    assert_eq!(scene.holds(&scene.root, &api, &tree, "m"), "dave forge");
+    let told = scene.review(&scene.root, &api, &tree, "m");
+    let of: Vec<&str> =
+        told.paths[0].missing.as_ref().unwrap().of.iter().map(|name| name.as_str()).collect();
+    assert_eq!(of, ["dave", "forge"]);
+    // Back to what the branch had a moment ago, which takes nobody else.
+    let web = scene.next("bob").file(WEB, "a = 2\n").make();
+    let back = scene.forge.commit("bob").on(&web).tree_of(&scene.root).make();
+    let tree = scene.tree_of(&back);
+    assert_eq!(scene.holds(&web, &back, &tree, "m"), "alice bob dave forge oncall");
+}
