@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::basis::{self, PinArgs};
 use super::{Blame, Failure, consequences, show, show_json};
+use crate::fault::causes;
 use crate::manifest::Manifest;
 use crate::names::{BranchName, Principal};
 use crate::source::checkout;
@@ -186,7 +187,8 @@ fn followed(checkout: &Checkout) -> Result<BranchName, Failure> {
         hint: Some("name it with --against".to_owned()),
         blame: Blame::Usage,
     };
-    let (objects, head) = checkout::history(checkout.root(), "HEAD")?;
+    let history = checkout::history(checkout.root(), "HEAD");
+    let (objects, head) = history.map_err(|error| unknown(&causes(&error)))?;
     let channel = trust::channel(&objects, &head).map_err(|refusal| unknown(&refusal.because))?;
     let branch = channel.rsplit_once(':').and_then(|(_, branch)| branch.parse().ok());
     branch.ok_or_else(|| unknown("the policy's channel names none"))

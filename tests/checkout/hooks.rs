@@ -289,3 +289,21 @@ fn input_that_git_does_not_write_is_a_usage_error() {
         assert_eq!(output.status.code(), Some(2), "{hook:?}");
     }
 }
+
+/// A host refuses that after the signatures, and so does the hook.
+#[test]
+fn an_artifact_without_a_digest_is_refused_where_the_policy_wants_one() {
+    let team = Team::with("").guarded("pre-receive");
+    let main = team.main();
+    let policy = team.alice.deploy().join(".writ/policy.toml");
+    let text = fs::read_to_string(&policy).unwrap();
+    fs::write(&policy, format!("requireClosureDigest = true\n{text}")).unwrap();
+    team.alice.commit("digests everywhere");
+    let said = refused(&push(&team.alice, &["main"]));
+    assert!(said.contains("web: the policy requires artifact.closureDigest"), "{said}");
+    assert_eq!(team.main(), main);
+    team.alice.git(&["switch", "-q", "-c", "digests"]);
+    let told = team.told(&team.alice.in_deploy(&["review"]), &[]);
+    assert!(told.contains("web: the policy requires artifact.closureDigest"), "{told}");
+    assert!(told.ends_with("exit 1\n"), "{told}");
+}

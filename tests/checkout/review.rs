@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::desk::ok;
+use crate::desk::{Desk, fingerprint, ok};
+use crate::revert::{ONE, service};
 use crate::team::Team;
 
 pub(crate) const TWO: &str = "\n[[protect]]\npaths = [\"manifests/services/**\"]\nthreshold = 2\n";
@@ -80,4 +81,43 @@ fn a_manifest_that_hosts_would_refuse_is_told_before_anybody_signs() {
     assert!(told.contains("did you mean `hosts`?") && told.ends_with("exit 1\n"), "{told}");
     let told = team.told(&team.bob.in_deploy(&["approve"]), &[]);
     assert!(told.contains("hosts would refuse every merge of bad"), "{told}");
+}
+
+/// A repository of one person, with no server yet.
+#[test]
+fn a_branch_of_a_repository_that_is_pushed_nowhere_is_reviewed_and_kept_here() {
+    let desk = Desk::new();
+    ok(&desk.writ(&["init", "deploy", "--host", "biz", "--object-format", "sha256"]));
+    desk.git(&["switch", "-q", "-c", "it's;new"]);
+    desk.write("late", &service(ONE, "late", 8002));
+    desk.commit("late");
+    let told = ok(&desk.in_deploy(&["review"]));
+    assert!(told.ends_with(r"next: git push . 'it'\''s;new':main"), "{told}");
+    // Pinned by hand, by a host's config, or by nothing but the history.
+    let introduction = desk.git(&["rev-parse", "main"]);
+    desk.git(&["config", "--unset", "writ.introduction"]);
+    assert_eq!(ok(&desk.in_deploy(&["review"])), told);
+    assert_eq!(ok(&desk.in_deploy(&["review", "--introduction", &introduction])), told);
+    let key = fs::read_to_string(desk.home().join(".ssh/id_ed25519.pub")).unwrap();
+    let config = desk.dir.path().join("agent.toml");
+    let text = |branch: &str| {
+        format!(
+            "host = \"biz\"\n[repository]\nid = \"deploy\"\nurl = \"https://git.acme.example/x\"\nbranch = \"{branch}\"\nobjectFormat = \"sha256\"\nintroduction = \"{introduction}\"\nintroducer = \"{}\"\n",
+            fingerprint(&key)
+        )
+    };
+    fs::write(&config, text("main")).unwrap();
+    desk.git(&["config", "writ.hostConfig", &config.display().to_string()]);
+    assert_eq!(ok(&desk.in_deploy(&["review"])), told);
+    fs::write(&config, text("other")).unwrap();
+    let refused = desk.in_deploy(&["review"]);
+    assert!(desk.told(&refused).contains("the channel"), "{}", desk.told(&refused));
+    desk.git(&["config", "--unset", "writ.hostConfig"]);
+    assert_eq!(desk.in_deploy(&["approve"]).status.code(), Some(2), "it is pushed nowhere");
+    ok(&desk.in_deploy(&["approve", "--no-push"]));
+    let merged = desk.git(&["log", "-1", "--format=%s %G?", "main"]);
+    assert_eq!(merged, "Merge branch 'it's;new' G");
+    let elsewhere = desk.run("git", &["init", "-q", "elsewhere"]);
+    ok(&elsewhere);
+    assert_eq!(desk.writ(&["review", "--repo", "elsewhere"]).status.code(), Some(2));
 }

@@ -82,3 +82,27 @@ fn a_revoked_key_or_subkey_counts_up_to_the_named_commit_and_never_comes_back() 
     let head = scene.next("alice").file(POLICY, both).make();
     assert_eq!(scene.verify(&head).unwrap_err().rule, "P3");
 }
+
+/// A review knows which part of a certificate signs, as it knows where none does.
+#[test]
+fn what_a_review_foretells_of_an_openpgp_key_is_so() {
+    for bound in [true, false] {
+        let parts = if bound { zoe().bind(&subkey(), binding()) } else { Vec::new() };
+        let certificate = [zoe().certificate(CERTIFY), parts].concat();
+        let people = [("zoe", block(&certificate), zoe().fingerprint())];
+        let scene = introduce(Forge::new(), &people);
+        let tip = scene.next("alice").file(WEB, "a = 2\n").make();
+        let (base, tree) = (scene.root.clone(), scene.forge.tree(&tip));
+        let draft = scene.forge.unsigned().on(&base).on(&tip).tree_of(&tip).at(NOW);
+        let payload = scene.forge.payload(&draft.make());
+        let merge = armored(&scene, &payload, &subkey().armor(Draft::new(BINARY, NOW), &payload));
+        let proposal = writ::trust::Proposal { base, tip, tree, message: "m".to_owned() };
+        let told = writ::trust::review(&scene.repo, &scene.pins, &scene.anchor, &proposal, NOW);
+        let told = told.unwrap();
+        let own = told.merges.iter().find(|merger| merger.principal.as_str() == "zoe").unwrap();
+        assert_eq!(own.refused.is_none(), bound, "{:?}", own.refused);
+        assert_eq!(scene.verify(&merge).is_ok(), bound);
+        let writes = told.paths[0].writers.iter().any(|right| right.principal.as_str() == "zoe");
+        assert_eq!(writes, bound);
+    }
+}
