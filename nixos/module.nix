@@ -85,6 +85,7 @@ in
         config.nix.package
         config.systemd.package
         pkgs.git
+        pkgs.openssh
       ];
       serviceConfig = {
         Type = "notify";

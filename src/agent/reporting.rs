@@ -155,7 +155,10 @@ impl Reporter {
         let told = |verdict| Told::of(verdict, now().into(), self.report.detail);
         let verdict = newest.as_ref().and_then(|newest| newest.verdict.as_ref()).map(told);
         let own = newest.as_ref().map(|newest| newest.record.commit.clone());
-        let (head, verdict) = self.refused()?.unwrap_or((own, verdict));
+        let (head, verdict) = match self.refused()? {
+            Some((head, told)) => (Some(head), Some(told)),
+            None => (own, verdict),
+        };
         Ok(State {
             head,
             commit: runs.map(|runs| runs.record.commit),
@@ -170,11 +173,12 @@ impl Reporter {
 
     /// A head that is not obeyed, and why.
     fn refused(&self) -> Result<Option<Seen>, LedgerError> {
+    fn refused(&self) -> Result<Option<(CommitId, Told)>, LedgerError> {
         let Some(refused) = self.ledger.refused_head()? else { return Ok(None) };
         let reason = crate::report::short(&refused.refusal.to_string());
         let since = refused.at.parse().unwrap_or_else(|_| now().into());
         let told = Told { kind: Kind::Refused, since, reason: Some(reason), detail: Vec::new() };
-        Ok(Some((Some(refused.refusal.commit), Some(told))))
+        Ok(Some((refused.refusal.commit, told)))
     }
 }
 

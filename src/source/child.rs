@@ -40,6 +40,7 @@ impl Bounded {
         let ended = ended.map_err(|_| format!("{name} took longer than {:?}", self.deadline))?;
         // Nobody is left whose id another process might have by now.
         group.spare();
+        group.let_go();
         ended
     }
 }
@@ -85,6 +86,7 @@ impl Group {
     }
 
     fn spare(mut self) {
+    fn let_go(mut self) {
         self.0 = None;
     }
 }

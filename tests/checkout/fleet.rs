@@ -242,6 +242,10 @@ fn places_that_hold_no_reports_are_told() {
     fs::rename(desk.dir.path().join("origin.git"), desk.dir.path().join("away")).unwrap();
     assert_eq!(code(&[]), Some(3));
     assert_eq!(desk.writ(&["status", "--from", &url]).status.code(), Some(2));
+    // As a person may keep it.
+    desk.git(&["config", "writ.reports", "dir:///no/such/folder"]);
+    assert_eq!(code(&[]), Some(1));
+    desk.git(&["config", "--unset", "writ.reports"]);
     // One that spoils the fetch of all others is told alone.
     fs::rename(desk.dir.path().join("away"), desk.dir.path().join("origin.git")).unwrap();
     let lost = desk.dir.path().join("origin.git/refs/writ/status/lost");

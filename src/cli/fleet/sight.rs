@@ -47,7 +47,9 @@ impl Fleet {
             }
         };
         let head = head(&checkout, branch.as_ref())?;
-        let place = from.or(branch.as_ref().map(|(_, remote)| remote.name())).unwrap_or_default();
+        let kept = checkout.ask(&["config", "writ.reports"])?;
+        let remote = branch.as_ref().map(|(_, remote)| remote.name());
+        let place = from.or(kept.as_deref()).or(remote).unwrap_or_default();
         let inbox = Inbox::at(&checkout, place, LIMIT)?;
         let file = MarksFile::of(&checkout)?;
         let marks = file.read()?;
