@@ -242,15 +242,19 @@ fn places_that_hold_no_reports_are_told() {
     fs::rename(desk.dir.path().join("origin.git"), desk.dir.path().join("away")).unwrap();
     assert_eq!(code(&[]), Some(3));
     assert_eq!(desk.writ(&["status", "--from", &url]).status.code(), Some(2));
+    // One that spoils the fetch of all others is told alone.
+    fs::rename(desk.dir.path().join("away"), desk.dir.path().join("origin.git")).unwrap();
+    let commit = "printf 'tree %040d\\nauthor h <h@h> 1 +0000\\ncommitter h <h@h> 1 +0000\\n\\n' 1";
+    let lost = format!("{commit} | git hash-object -t commit -w --stdin --literally");
+    let script = format!("git update-ref refs/writ/status/lost $({lost})");
+    ok(&desk.run_in(&desk.dir.path().join("origin.git"), "sh", &["-c", &script]));
+    let fetch = ["fetch", "-q", "--no-write-fetch-head", "origin", "refs/writ/status/*:refs/x/*"];
+    assert!(!desk.run_in(&desk.deploy(), "git", &fetch).status.success());
+    assert_eq!(desk.of("biz").1, 0);
     // As a person may keep it.
     desk.git(&["config", "writ.reports", "dir:///no/such/folder"]);
     assert_eq!(code(&[]), Some(1));
     desk.git(&["config", "--unset", "writ.reports"]);
-    // One that spoils the fetch of all others is told alone.
-    fs::rename(desk.dir.path().join("away"), desk.dir.path().join("origin.git")).unwrap();
-    let lost = desk.dir.path().join("origin.git/refs/writ/status/lost");
-    fs::write(lost, format!("{}\n", "1".repeat(40))).unwrap();
-    assert_eq!(desk.of("biz").1, 0);
 }
 
 /// Somebody who waits, and what they are told.
