@@ -47,6 +47,10 @@ pub struct Status {
     #[serde(default)]
     pub healed: Option<Healed>,
     pub faults: Vec<Fault>,
+    /// What keeps others from being told how this host is; the host itself is none the
+    /// worse for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report_fault: Option<Fault>,
     pub services: BTreeMap<ServiceName, ServiceStatus>,
     pub routes: Vec<RouteText>,
     /// Why the routes cannot be told.
@@ -95,7 +99,6 @@ pub async fn gather(
     };
     let unseen = unseen.filter(|fault| snapshot.fault.as_ref() != Some(fault));
     let known = snapshot.source_fault.into_iter().chain(snapshot.stale).chain(snapshot.fault);
-    let known = known.chain(snapshot.report_fault);
     let faults = known.chain(unseen).collect();
     let record = newest.as_ref().map(|generation| &generation.record);
     let (routes, caddy) = match world.routes().observe().await {
@@ -120,6 +123,7 @@ pub async fn gather(
         drift: snapshot.drift,
         healed: snapshot.healed,
         faults,
+        report_fault: snapshot.report_fault,
         services,
         routes,
         caddy,
@@ -204,7 +208,7 @@ impl fmt::Display for Status {
             writeln!(f, "waits for  {reason}")?;
         }
         self.differences(f)?;
-        for fault in &self.faults {
+        for fault in self.faults.iter().chain(&self.report_fault) {
             writeln!(f, "fault      {fault}")?;
             if let Some(remedy) = &fault.remedy {
                 writeln!(f, "  hint     {remedy}")?;

@@ -8,6 +8,7 @@ use std::process::Command;
 use tokio::time::sleep_until;
 use writ::agent::Agent;
 use writ::agent::reporting::Reporter;
+use writ::agent::status::gather;
 use writ::ledger::pause::Pause;
 use writ::report::{HostReport, verify};
 
@@ -184,6 +185,10 @@ async fn a_remote_that_takes_no_report_holds_up_nothing_and_is_told_once() {
     let next = reporter.look().await;
     let fault = agent.shared().snapshot().report_fault.unwrap().to_string();
     assert!(fault.contains("push refs/writ/status/biz") && fault.contains("not today"), "{fault}");
+    let snapshot = Some(agent.shared().snapshot());
+    let (host, ledger) = (HOST.parse().unwrap(), scene.ledger());
+    let status = gather(&host, &ledger, &*scene.world, snapshot).await.unwrap();
+    assert!(status.faults.is_empty() && status.to_string().contains("not today"), "{status}");
     fs::remove_file(hook).unwrap();
     // Not before its time.
     assert_eq!(reporter.look().await, next);
