@@ -24,6 +24,7 @@ pub mod import;
 mod problem;
 pub mod profile;
 mod read;
+pub mod schema;
 pub mod service;
 mod table;
 mod tree;

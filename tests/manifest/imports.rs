@@ -243,7 +243,7 @@ fn service(number: usize) -> BoxedStrategy<Value> {
         .boxed()
 }
 
-fn manifest() -> impl Strategy<Value = Value> {
+pub(super) fn manifest() -> impl Strategy<Value = Value> {
     let services: Vec<_> = (0..3).map(service).collect();
     let windows = among(&[
         json!([]),

@@ -8,6 +8,7 @@ mod meaning;
 mod mistakes;
 mod reference;
 mod schedules;
+mod schema;
 mod spellings;
 mod windows;
 
