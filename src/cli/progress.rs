@@ -48,9 +48,9 @@ impl Progress {
     }
 
     fn draw(&self, look: &Look) {
+        self.bar.set_message(format!("{} of {}", look.paths, counted(look.of_paths)));
         self.bar.set_length(look.of_bytes);
         self.bar.set_position(look.bytes);
-        self.bar.set_message(format!("{} of {} paths", look.paths, look.of_paths));
     }
 
     /// What was uploaded in the end.
