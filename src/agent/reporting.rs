@@ -172,7 +172,6 @@ impl Reporter {
     }
 
     /// A head that is not obeyed, and why.
-    fn refused(&self) -> Result<Option<Seen>, LedgerError> {
     fn refused(&self) -> Result<Option<(CommitId, Told)>, LedgerError> {
         let Some(refused) = self.ledger.refused_head()? else { return Ok(None) };
         let reason = crate::report::short(&refused.refusal.to_string());
@@ -181,9 +180,6 @@ impl Reporter {
         Ok(Some((refused.refusal.commit, told)))
     }
 }
-
-/// The newest commit that was seen, and what is told of it.
-type Seen = (Option<CommitId>, Option<Told>);
 
 fn fault(snapshot: &Snapshot) -> Option<String> {
     let faults = [&snapshot.source_fault, &snapshot.stale, &snapshot.fault];

@@ -39,7 +39,6 @@ impl Bounded {
         let ended = timeout(self.deadline, talk(child, input)).await;
         let ended = ended.map_err(|_| format!("{name} took longer than {:?}", self.deadline))?;
         // Nobody is left whose id another process might have by now.
-        group.spare();
         group.let_go();
         ended
     }
@@ -76,7 +75,7 @@ async fn take(pipe: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
     bytes
 }
 
-/// Ends a program and all that it started, unless it is spared: all that is over.
+/// Ends a program and all that it started, unless that is over.
 struct Group(Option<Pid>);
 
 impl Group {
@@ -85,7 +84,6 @@ impl Group {
         Self(id.and_then(Pid::from_raw))
     }
 
-    fn spare(mut self) {
     fn let_go(mut self) {
         self.0 = None;
     }
