@@ -103,7 +103,7 @@ impl Shop {
         assert!(!text.contains("BwcHBwcH"), "{text}");
         // The log has a time in front of each line.
         let own = text.lines().filter(|line| !line.starts_with("20"));
-        let own: String = own.map(|line| format!("{line}\n")).collect();
+        let own: String = own.map(|line| without_time(line) + "\n").collect();
         let own = own
             .replace(&format!(":{}", self.server.port), ":PORT")
             .replace(&self.dir.path().display().to_string(), "/shop");
@@ -131,6 +131,16 @@ impl Shop {
             let mut references = references.split_whitespace();
             same && references.all(|base| folder.join(format!("{}.narinfo", &base[..32])).exists())
         })
+    }
+}
+
+/// How long it took depends on the machine.
+fn without_time(line: &str) -> String {
+    match line.split_once(" in ").zip(line.split_once(": ")) {
+        Some(((done, _), (_, sizes))) if line.starts_with("uploaded ") => {
+            format!("{done}: {sizes}")
+        }
+        _ => line.to_owned(),
     }
 }
 

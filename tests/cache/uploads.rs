@@ -5,9 +5,17 @@ use std::fs;
 use crate::server::Answer;
 use crate::shop::{Shop, narinfos, noise};
 
+/// The packed NAR of libc.
+const LIBC: &str = "nar/1i4hj2553ivabl5cy9pblpxv8d41crdmg1ckzfiaixfnj1kzwraq.nar.zst";
+
 #[test]
 fn a_closure_arrives_in_a_bucket_whole_and_signed() {
     let shop = Shop::open();
+    // What all need is the last to get there.
+    shop.server.rule(|asked, before| match asked.contains(LIBC) && before < 3 {
+        true => Answer::Status(503, ""),
+        false => Answer::Normal,
+    });
     let first = shop.upload(&shop.url());
     let asked = shop.server.asked();
     assert!(shop.is_complete(&shop.bucket()) && shop.is_clean());
@@ -75,6 +83,6 @@ fn who_finds_the_own_file_there_goes_on() {
     assert!(whole.status.success());
     fs::remove_file(shop.bucket().join(format!("{}.narinfo", "2".repeat(32)))).unwrap();
     let told = shop.told(&shop.upload(&shop.url()));
-    assert!(told.contains("uploaded 1 path in") && told.ends_with("exit 0\n"), "{told}");
+    assert!(told.contains("uploaded 1 path:") && told.ends_with("exit 0\n"), "{told}");
     assert!(shop.is_complete(&shop.bucket()));
 }
