@@ -30,18 +30,17 @@ impl Progress {
 
     /// Never ends by itself.
     pub(super) async fn follow(&self, tally: &Tally) {
-        let mut told = self.begun;
-        let mut started = false;
+        tally.begun().await;
+        let mut told = Instant::now();
+        if self.bar.is_hidden() {
+            whisper(&first(&tally.look()));
+        }
         loop {
             let look = tally.look();
-            if look.of_paths > 0 {
-                self.draw(&look);
-                let due = !started || told.elapsed() >= LINE;
-                if due && self.bar.is_hidden() {
-                    whisper(&line(&look, started));
-                    told = Instant::now();
-                }
-                started = true;
+            self.draw(&look);
+            if self.bar.is_hidden() && told.elapsed() >= LINE {
+                whisper(&line(&look));
+                told = Instant::now();
             }
             tokio::time::sleep(REDRAW).await;
         }
@@ -80,10 +79,11 @@ fn counted(paths: u64) -> String {
     format!("{paths} {}", if paths == 1 { "path" } else { "paths" })
 }
 
-fn line(look: &Look, started: bool) -> String {
-    if !started {
-        return format!("missing: {}, {}\n", counted(look.of_paths), BinaryBytes(look.of_bytes));
-    }
+fn first(look: &Look) -> String {
+    format!("missing: {}, {}\n", counted(look.of_paths), BinaryBytes(look.of_bytes))
+}
+
+fn line(look: &Look) -> String {
     let percent = look.bytes.saturating_mul(100).checked_div(look.of_bytes).unwrap_or(100);
     format!(
         "{percent} %: {} of {}, {} of {} paths\n",
@@ -102,7 +102,7 @@ mod tests {
     fn a_line_says_how_far_it_is() {
         let look =
             Look { paths: 1, of_paths: 4, bytes: 3 << 20, of_bytes: 10 << 20, uploaded: 1 << 20 };
-        assert_eq!(line(&look, false), "missing: 4 paths, 10.00 MiB\n");
-        assert_eq!(line(&look, true), "30 %: 3.00 MiB of 10.00 MiB, 1 of 4 paths\n");
+        assert_eq!(first(&look), "missing: 4 paths, 10.00 MiB\n");
+        assert_eq!(line(&look), "30 %: 3.00 MiB of 10.00 MiB, 1 of 4 paths\n");
     }
 }

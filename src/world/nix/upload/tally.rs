@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use tokio::sync::Notify;
+
 use crate::plan::closure::PathInfo;
 
 /// Counts while an upload runs. Bytes are those of the unpacked NARs, which are known
@@ -15,6 +17,7 @@ pub struct Tally {
     of_bytes: AtomicU64,
     /// Bytes that were really sent.
     uploaded: AtomicU64,
+    begun: Notify,
 }
 
 /// How far it is.
@@ -51,7 +54,13 @@ impl Tally {
         for path in paths {
             self.of_paths.fetch_add(1, Relaxed);
             self.of_bytes.fetch_add(path.nar_size, Relaxed);
+            self.begun.notify_one();
         }
+    }
+
+    /// Waits until it is known what is missing; for ever where nothing is.
+    pub async fn begun(&self) {
+        self.begun.notified().await;
     }
 
     pub(super) fn packed(&self, bytes: u64) {
