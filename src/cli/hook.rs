@@ -31,8 +31,12 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Hook {
     /// Refuse a commit whose manifest hosts would refuse: of what is staged.
+    ///
+    /// Example: writ hook pre-commit
     PreCommit,
     /// Refuse to push what hosts would refuse to the branch that they follow.
+    ///
+    /// Example: writ hook pre-push "$1" "$2"
     PrePush {
         /// The remote's name, or its URL where it has none.
         remote: String,
@@ -40,11 +44,17 @@ enum Hook {
     },
     /// On a server: refuse a push of what hosts would refuse. The repository's config
     /// says from where it is judged: git config writ.introduction COMMIT.
+    ///
+    /// Example: writ hook pre-receive
     PreReceive,
     /// The same for one branch at a time, as git's hook of that name.
+    ///
+    /// Example: writ hook update "$1" "$2" "$3"
     Update { reference: String, old: CommitId, new: CommitId },
     /// On a server that is a host as well: have its agent look at once. The push has
     /// been taken already, and never fails for this.
+    ///
+    /// Example: writ hook post-receive
     PostReceive {
         /// The host's config.
         #[arg(long, default_value = DEFAULT_PATH)]
