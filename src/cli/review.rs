@@ -10,6 +10,7 @@ use clap::Args as ClapArgs;
 use serde::Serialize;
 
 use super::basis::{self, PinArgs};
+use super::way::Way;
 use super::{Blame, Failure, consequences, show, show_json};
 use crate::fault::causes;
 use crate::manifest::Manifest;
@@ -19,8 +20,8 @@ use crate::source::git_program::Checkout;
 use crate::source::merging::{Meeting, MergeError};
 use crate::source::repo::Repository;
 use crate::trust::detached::TRAILER;
-use crate::trust::{self, Pins, Proposal, Review, VerifiedCommit};
-use advice::Advice;
+use crate::trust::{self, Pins, Proposal, Review, SignedPlan, VerifiedCommit};
+use advice::{Advice, Seen};
 
 /// Show what becomes of a branch that is to go onto the one that hosts follow.
 ///
@@ -129,13 +130,21 @@ impl LookArgs {
         })?;
         let mut approvals = meeting.lines(TRAILER)?;
         approvals.extend(self.approval.iter().map(|line| line.trim().to_owned()));
-        let proposal = meeting.proposal(message, &approvals)?;
+        let mut proposal = meeting.proposal(message, &approvals)?;
         let review = trust::review(&objects, &pins, accepted.anchor(), &proposal, now)
             .map_err(|refusal| basis::refused(&refusal))?;
         let plan = plan(&accepted, &review);
+        let named = plans(&meeting, &review)?;
+        proposal.message = with_trailers(&meeting.checkout, &proposal.message, &named)?;
         let you = you::of(&meeting.checkout, &review)?;
-        let published = meeting.remote.is_none() || meeting.is_published()?;
-        let advice = Advice::on(&meeting, &review, &plan, you.as_ref(), published);
+        let advice = Advice::on(&Seen {
+            meeting: &meeting,
+            review: &review,
+            fit: plan.is_ok(),
+            waits: named.iter().any(|plan| !review.plans.contains(plan)),
+            you: you.as_ref(),
+            published: meeting.remote.is_none() || meeting.is_published()?,
+        });
         Ok(Sight { meeting, pins, proposal, review, plan, you, advice })
     }
 }
@@ -178,6 +187,27 @@ fn plan(accepted: &VerifiedCommit, review: &Review) -> Result<String, String> {
         [] => consequences::told(accepted.files(), files).map_err(|failure| failure.message),
         lacking => Err(lacking.join("\n")),
     }
+}
+
+/// The plans that a merge is to name, where its policy asks for them.
+fn plans(meeting: &Meeting, review: &Review) -> Result<Vec<SignedPlan>, Failure> {
+    let new = review.files.as_ref().and_then(|files| Manifest::draft(files).ok());
+    let Some(new) = new.filter(|_| review.requires_plan) else { return Ok(Vec::new()) };
+    let way = Way { old: Way::base(meeting.checkout.root(), review.base.as_str())?, new };
+    Ok(way.signed(&way.hosts()))
+}
+
+fn with_trailers(
+    checkout: &Checkout,
+    message: &str,
+    plans: &[SignedPlan],
+) -> Result<String, Failure> {
+    if plans.is_empty() {
+        return Ok(message.to_owned());
+    }
+    let mut asked = vec!["interpret-trailers".to_owned(), "--no-divider".to_owned()];
+    asked.extend(plans.iter().map(|plan| format!("--trailer={plan}")));
+    Ok(checkout.feed(&asked, &format!("{message}\n"))?)
 }
 
 /// The branch that the policy of this checkout is for.

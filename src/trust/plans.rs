@@ -56,6 +56,11 @@ impl VerifiedCommit {
         self.inner.orders.plans.iter().filter(move |plan| plan.host == *host).map(|p| &p.digest)
     }
 
+    /// What its own message says that hosts are to do.
+    pub(super) fn plans(&self) -> &[SignedPlan] {
+        &self.inner.orders.plans
+    }
+
     /// The commit below it on the mainline.
     pub fn parent(&self) -> Option<&CommitId> {
         self.inner.parent.as_ref()

@@ -15,6 +15,7 @@ use super::explain::{subject, told, word};
 use super::judge::Judge;
 use super::merge::Merge;
 use super::object::{Format, Reader};
+use super::plans::SignedPlan;
 use super::policy::{self, Policy};
 use super::signature::{NAMESPACE, Signature};
 use super::{Anchor, Kind, Objects, Pins, Refusal, Unreadable, detached, files, mainline, range};
@@ -56,6 +57,12 @@ pub struct Review {
     /// Whether its policy wants a digest with every artifact (rule C1).
     #[serde(skip)]
     pub closure_digests: bool,
+    /// Whether its policy wants hosts to begin only a plan that the commit names.
+    #[serde(skip)]
+    pub requires_plan: bool,
+    /// The plans that the tip names, where hosts would accept it as it is.
+    #[serde(skip)]
+    pub plans: Vec<SignedPlan>,
 }
 
 /// A commit of the branch.
@@ -140,14 +147,28 @@ pub fn review(
     let policy = judge.policy(base).map_err(|breach| breach.of(base))?;
     let (paths, ignored) = judge.paths(merge, &policy).map_err(|breach| breach.of(tip))?;
     let files = files::manifests(&judge.reader, tree).ok();
-    let forward = verify::verify(objects, pins, Some(anchor), tip, now).err();
+    let (forward, plans) = match verify::verify(objects, pins, Some(anchor), tip, now) {
+        Ok(tip) => (None, tip.plans().to_vec()),
+        Err(refusal) => (Some(refusal), Vec::new()),
+    };
     let merges = match commits.iter().any(|commit| commit.refused.is_some()) {
         true => Vec::new(),
         false => mergers(&policy, |key| suppose(objects, pins, (anchor, merge), key, now).err()),
     };
-    let closure_digests = judge.policy(merge).is_ok_and(|policy| policy.closure_digests);
-    let (base, tip) = (base.clone(), tip.clone());
-    Ok(Review { base, tip, commits, paths, forward, merges, ignored, files, closure_digests })
+    let own = judge.policy(merge);
+    Ok(Review {
+        base: base.clone(),
+        tip: tip.clone(),
+        commits,
+        paths,
+        forward,
+        merges,
+        ignored,
+        files,
+        closure_digests: own.as_ref().is_ok_and(|policy| policy.closure_digests),
+        requires_plan: own.is_ok_and(|policy| policy.plans),
+        plans,
+    })
 }
 
 /// Everyone with a key that signs commits.

@@ -129,6 +129,39 @@ fn somebody_who_may_not_write_there_is_told_so() {
     assert_eq!(team.main(), main);
 }
 
+/// Hosts begin only what somebody has signed the plan of.
+#[test]
+fn a_merge_names_the_plan_of_each_host_where_the_policy_asks_for_it() {
+    let team = Team::with("").guarded("pre-receive");
+    let policy = team.alice.deploy().join(".writ/policy.toml");
+    let text = fs::read_to_string(&policy).unwrap();
+    fs::write(&policy, format!("requirePlan = true\n{text}")).unwrap();
+    team.alice.commit("plans");
+    team.alice.git(&["push", "-q"]);
+    team.branch(&team.bob, "late", 8002);
+    let told = ok(&team.bob.in_deploy(&["review"]));
+    assert!(told.contains("and hosts wait") && told.ends_with("next: writ approve late"), "{told}");
+    ok(&team.carol.in_deploy(&["approve", "late", "-m", "Late\n\nWrit-Urgent: yes"]));
+    let message = team.on_server(&["log", "-1", "--format=%B", "main"]);
+    let mut lines = message.lines();
+    assert_eq!(
+        (lines.next(), lines.next(), lines.next()),
+        (Some("Late"), Some(""), Some("Writ-Urgent: yes"))
+    );
+    let plan = lines.next().unwrap();
+    assert!(plan.starts_with("Writ-Plan: biz sha256:"), "{message}");
+    // A branch that names it may go as it is.
+    let desk = &team.bob;
+    desk.git(&["switch", "-q", "main"]);
+    desk.git(&["pull", "-q"]);
+    desk.git(&["switch", "-q", "-c", "soon"]);
+    desk.write("soon", &service(ONE, "soon", 8003));
+    desk.commit("soon");
+    ok(&desk.in_deploy(&["plan", "--sign"]));
+    let told = ok(&desk.in_deploy(&["review"]));
+    assert!(told.ends_with("next: git push origin soon:main"), "{told}");
+}
+
 /// Has a hook play somebody else, once, at the moment of a push.
 const FASTER: &str = "#!/bin/sh\nunset $(git rev-parse --local-env-vars)\n[ ! -e \"$HOME/faster\" ] || exit 0\n: >\"$HOME/faster\"\ngit -C ALICE push -q origin main\n";
 

@@ -30,39 +30,43 @@ pub(super) enum Way {
     No,
 }
 
+/// What advice is given on.
+pub(super) struct Seen<'a> {
+    pub(super) meeting: &'a Meeting,
+    pub(super) review: &'a Review,
+    /// Whether hosts would take the manifest.
+    pub(super) fit: bool,
+    /// Whether hosts would wait with the tip as it is: it does not name their plans.
+    pub(super) waits: bool,
+    pub(super) you: Option<&'a Principal>,
+    /// Whether others can see the branch.
+    pub(super) published: bool,
+}
+
 impl Advice {
-    pub(super) fn on(
-        meeting: &Meeting,
-        review: &Review,
-        plan: &Result<String, String>,
-        you: Option<&Principal>,
-        published: bool,
-    ) -> Self {
+    pub(super) fn on(seen: &Seen<'_>) -> Self {
+        let review = seen.review;
         if let Some(refusal) = review.commits.iter().find_map(|commit| commit.refused.as_ref()) {
             let missing = format!("commit {}: {}", refusal.commit.short(), refusal.because);
             return Self::no(vec![missing], vec![refusal.remedy.clone()]);
         }
-        if plan.is_err() {
+        if !seen.fit {
             let next = "mend the manifest (`writ check` tells the same), and commit again";
             return Self::no(
                 vec!["a manifest that hosts would take".to_owned()],
                 vec![next.to_owned()],
             );
         }
-        let by: Vec<Principal> = review
-            .merges
-            .iter()
-            .filter(|merger| merger.refused.is_none())
-            .map(|merger| merger.principal.clone())
-            .collect();
+        let may = review.merges.iter().filter(|merger| merger.refused.is_none());
+        let by: Vec<Principal> = may.map(|merger| merger.principal.clone()).collect();
         match (&review.forward, &by[..]) {
-            (None, _) => {
-                Self { way: Way::FastForward, missing: Vec::new(), next: vec![push(meeting)] }
+            (None, _) if !seen.waits => {
+                Self { way: Way::FastForward, missing: Vec::new(), next: vec![push(seen.meeting)] }
             }
-            (Some(_), []) => Self::no(missing(review), next(meeting, review, you)),
-            (Some(_), _) => {
-                let next = merge(meeting, &by, you, published);
-                Self { way: Way::Merge(by), missing: missing(review), next }
+            (_, []) => Self::no(missing(seen), next(seen)),
+            (_, _) => {
+                let next = merge(seen, &by);
+                Self { way: Way::Merge(by), missing: missing(seen), next }
             }
         }
     }
@@ -90,8 +94,13 @@ impl Advice {
 }
 
 /// What each path lacks; paths that lack the same are told of once.
-fn missing(review: &Review) -> Vec<String> {
+fn missing(Seen { review, waits, .. }: &Seen<'_>) -> Vec<String> {
     let mut told = Vec::new();
+    if review.forward.is_none() && *waits {
+        told.push(
+            "the plan of each host in the tip's message, without which hosts wait".to_owned(),
+        );
+    }
     let mut seen = BTreeSet::new();
     for path in &review.paths {
         let sentence = if path.writers.is_empty() {
@@ -153,18 +162,13 @@ fn push(meeting: &Meeting) -> String {
 }
 
 /// What leads to a merge by one of `by`.
-fn merge(
-    meeting: &Meeting,
-    by: &[Principal],
-    you: Option<&Principal>,
-    published: bool,
-) -> Vec<String> {
+fn merge(Seen { meeting, you, published, .. }: &Seen<'_>, by: &[Principal]) -> Vec<String> {
     let approve = format!("writ approve {}", shell(&meeting.name));
     if you.is_some_and(|you| by.contains(you)) {
         return vec![approve];
     }
     let mut next = Vec::new();
-    if let Some(remote) = meeting.remote.as_ref().filter(|_| !published) {
+    if let Some(remote) = meeting.remote.as_ref().filter(|_| !*published) {
         next.push(format!("git push {} {}", remote.name(), shell(&meeting.name)));
     }
     let who: Vec<&str> = by.iter().map(Principal::as_str).collect();
@@ -173,7 +177,7 @@ fn merge(
 }
 
 /// What leads on where no merge would do.
-fn next(meeting: &Meeting, review: &Review, you: Option<&Principal>) -> Vec<String> {
+fn next(Seen { meeting, review, you, .. }: &Seen<'_>) -> Vec<String> {
     let refusals: Vec<&Refusal> =
         review.merges.iter().filter_map(|merger| merger.refused.as_ref()).collect();
     let threshold = |refusal: &&&Refusal| refusal.reason == Reason::Threshold;
@@ -187,7 +191,7 @@ fn next(meeting: &Meeting, review: &Review, you: Option<&Principal>) -> Vec<Stri
                 None => against.to_string(),
             };
             let author = review.commits.last().and_then(|commit| commit.principal.as_ref());
-            let who = author.filter(|author| you != Some(*author));
+            let who = author.filter(|author| *you != Some(*author));
             let who = who.map(|author| format!("{author}: ")).unwrap_or_default();
             vec![format!("{who}git rebase {onto} {branch}")]
         }

@@ -68,7 +68,10 @@ fn verdict(text: &mut String, sight: &Sight) {
         Some(refusal) => {
             let _ = writeln!(text, "as it is: {}", told(refusal));
         }
-        None => text.push_str("as it is: accepted, by a fast-forward\n"),
+        None if sight.advice.way == Way::FastForward => {
+            text.push_str("as it is: accepted, by a fast-forward\n");
+        }
+        None => text.push_str("as it is: accepted, and hosts wait: it does not name their plans\n"),
     }
     let by = sight.advice.mergers();
     if !by.is_empty() {
