@@ -100,7 +100,7 @@ fn bash_completes_a_command_and_an_option() {
             COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
             _writ writ \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"
             echo \"${{COMPREPLY[*]}}\"; }}
-         complete_it writ rev; complete_it writ trust rot; complete_it writ plan --ho",
+         complete_it writ reve; complete_it writ trust rot; complete_it writ plan --ho",
         env!("CARGO_BIN_EXE_writ")
     );
     let mut bash = Command::new("bash");
