@@ -530,6 +530,13 @@ pub(super) const GROUPS: &[Group] = &[
                 "`\"UTC\"`",
                 "the clocks that the windows go by: `\"Europe/Berlin\"`",
             ),
+            keys(
+                &["reportKey"],
+                Text,
+                "SSH public key",
+                "none",
+                "what the host signs its reports with, as `writ report key` prints it there: [fleet.md](fleet.md)",
+            ),
             keys(&["name"], Name, "text", "the file's name", "as of a service"),
         ],
     },
