@@ -39,6 +39,14 @@ impl Acme {
             let read = host.run(&["cat", AUTHORITY]);
             (read.ok && read.stdout.contains("END CERTIFICATE")).then_some(read.stdout)
         });
+        // The authority is there before the certificate is, and before anybody listens.
+        let resolve = format!("{NAME}:443:127.0.0.1");
+        let refs = format!("https://{NAME}/deploy.git/info/refs?service=git-upload-pack");
+        let ask = ["--silent", "--fail", "--cacert", AUTHORITY, "--resolve", &resolve, &refs];
+        until("the forge answers", Duration::from_secs(30), || {
+            let told = host.run(&[&["curl", "--output", "/dev/null"], &ask[..]].concat());
+            told.ok.then_some(())
+        });
         Forge { address: host.address(), authority }
     }
 

@@ -183,7 +183,8 @@ fn power_lost() {
     let mut good = acme.release("web: version 1");
     acme.forge().serve(&mut biz);
     biz.start();
-    assert!(biz.sync().ok);
+    let told = biz.sync();
+    assert!(told.ok, "{told:?}");
     biz.confirmed(&good);
     let mut runs = "v1".to_owned();
     for (n, moment) in [Applying, RollingBack, UnitWritten, Watched].into_iter().enumerate() {

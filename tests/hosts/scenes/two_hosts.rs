@@ -82,7 +82,8 @@ fn cut_off() {
     let forge = acme.forge();
     forge.serve(&mut shop);
     let commit = acme.release("Open for business");
-    assert!(shop.sync().ok);
+    let told = shop.sync();
+    assert!(told.ok, "{told:?}");
     shop.confirmed(&commit);
     shop.host.link_down();
     service(&acme, "pay", "p2", 8002, "\"tag:till\"");
