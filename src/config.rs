@@ -15,6 +15,7 @@ use thiserror::Error;
 use crate::names::{BranchName, CommitId, Fingerprint, HostName, UnitName};
 use crate::source::git::GitSource;
 use crate::source::repo::ObjectFormat;
+use crate::source::roads::Source;
 use crate::trust::{Pins, Recovery, RecoveryKey};
 pub use limits::{Retention, Store};
 pub use report::{Report, To};
@@ -196,13 +197,13 @@ impl Config {
     }
 
     /// The branch that this config names, fetched by a child of this program.
-    pub fn source(&self) -> GitSource {
-        GitSource {
+    pub fn source(&self) -> Source {
+        Source::Git(GitSource {
             url: self.repository.url.clone(),
             branch: self.repository.branch.clone(),
             deadline: self.poll.deadline,
             program: "/proc/self/exe".into(),
-        }
+        })
     }
 
     /// What trust pins of this config; what the ledger remembers comes on top.

@@ -120,9 +120,9 @@ impl Ledger {
         self.dir.join("repo.git")
     }
 
-    /// Where packs wait to be imported.
-    pub fn incoming(&self) -> PathBuf {
-        self.dir.join("incoming.pack")
+    /// The folder where packs of the n-th source wait to be imported.
+    pub fn incoming(&self, source: usize) -> PathBuf {
+        self.dir.join(format!("{}{source}", sweep::INCOMING))
     }
 
     /// Where the agent tells what it does, for [`crate::events::Events`].

@@ -7,8 +7,8 @@ use crate::events::Kind;
 use crate::fault::Fault;
 use crate::ledger::RefusedHead;
 use crate::names::CommitId;
-use crate::source::fetch::{Answer, Statements};
-use crate::source::git::Known;
+use crate::source::delivery::Delivery;
+use crate::source::fetched::{Fetched, Known, Statements};
 use crate::source::repo::Repository;
 use crate::trust::{self, Anchor, Pins, Reason, Refusal, VerifiedCommit};
 use crate::world::World;
@@ -90,10 +90,9 @@ impl<W: World> Agent<W> {
         }
         self.memory.renewed = Some(Instant::now());
         let Ok(fresh) = repository.beside() else { return Ok(repository) };
-        let pack = self.ledger.incoming();
-        let fetched = match self.source.fetch(&Known::default(), pack.clone()).await {
-            Ok(Answer::Pack { .. }) => fresh.import_pack_file(&pack).is_ok(),
-            Ok(Answer::Unchanged { .. } | Answer::Failed { .. }) | Err(_) => false,
+        let fetched = match self.source.fetch(&Known::default(), &self.ledger.incoming(0)).await {
+            Ok(Fetched::Packs { packs, .. }) => Delivery::import(&fresh, &packs).is_ok(),
+            Ok(Fetched::Unchanged { .. }) | Err(_) => false,
         };
         if !fetched || anchor.is_some_and(|anchor| !fresh.contains(&anchor.commit)) {
             tracing::debug!("the copy of the repository could not be fetched anew");
@@ -134,19 +133,17 @@ impl<W: World> Agent<W> {
                 .collect(),
             have: held.map(|anchor| anchor.commit.clone()).into_iter().collect(),
         };
-        let pack = self.ledger.incoming();
-        match self.source.fetch(&known, pack.clone()).await? {
-            Answer::Unchanged { tip } => {
+        match self.source.fetch(&known, &self.ledger.incoming(0)).await? {
+            Fetched::Unchanged { tip } => {
                 if anchor.is_some_and(|anchor| anchor.commit == tip) {
                     self.obey_again()?;
                 }
                 Ok(())
             }
-            Answer::Pack { tip, statements } => {
+            Fetched::Packs { tip, statements, packs } => {
                 // Statements alone are read and not kept: anybody could send many.
                 let news = held.is_none_or(|anchor| anchor.commit != tip);
-                let imported = repository
-                    .import_pack_file(&pack)
+                let imported = Delivery::import(repository, &packs)
                     .inspect_err(|_| self.memory.copy_damaged = true)?;
                 let refusal = self.judge(repository, anchor, &tip, &statements)?;
                 if refusal.as_ref().is_none_or(|refusal| settled(refusal.reason)) {
@@ -159,7 +156,6 @@ impl<W: World> Agent<W> {
                 }
                 refusal.map_or(Ok(()), |refusal| self.disobey(refusal))
             }
-            Answer::Failed { because } => Err(Fault::wait("fetch the branch", because)),
         }
     }
 

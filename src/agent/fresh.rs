@@ -4,7 +4,7 @@
 use super::{Agent, now};
 use crate::fault::Fault;
 use crate::names::CommitId;
-use crate::source::fetch::Statements;
+use crate::source::fetched::Statements;
 use crate::source::repo::Repository;
 use crate::trust::{
     self, Anchor, HeadStatement, Kind, Objects as _, Reason, Refusal, ResetStatement,

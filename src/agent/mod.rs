@@ -37,7 +37,7 @@ use crate::manifest::Desired;
 use crate::names::CommitId;
 use crate::next::{Next, jittered};
 use crate::plan::drift::Drift;
-use crate::source::git::GitSource;
+use crate::source::roads::Source;
 use crate::trust::{Refusal, VerifiedCommit};
 use crate::verdict::Verdict;
 use crate::world::World;
@@ -48,7 +48,7 @@ use drift::Healed;
 pub struct Agent<W> {
     config: Config,
     ledger: Ledger,
-    source: GitSource,
+    source: Source,
     world: Arc<W>,
     shared: Arc<Shared>,
     events: Events,
@@ -143,7 +143,7 @@ pub struct Report {
 
 impl<W: World> Agent<W> {
     /// An agent that has done nothing yet.
-    pub fn new(config: Config, ledger: Ledger, source: GitSource, world: Arc<W>) -> Self {
+    pub fn new(config: Config, ledger: Ledger, source: Source, world: Arc<W>) -> Self {
         let shared = Arc::new(Shared::default());
         let events = Events::at(ledger.events());
         Self { config, ledger, source, world, shared, events, memory: Memory::default() }

@@ -13,8 +13,8 @@ use super::{Blame, Failure, config_at, show};
 use crate::config::{Config, DEFAULT_PATH};
 use crate::ledger::Ledger;
 use crate::names::CommitId;
-use crate::source::fetch::Answer;
-use crate::source::git::Known;
+use crate::source::delivery::Delivery;
+use crate::source::fetched::{Fetched, Known};
 use crate::source::repo::Repository;
 use crate::trust::{self, Pins};
 pub(super) use sign::approval_line;
@@ -105,7 +105,7 @@ async fn reset(config: &Config, to: &CommitId) -> Result<(), Failure> {
     let repository = Repository::open_or_create(&ledger.repository(), format)?;
     if !repository.contains(to) {
         // What this host refused it has not kept.
-        bring(config, &ledger, &repository).await?;
+        bring(config, &repository).await?;
     }
     let now = jiff::Timestamp::now();
     let pins = Pins { revoked: ledger.revoked()?, ..config.pins() };
@@ -120,13 +120,13 @@ async fn reset(config: &Config, to: &CommitId) -> Result<(), Failure> {
 }
 
 /// Fetches the whole branch, beside whatever a running agent fetches.
-async fn bring(config: &Config, ledger: &Ledger, repository: &Repository) -> Result<(), Failure> {
-    let pack = ledger.incoming().with_file_name("reset.pack");
-    match config.source().fetch(&Known::default(), pack.clone()).await? {
-        Answer::Pack { .. } => {
-            repository.import_pack_file(&pack)?;
+async fn bring(config: &Config, repository: &Repository) -> Result<(), Failure> {
+    let folder = config.state_directory.join("reset.packs");
+    match config.source().fetch(&Known::default(), &folder).await? {
+        Fetched::Packs { packs, .. } => {
+            Delivery::import(repository, &packs)?;
         }
-        Answer::Unchanged { .. } | Answer::Failed { .. } => {}
+        Fetched::Unchanged { .. } => {}
     }
     Ok(())
 }

@@ -7,6 +7,8 @@ use std::path::Path;
 use super::error::io;
 use super::{Ledger, LedgerError};
 
+/// Packs of each source, in a folder that begins so.
+pub(super) const INCOMING: &str = "incoming.";
 /// Copies of the repository that were being put in its place.
 const HALF_MADE: [&str; 2] = ["repo.fresh", "repo.old"];
 
@@ -24,7 +26,7 @@ impl Ledger {
             sweep_folder(&self.folder(number))?;
             let _ = fs::remove_dir_all(self.folder(number).join("units.new"));
         }
-        let _ = fs::remove_file(self.incoming());
+        sweep_incoming(&self.dir);
         for name in HALF_MADE {
             let _ = fs::remove_dir_all(self.dir.join(name));
         }
@@ -44,6 +46,15 @@ fn sweep_folder(folder: &Path) -> Result<(), LedgerError> {
         }
     }
     Ok(())
+}
+
+fn sweep_incoming(folder: &Path) {
+    let names = fs::read_dir(folder).into_iter().flatten().flatten();
+    let begins = |name: &OsStr| name.as_encoded_bytes().starts_with(INCOMING.as_bytes());
+    for entry in names.filter(|entry| begins(&entry.file_name())) {
+        // A folder, or the one pack of an agent of an earlier version.
+        let _ = fs::remove_dir_all(entry.path()).or_else(|_| fs::remove_file(entry.path()));
+    }
 }
 
 /// Packs whose import was cut off: gix writes them to files that are named so.

@@ -4,10 +4,10 @@
 //! a process of its own, which the agent kills at the deadline. It believes
 //! nothing and imports nothing: the parent does, by the code that reads bundles.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, Read as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use gix::protocol::transport::{Protocol, Service};
 use gix::protocol::{Handshake, LsRefsCommand, SendFlushOnDrop};
 use serde::{Deserialize, Serialize};
 
+use super::fetched::Statements;
 use super::words::plain;
 use crate::fault::causes;
 use crate::names::{BranchName, CommitId};
@@ -40,7 +41,7 @@ pub struct Request {
     pub known: Vec<CommitId>,
     /// Commits that the parent has whole, so that only what follows is sent.
     pub have: Vec<CommitId>,
-    /// Where the pack is written; replaced where it exists.
+    /// Where the pack is written, its folder made; replaced where it exists.
     pub pack: PathBuf,
     /// Nothing but where the branch stands is asked for: the answer is
     /// [`Answer::Unchanged`], and no pack is written.
@@ -61,23 +62,6 @@ pub enum Answer {
     Pack { tip: CommitId, statements: Statements },
     /// What the server or the network said instead.
     Failed { because: String },
-}
-
-/// The objects that lie beside the branch, signed by others than its commits.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Statements {
-    /// `refs/writ/head/<branch>`: where the branch stands.
-    pub head: Option<CommitId>,
-    /// `refs/writ/reset/<branch>`: that a rewritten history may be followed.
-    pub reset: Option<CommitId>,
-}
-
-impl Statements {
-    /// Their ids.
-    pub fn ids(&self) -> impl Iterator<Item = &CommitId> {
-        self.head.iter().chain(&self.reset)
-    }
 }
 
 /// Reads a request, answers it. The pack is complete when the answer says so.
@@ -213,7 +197,8 @@ where
     .ok_or_else(|| "the server sent no pack".to_owned())
 }
 
-fn save(read: &mut dyn BufRead, path: &PathBuf, limit: u64) -> io::Result<()> {
+fn save(read: &mut dyn BufRead, path: &Path, limit: u64) -> io::Result<()> {
+    path.parent().map_or(Ok(()), fs::create_dir_all)?;
     let mut file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     let bytes = io::copy(&mut read.take(limit + 1), &mut file)?;

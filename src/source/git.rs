@@ -1,6 +1,6 @@
 //! A branch on a git server, fetched by a child process with one deadline over everything.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -8,7 +8,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use super::delivery;
 use super::fetch::{ALIAS, Answer, Request};
+use super::fetched::{Fetched, Known};
 use crate::fault::Fault;
 use crate::names::{BranchName, CommitId};
 
@@ -26,38 +28,35 @@ pub struct GitSource {
     pub program: PathBuf,
 }
 
-/// What the host has already.
-#[derive(Clone, Debug, Default)]
-pub struct Known {
-    /// Tips for which nothing needs to be sent: accepted, or refused before.
-    pub tips: Vec<CommitId>,
-    /// Commits whose whole history is here.
-    pub have: Vec<CommitId>,
-}
-
 impl GitSource {
-    /// Asks where the branch stands, and has its objects written to `pack` unless
-    /// that tip is known.
+    /// As [`super::roads::Source::fetch`].
     ///
     /// # Errors
     /// The server cannot be reached, has no such branch, or took longer than the
     /// deadline; all of them pass, or are mended on the server.
-    pub async fn fetch(&self, known: &Known, pack: PathBuf) -> Result<Answer, Fault> {
+    pub async fn fetch(&self, known: &Known, folder: &Path) -> Result<Fetched, Fault> {
+        let pack = folder.join("branch.pack");
         let request = Request {
             url: self.url.clone(),
             branch: self.branch.clone(),
             known: known.tips.clone(),
             have: known.have.clone(),
-            pack,
+            pack: pack.clone(),
             look: false,
             pack_limit: PACK_LIMIT,
         };
-        let answer = self.ask_in_time(&request).await;
-        if answer.is_err() {
-            // Half a pack serves nobody, least of all on a full disk.
-            let _ = std::fs::remove_file(&request.pack);
+        match self.ask_in_time(&request).await {
+            Ok(Answer::Unchanged { tip }) => Ok(Fetched::Unchanged { tip }),
+            Ok(Answer::Pack { tip, statements }) => {
+                Ok(Fetched::Packs { tip, statements, packs: vec![pack] })
+            }
+            Ok(Answer::Failed { because }) => Err(self.fault(because)),
+            Err(fault) => {
+                // Half a pack serves nobody, least of all on a full disk.
+                delivery::refuse(&[pack]);
+                Err(fault)
+            }
         }
-        answer
     }
 
     /// Where the branch stands, by the same road, without taking anything.

@@ -1,8 +1,11 @@
 //! Where commits come from, and where their objects lie on this host.
 
+pub mod bundles;
 pub mod checkout;
 mod child;
+pub mod delivery;
 pub mod fetch;
+pub mod fetched;
 pub mod git;
 pub mod git_program;
 pub mod host_key;
@@ -16,6 +19,7 @@ pub mod outbox;
 pub mod placing;
 pub mod quarantine;
 pub mod repo;
+pub mod roads;
 pub mod signing;
 pub mod units;
 mod words;

@@ -39,7 +39,7 @@ async fn a_disk_that_is_full_at_any_write_is_waited_for() {
         "generations/2/verdict.json.new",
         ".current.new",
         ".last-good.new",
-        "incoming.pack",
+        "incoming.0/branch.pack",
     ] {
         let scene = base.twin();
         let blocked = Blocked::at(scene.state().join(file));

@@ -59,14 +59,15 @@ async fn an_import_that_was_cut_off_anywhere_is_made_again() {
                 fs::write(folder.join(name), bytes).unwrap();
             }
             if let Some(bytes) = incoming {
-                fs::write(scene.state().join("incoming.pack"), bytes).unwrap();
+                fs::create_dir_all(scene.state().join("incoming.0")).unwrap();
+                fs::write(scene.state().join("incoming.0/branch.pack"), bytes).unwrap();
             }
             let mut agent = scene.agent();
             let report = agent.round().await;
             assert_eq!(word(&report), "confirmed", "{n}: {report:?}");
             assert_eq!(report.commit.as_ref(), Some(&scene.head), "{n}: {report:?}");
             scene.assert_runs(&[("web", "2")]);
-            assert!(!scene.state().join("incoming.pack").exists(), "{n}");
+            assert!(!scene.state().join("incoming.0").exists(), "{n}");
             assert!(!folder.join(".tmpA1b2C3").exists(), "{n}");
         }
     }

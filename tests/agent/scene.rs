@@ -13,6 +13,7 @@ use writ::ledger::Ledger;
 use writ::names::{CommitId, Fingerprint, StorePath, UnitName};
 use writ::source::git::GitSource;
 use writ::source::repo::Repository;
+use writ::source::roads::Source;
 use writ::verdict::Verdict;
 
 use crate::forge::{CHANNEL, Forge};
@@ -130,12 +131,12 @@ impl Scene {
 
     /// An agent with a ledger that somebody watches.
     pub(crate) fn agent_on(&self, config: Config, ledger: Ledger) -> Agent<SimWorld> {
-        let source = GitSource {
+        let source = Source::Git(GitSource {
             url: config.repository.url.clone(),
             branch: config.repository.branch.clone(),
             deadline: Duration::from_secs(30),
             program: env!("CARGO_BIN_EXE_writ").into(),
-        };
+        });
         Agent::new(config, ledger, source, Arc::clone(&self.world))
     }
 

@@ -145,7 +145,7 @@ fn agrees(scene: &Scene, end: End) {
 }
 
 fn is_half_made(name: &str) -> bool {
-    let signs = [".new", ".tmp", ".gone", "incoming.pack", "repo.fresh", "repo.old"];
+    let signs = [".new", ".tmp", ".gone", "incoming.", "repo.fresh", "repo.old"];
     signs.iter().any(|sign| name.contains(sign))
 }
 

@@ -45,7 +45,7 @@ async fn a_branch_that_moved_on_or_went_away_is_told() {
     assert_eq!(found["ok"], false);
     assert!(found["remedy"].as_str().unwrap().contains("repository exists"), "{found}");
     let now = std::fs::read_dir(scene.state().join("repo.git/objects/pack")).unwrap().count();
-    assert_eq!((now, scene.state().join("incoming.pack").exists()), (packs, false));
+    assert_eq!((now, scene.state().join("incoming.0").exists()), (packs, false));
 }
 
 #[tokio::test]

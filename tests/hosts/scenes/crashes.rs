@@ -253,7 +253,7 @@ fn upgraded() {
 #[track_caller]
 fn no_remains(site: &Site) {
     let look = "find /var/lib/writ /run/systemd/system /nix/var/nix/profiles/writ \
-                /nix/var/nix/gcroots/writ -name '*.new' -o -name '.tmp*' -o -name incoming.pack; \
+                /nix/var/nix/gcroots/writ -name '*.new' -o -name '.tmp*' -o -name 'incoming.*'; \
                 ls /nix/var/nix/gcroots/writ";
     until("nothing is left behind", Duration::from_secs(60), || {
         drop(site.sync());

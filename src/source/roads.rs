@@ -1,0 +1,50 @@
+//! The roads that lead to the branch: a git server, or bundles in a bucket or a folder.
+
+use std::path::Path;
+
+use super::bundles::BundleSource;
+use super::fetched::{Fetched, Known};
+use super::git::GitSource;
+use crate::fault::Fault;
+use crate::names::CommitId;
+
+/// One place that shows the branch. Sources are asked side by side, so that what they
+/// do can be sent to another thread; a future that is dropped ends what it began.
+#[derive(Clone, Debug)]
+pub enum Source {
+    Git(GitSource),
+    Bundles(BundleSource),
+}
+
+impl Source {
+    /// Its URL, which holds no secret.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Git(git) => &git.url,
+            Self::Bundles(bundles) => bundles.name(),
+        }
+    }
+
+    /// Asks where the branch stands, and has what leads there written into `folder`,
+    /// which is made where anything is written; a failure leaves nothing in it.
+    ///
+    /// # Errors
+    /// It cannot be reached, has no such branch, or takes longer than its deadline.
+    pub async fn fetch(&self, known: &Known, folder: &Path) -> Result<Fetched, Fault> {
+        match self {
+            Self::Git(git) => git.fetch(known, folder).await,
+            Self::Bundles(bundles) => bundles.fetch(known, folder).await,
+        }
+    }
+
+    /// Where the branch stands, by the same road, without taking anything.
+    ///
+    /// # Errors
+    /// As [`Source::fetch`].
+    pub async fn look(&self) -> Result<CommitId, Fault> {
+        match self {
+            Self::Git(git) => git.look().await,
+            Self::Bundles(bundles) => bundles.look().await,
+        }
+    }
+}
