@@ -20,6 +20,7 @@ pub mod placing;
 pub mod quarantine;
 pub mod repo;
 pub mod roads;
+pub mod secret;
 pub mod signing;
 pub mod units;
 mod words;

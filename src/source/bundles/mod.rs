@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::fetched::{Fetched, Known};
+use super::secret::SecretFile;
 use crate::fault::Fault;
 use crate::names::{BranchName, CommitId};
 
@@ -13,7 +14,7 @@ pub struct Place {
     /// `s3://bucket/prefix?region=…&endpoint=…&profile=…` or `dir:///path`.
     pub url: String,
     /// A file in the form of `~/.aws/credentials`, for a bucket.
-    pub credentials: Option<PathBuf>,
+    pub credentials: Option<SecretFile>,
 }
 
 /// One branch, as bundles and an index of them.
