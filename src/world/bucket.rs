@@ -1,5 +1,6 @@
-//! A binary cache's files in an S3 bucket.
+//! Files in an S3 bucket.
 
+mod board;
 mod credentials;
 mod refusal;
 mod url;
@@ -28,9 +29,6 @@ const REGION: &str = "us-east-1";
 const CONNECT: Duration = Duration::from_secs(10);
 /// One request; a part has to go over a slow line in it.
 const REQUEST: Duration = Duration::from_secs(300);
-/// Time for everything that a server in trouble is asked again.
-const PATIENCE: Duration = Duration::from_secs(600);
-const RETRIES: usize = 8;
 /// Larger files go up in parts.
 const AT_ONCE: u64 = 16 << 20;
 const PART: u64 = 8 << 20;
@@ -42,6 +40,22 @@ const SIDE_BY_SIDE: usize = 3;
 const TEXT: u64 = 1 << 20;
 /// How long to clean up for.
 const TIDY: Duration = Duration::from_secs(5);
+
+/// What somebody does with a bucket.
+struct User {
+    /// What the keys have to allow.
+    needs: &'static str,
+    /// How often a server in trouble is asked again, and for how long.
+    retries: usize,
+    patience: Duration,
+}
+
+const WRITER: User = User {
+    needs: "s3:GetObject, s3:PutObject and s3:AbortMultipartUpload",
+    retries: 8,
+    patience: Duration::from_secs(600),
+};
+const READER: User = User { needs: "s3:GetObject", retries: 2, patience: Duration::from_secs(10) };
 
 /// A bucket, with the keys to it.
 #[derive(Debug)]
@@ -55,14 +69,28 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Finds the keys to a bucket; asks no server.
+    /// Finds the keys to a bucket that is written to; asks no server.
     ///
     /// # Errors
     /// There are none, or the URL cannot be used.
     pub fn open(url: &BucketUrl) -> Result<Self, Fault> {
+        Self::open_with(url, &Surroundings::of_this_process(), &WRITER)
+    }
+
+    /// The same for one that is only read, by somebody who soon asks again. The keys
+    /// are those in `file`, where one is named.
+    ///
+    /// # Errors
+    /// As [`Bucket::open`].
+    pub fn open_to_read(url: &BucketUrl, file: Option<&std::path::Path>) -> Result<Self, Fault> {
+        let surroundings = file.map_or_else(Surroundings::of_this_process, Surroundings::of_file);
+        Self::open_with(url, &surroundings, &READER)
+    }
+
+    fn open_with(url: &BucketUrl, surroundings: &Surroundings, user: &User) -> Result<Self, Fault> {
         let name = format!("s3://{}", url.bucket);
         let doing = format!("use {name}");
-        let found = Surroundings::of_this_process()
+        let found = surroundings
             .find(url.profile.as_deref())
             .map_err(|error| Fault::refuse(&doing, &error).remedy(error.remedy()))?;
         let region = url.region.clone().or(found.region).unwrap_or_else(|| REGION.to_owned());
@@ -75,7 +103,7 @@ impl Bucket {
             .with_virtual_hosted_style_request(!url.path_style)
             .with_conditional_put(S3ConditionalPut::ETagMatch)
             .with_client_options(options(url))
-            .with_retry(retries());
+            .with_retry(retries(user));
         if let Some(token) = keys.token {
             builder = builder.with_token(token);
         }
@@ -88,6 +116,7 @@ impl Bucket {
             origin: keys.origin,
             region,
             endpoint: url.endpoint.clone(),
+            needs: user.needs,
         };
         Ok(Self { name, asked, store, begun: Mutex::default() })
     }
@@ -280,14 +309,14 @@ fn options(url: &BucketUrl) -> ClientOptions {
     ClientOptions::new().with_allow_http(plain).with_connect_timeout(CONNECT).with_timeout(REQUEST)
 }
 
-fn retries() -> RetryConfig {
+fn retries(user: &User) -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig {
             init_backoff: Duration::from_millis(200),
             ..BackoffConfig::default()
         },
-        max_retries: RETRIES,
-        retry_timeout: PATIENCE,
+        max_retries: user.retries,
+        retry_timeout: user.patience,
     }
 }
 

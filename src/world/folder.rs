@@ -1,4 +1,6 @@
-//! A binary cache's files in a folder of this machine.
+//! Files in a folder of this machine.
+
+mod board;
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _, Seek as _, Write as _};

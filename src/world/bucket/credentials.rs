@@ -61,6 +61,16 @@ impl Surroundings {
         Self { environment, read: |path| std::fs::read_to_string(path) }
     }
 
+    /// One file with keys, and nothing of this process.
+    pub(super) fn of_file(file: &Path) -> Self {
+        let variables = [
+            ("AWS_SHARED_CREDENTIALS_FILE", file.display().to_string()),
+            ("AWS_CONFIG_FILE", "/dev/null".to_owned()),
+        ];
+        let environment = variables.map(|(name, value)| (name.to_owned(), value)).into();
+        Self { environment, read: |path| std::fs::read_to_string(path) }
+    }
+
     fn var(&self, name: &str) -> Option<&String> {
         self.environment.get(name).filter(|value| !value.is_empty())
     }

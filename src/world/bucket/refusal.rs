@@ -12,6 +12,8 @@ pub(super) struct Asked {
     pub(super) origin: String,
     pub(super) region: String,
     pub(super) endpoint: Option<String>,
+    /// What the keys have to allow.
+    pub(super) needs: &'static str,
 }
 
 /// Whether a file is not there. S3 denies access to what is absent where the keys may
@@ -29,7 +31,7 @@ pub(super) fn is_absent(error: &Error) -> bool {
 
 impl Asked {
     pub(super) fn fault(&self, doing: &str, error: &Error) -> Fault {
-        let Self { bucket, origin, region, endpoint } = self;
+        let Self { bucket, origin, region, endpoint, needs } = self;
         let code = code(error);
         let server = endpoint.as_deref().unwrap_or("AWS");
         let refuse = |because: String, remedy: &str| Fault::refuse(doing, because).remedy(remedy);
@@ -57,7 +59,7 @@ impl Asked {
             }
             _ if matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. }) => refuse(
                 keys(&format!("denies access{}", named(code.as_deref()))),
-                "the keys need s3:GetObject, s3:PutObject and s3:AbortMultipartUpload for the bucket's objects",
+                &format!("the keys need {needs} for the bucket's objects"),
             ),
             _ if is_redirect(error) => self.elsewhere(doing, error),
             _ if is_tls(error) => Fault::wait(doing, plain(error)).remedy(format!(

@@ -62,6 +62,34 @@ impl BucketUrl {
     }
 }
 
+impl BucketUrl {
+    /// Reads the same with a folder of the bucket behind its name, which is given too:
+    /// `a/b/`, or nothing.
+    ///
+    /// # Errors
+    /// As [`BucketUrl::parse`], or the folder is none.
+    pub fn parse_folder(url: &str) -> Result<(Self, String), BadBucketUrl> {
+        let (place, query) = url.split_once('?').map_or((url, None), |(p, q)| (p, Some(q)));
+        let rest = place.strip_prefix("s3://");
+        let rest = rest.ok_or_else(|| bad(url, "write s3://BUCKET/FOLDER or dir:///FOLDER"))?;
+        let (bucket, folder) = rest.split_once('/').unwrap_or((rest, ""));
+        let folder = folder.strip_suffix('/').unwrap_or(folder);
+        let known = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let part = |part: &str| {
+            !part.is_empty() && part.chars().all(known) && ![".", ".."].contains(&part)
+        };
+        if !folder.is_empty() && !folder.split('/').all(part) {
+            return Err(bad(
+                format_args!("{folder:?}"),
+                "a folder of a bucket is named with letters, digits and `._-`",
+            ));
+        }
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        let slash = if folder.is_empty() { "" } else { "/" };
+        Ok((Self::parse(&format!("s3://{bucket}{query}"))?, format!("{folder}{slash}")))
+    }
+}
+
 fn bad(part: impl fmt::Display, because: impl fmt::Display) -> BadBucketUrl {
     BadBucketUrl { part: part.to_string(), because: because.to_string() }
 }
