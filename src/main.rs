@@ -31,6 +31,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Plan(args) => block_on(writ::cli::plan::run(args)),
         Command::Set(args) => block_on(writ::cli::set::run(args)),
         Command::Upload(args) => block_on(writ::cli::upload::run(args)),
+        Command::Mirror(args) => block_on(writ::cli::mirror::run(args)),
         Command::Push(args) => block_on(writ::cli::push::run(args)),
         Command::Import(args) => writ::cli::import::run(&args),
         Command::Review(args) => writ::cli::review::run(&args),

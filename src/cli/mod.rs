@@ -18,6 +18,7 @@ pub mod import;
 pub mod init;
 pub mod log;
 pub mod man;
+pub mod mirror;
 pub mod pause;
 pub mod plan;
 mod progress;
@@ -78,6 +79,7 @@ pub enum Command {
     Plan(plan::Args),
     Set(set::Args),
     Upload(upload::Args),
+    Mirror(mirror::Args),
     Push(push::Args),
     Import(import::Args),
     Review(review::Args),

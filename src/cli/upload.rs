@@ -157,7 +157,7 @@ fn interrupted() -> Failure {
 }
 
 /// Ctrl-C, or a CI that is told to stop.
-async fn stopped() {
+pub(super) async fn stopped() {
     use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::terminate()) {
         Ok(mut terminated) => tokio::select! {
