@@ -1,15 +1,24 @@
-//! `writ upload` to S3 and to folders, through the binary. The S3 server runs in this
-//! process and checks signatures; nix is a stand-in (`cache/nix.sh`), the real one reads
-//! such a cache on the hosts of `tests/hosts/scenes/push.rs`.
+//! `writ upload` and `writ mirror` to S3 and to folders, through the binary, and hosts that
+//! come for what was published. The S3 server runs in this process and checks signatures;
+//! nix is a stand-in (`cache/nix.sh`), the real one reads such a cache on the hosts of
+//! `tests/hosts/scenes/push.rs`. Git is real.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[path = "cache/mirrors.rs"]
+mod mirrors;
+#[path = "cache/mirrors_race.rs"]
+mod mirrors_race;
+#[path = "cache/roads.rs"]
+mod roads;
 #[path = "cache/server.rs"]
 mod server;
 #[path = "cache/shop.rs"]
 mod shop;
 #[path = "cache/stops.rs"]
 mod stops;
+#[path = "cache/town.rs"]
+mod town;
 #[path = "cache/uploads.rs"]
 mod uploads;
 #[path = "cache/wrongs.rs"]

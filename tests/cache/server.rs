@@ -5,10 +5,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use hyper::header::{CONTENT_LENGTH, ETAG, IF_NONE_MATCH};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use s3s::Body;
 use s3s::auth::SimpleAuth;
@@ -21,10 +23,14 @@ pub(crate) const ID: &str = "AKIATEST";
 pub(crate) const SECRET: &str = "SeCrEt/0123456789";
 
 /// What becomes of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Normal,
     Status(u16, &'static str),
+    /// As a plain web server would, 200 with these bytes.
+    Plain(Vec<u8>),
+    /// The first half of what was asked for, and then the connection is gone.
+    Half,
     /// The connection is gone.
     Cut,
     /// Nothing comes.
@@ -38,6 +44,8 @@ struct State {
     service: S3Service,
     asked: Mutex<Vec<String>>,
     rule: Mutex<Rule>,
+    /// The server looks at a condition and writes in two steps, which S3 does in one.
+    writing: tokio::sync::Mutex<()>,
 }
 
 pub(crate) struct Server {
@@ -56,6 +64,7 @@ impl Server {
             service: builder.build(),
             asked: Mutex::default(),
             rule: Mutex::new(Box::new(|_, _| Answer::Normal)),
+            writing: tokio::sync::Mutex::default(),
         });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -112,6 +121,27 @@ async fn serve(listener: std::net::TcpListener, state: &Arc<State>) {
     }
 }
 
+async fn normal(state: &State, request: Request<Incoming>) -> Result<Response<Body>, &'static str> {
+    let writing = match *request.method() {
+        Method::PUT => Some(state.writing.lock().await),
+        _ => None,
+    };
+    let known = match *request.method() {
+        Method::GET => request.headers().get(IF_NONE_MATCH).cloned(),
+        _ => None,
+    };
+    let answered = state.service.call(request.map(Body::from)).await;
+    drop(writing);
+    let mut answered = answered.map_err(|_| "the server failed")?;
+    // What S3 does and this one does not.
+    if known.is_some_and(|known| answered.headers().get(ETAG) == Some(&known)) {
+        *answered.status_mut() = StatusCode::NOT_MODIFIED;
+        answered.headers_mut().remove(CONTENT_LENGTH);
+        *answered.body_mut() = Body::empty();
+    }
+    Ok(answered)
+}
+
 async fn answer(state: &State, request: Request<Incoming>) -> Result<Response<Body>, &'static str> {
     let asked = format!("{} {}", request.method(), request.uri());
     let answer = {
@@ -121,9 +151,13 @@ async fn answer(state: &State, request: Request<Incoming>) -> Result<Response<Bo
         state.rule.lock().unwrap()(&asked, before)
     };
     match answer {
-        Answer::Normal => {
-            let request = request.map(Body::from);
-            state.service.call(request).await.map_err(|_| "the server failed")
+        Answer::Normal => normal(state, request).await,
+        Answer::Plain(bytes) => Ok(Response::new(Body::from(bytes))),
+        Answer::Half => {
+            let (parts, body) = normal(state, request).await?.into_parts();
+            let whole = body.collect().await.map_err(|_| "the server failed")?.to_bytes();
+            // The header promises more than there is.
+            Ok(Response::from_parts(parts, Body::from(whole.slice(..whole.len() / 2))))
         }
         Answer::Status(status, body) => {
             Ok(Response::builder().status(status).body(Body::from(body.to_owned())).unwrap())
