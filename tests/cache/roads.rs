@@ -146,8 +146,8 @@ fn around_a_broken_bundle_there_is_another_road() {
     index.entries.push(writ::source::bundles::index::Entry { token, ..other });
     fs::write(town.bucket().join("index"), index.to_string()).unwrap();
     fs::write(&step, b"<html>").unwrap();
-    let fresh = town.host("fresh", &town.s3());
-    let fresh = Host { known: host.known, ..fresh };
+    let mut fresh = town.host("fresh", &town.s3());
+    fresh.known = host.known;
     let Ok(Fetched::Packs { tip, packs, .. }) = fresh.fetch() else { panic!("there is a road") };
     assert_eq!((tip, packs.len()), (town.tip(), 1));
 }
@@ -288,6 +288,7 @@ fn long_history(town: &Town, commits: usize) {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the numbers of docs/sources.md")]
 fn an_idle_look_is_one_small_request_and_a_new_commit_costs_its_own_objects() {
     let town = Town::new();
     long_history(&town, 10_000);
