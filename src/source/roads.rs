@@ -1,12 +1,19 @@
 //! The roads that lead to the branch: a git server, or bundles in a bucket or a folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::bundles::BundleSource;
 use super::fetched::{Fetched, Known};
 use super::git::GitSource;
 use crate::fault::Fault;
 use crate::names::CommitId;
+
+/// A source, as people call it.
+#[derive(Clone, Debug)]
+pub struct Road {
+    pub name: String,
+    pub source: Source,
+}
 
 /// One place that shows the branch. Sources are asked side by side, so that what they
 /// do can be sent to another thread; a future that is dropped ends what it began.
@@ -20,7 +27,7 @@ impl Source {
     /// Its URL, which holds no secret.
     pub fn name(&self) -> &str {
         match self {
-            Self::Git(git) => &git.url,
+            Self::Git(git) => git.url.as_str(),
             Self::Bundles(bundles) => bundles.name(),
         }
     }
@@ -34,6 +41,14 @@ impl Source {
         match self {
             Self::Git(git) => git.fetch(known, folder).await,
             Self::Bundles(bundles) => bundles.fetch(known, folder).await,
+        }
+    }
+
+    /// Folders of this machine whose change is a reason to look at once.
+    pub fn watched(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Git(_) => Vec::new(),
+            Self::Bundles(bundles) => bundles.watched(),
         }
     }
 
