@@ -2,6 +2,7 @@
 
 mod limits;
 mod report;
+mod sources;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,12 +14,12 @@ use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
 use crate::names::{BranchName, CommitId, Fingerprint, HostName, UnitName};
-use crate::source::git::GitSource;
+use crate::source::git_url::GitUrl;
 use crate::source::repo::ObjectFormat;
-use crate::source::roads::Source;
 use crate::trust::{Pins, Recovery, RecoveryKey};
 pub use limits::{Retention, Store};
 pub use report::{Report, To};
+pub use sources::{At, SourceConfig};
 
 /// Where the config lies unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/writ/agent.toml";
@@ -30,6 +31,9 @@ pub struct Config {
     /// This host's name in the manifest.
     pub host: HostName,
     pub repository: Repository,
+    /// Where the branch is seen, beside `repository.url`.
+    #[serde(default, rename = "source")]
+    pub sources: Vec<SourceConfig>,
     #[serde(default)]
     pub poll: Poll,
     #[serde(default)]
@@ -59,8 +63,9 @@ pub struct Config {
 pub struct Repository {
     /// With the branch, the `channel` that every policy has to name.
     pub id: String,
-    #[serde(deserialize_with = "url")]
-    pub url: String,
+    /// The only source, or the first; others are tables `[[source]]`.
+    #[serde(default, deserialize_with = "sources::url")]
+    pub url: Option<GitUrl>,
     pub branch: BranchName,
     #[serde(default)]
     pub object_format: ObjectFormat,
@@ -135,6 +140,8 @@ pub enum ConfigError {
     Writable { path: PathBuf, mode: u32, owner: u32 },
     #[error("the config {path} is not valid: {why}")]
     Invalid { path: PathBuf, why: String },
+    #[error("{named} cannot be a source: {why}")]
+    NoSource { named: String, why: String },
 }
 
 impl Config {
@@ -180,6 +187,14 @@ impl Config {
             crate::world::nix::check_substituter(url)
                 .map_err(|why| format!("nix.substituters: {why}"))?;
         }
+        config.check_sources()?;
+        if config.report.as_ref().is_some_and(|report| report.needs_url())
+            && config.git_url().is_none()
+        {
+            return Err(
+                "report.to = \"git\" needs report.url where no source is a git server".to_owned()
+            );
+        }
         config
             .caddy
             .admin
@@ -194,16 +209,6 @@ impl Config {
         let threshold = recovery_threshold.unwrap_or(recovery_keys.len());
         let keys = recovery_keys.clone();
         (!keys.is_empty()).then_some(Recovery { keys, threshold })
-    }
-
-    /// The branch that this config names, fetched by a child of this program.
-    pub fn source(&self) -> Source {
-        Source::Git(GitSource {
-            url: self.repository.url.clone(),
-            branch: self.repository.branch.clone(),
-            deadline: self.poll.deadline,
-            program: "/proc/self/exe".into(),
-        })
     }
 
     /// What trust pins of this config; what the ledger remembers comes on top.
@@ -245,18 +250,6 @@ fn default_state() -> PathBuf {
 
 fn default_runtime() -> PathBuf {
     "/run/writ".into()
-}
-
-/// Only roads whose behaviour is known: `ext::` and option injection end here.
-fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let url = String::deserialize(deserializer)?;
-    let known = ["https://", "http://", "file:///"].iter().any(|scheme| url.starts_with(scheme));
-    if !known || url.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(serde::de::Error::custom(
-            "repository.url has to begin with https://, http:// or file:/// and hold no blanks",
-        ));
-    }
-    Ok(url)
 }
 
 /// `30s`, `5m`, `2h`, `500ms`.

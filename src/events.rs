@@ -27,12 +27,15 @@ const LENGTH: u64 = 4 << 20;
 /// The longest text of one event, in bytes.
 const TEXT: usize = 4 << 10;
 
+/// The last event of each topic, of the host or of one of its sources.
+type LastOfEach = BTreeMap<(Topic, Option<String>), Event>;
+
 /// The journal of one host, written by its agent alone.
 #[derive(Clone, Debug)]
 pub struct Events {
     path: PathBuf,
     /// The last event of each topic, read from the file at the first use.
-    last: Arc<Mutex<Option<BTreeMap<Topic, Event>>>>,
+    last: Arc<Mutex<Option<LastOfEach>>>,
 }
 
 impl Events {
@@ -48,18 +51,30 @@ impl Events {
     /// Tells what happened, unless it is what was told last: a host that waits, or
     /// whose source is away, says so once and not in every round.
     pub fn tell(&self, kind: Kind, generation: Option<u64>, text: impl Into<String>) {
+        self.tell_of(None, kind, generation, text);
+    }
+
+    /// The same of one source among several, of which each has news of its own.
+    pub fn tell_of(
+        &self,
+        source: Option<&str>,
+        kind: Kind,
+        generation: Option<u64>,
+        text: impl Into<String>,
+    ) {
         let time = jiff::Timestamp::now();
         let time = jiff::Timestamp::from_second(time.as_second()).unwrap_or(time).to_string();
-        let event = Event { time, kind, generation, text: shortened(text.into()) };
+        let (source, text) = (source.map(str::to_owned), shortened(text.into()));
+        let event = Event { time, kind, source, generation, text };
         let mut slot = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let last = slot.get_or_insert_with(|| self.last_of_each_topic());
-        if !event.is_news(last.get(&kind.topic())) {
+        if !event.is_news(last.get(&event.topic())) {
             return;
         }
         if let Err(error) = self.append(&event) {
             tracing::warn!("could not write {}: {error}", self.path.display());
         }
-        last.insert(kind.topic(), event);
+        last.insert(event.topic(), event);
     }
 
     /// Every event that is kept, oldest first. Lines that are no events (cut off by
@@ -95,10 +110,10 @@ impl Events {
         file.write_all(&line)
     }
 
-    fn last_of_each_topic(&self) -> BTreeMap<Topic, Event> {
+    fn last_of_each_topic(&self) -> LastOfEach {
         let mut bytes = tail(&self.rotated()).unwrap_or_default();
         append_file(&mut bytes, tail(&self.path).unwrap_or_default());
-        parse(&bytes).into_iter().map(|event| (event.kind.topic(), event)).collect()
+        parse(&bytes).into_iter().map(|event| (event.topic(), event)).collect()
     }
 }
 

@@ -33,6 +33,8 @@ mod ill;
 mod interplay;
 #[path = "agent/jobs.rs"]
 mod jobs;
+#[path = "agent/keys.rs"]
+mod keys;
 #[path = "agent/kinds.rs"]
 mod kinds;
 #[path = "agent/leftovers.rs"]
@@ -51,6 +53,10 @@ mod rollback;
 mod rounds;
 #[path = "agent/scene.rs"]
 mod scene;
+#[path = "agent/server.rs"]
+mod server;
+#[path = "agent/sources.rs"]
+mod sources;
 #[path = "agent/stages.rs"]
 mod stages;
 #[path = "agent/state.rs"]

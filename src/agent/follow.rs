@@ -2,20 +2,21 @@
 
 use std::time::{Duration, Instant};
 
+use super::roads::{Ask, Heard, Look, Question, Standing};
 use super::{Agent, now};
 use crate::events::Kind;
 use crate::fault::Fault;
 use crate::ledger::RefusedHead;
 use crate::names::CommitId;
-use crate::source::delivery::Delivery;
-use crate::source::fetched::{Fetched, Known, Statements};
+use crate::source::delivery::{self, Delivery};
+use crate::source::fetched::{Fetched, Known};
 use crate::source::repo::Repository;
 use crate::trust::{self, Anchor, Pins, Reason, Refusal, VerifiedCommit};
 use crate::world::World;
 
 /// How many packs the copy of the repository may gather.
 const PACKS: usize = 200;
-/// The least time between two whole fetches of a copy that seems damaged.
+/// The least time between two whole fetches for a new copy.
 const RENEWALS: Duration = Duration::from_secs(300);
 
 /// What following the branch came to.
@@ -27,42 +28,43 @@ pub(super) enum Followed {
 }
 
 impl<W: World> Agent<W> {
-    /// Fetches, verifies, and moves the anchor. A branch that cannot be seen or is
-    /// not obeyed leaves the host with the commit it accepted last.
+    /// Asks the sources, verifies what they bring, and moves the anchor. A branch that
+    /// cannot be seen or is not obeyed leaves the host with the commit it accepted last.
     ///
     /// # Errors
     /// The ledger or the repository cannot be used: nothing may be changed.
-    pub(super) async fn follow(&mut self) -> Result<Followed, Fault> {
-        let followed = self.look().await;
+    pub(super) async fn follow(&mut self, look: Look) -> Result<Followed, Fault> {
+        let followed = self.look(look).await;
         // The copy of the repository is damaged: once more with a new one.
-        if self.doubts_copy() { self.look().await } else { followed }
+        if self.doubts_copy() { self.look(look.on()).await } else { followed }
     }
 
-    async fn look(&mut self) -> Result<Followed, Fault> {
-        let anchor = self.ledger.anchor()?;
-        if !self.ledger.refused_head().is_ok_and(|head| head.is_some()) {
-            // `writ trust reset` forgot it: the branch is to be judged again.
-            self.memory.refused = None;
+    async fn look(&mut self, look: Look) -> Result<Followed, Fault> {
+        self.judge_again_where_moved()?;
+        let mut copy = self.repository()?;
+        if !std::mem::replace(&mut self.memory.cleared, true) {
+            self.ledger.sweep_incoming();
         }
-        let repository = self.renewed(self.repository()?, anchor.as_ref()).await?;
-        match self.fetch(&repository, anchor.as_ref()).await {
-            Ok(()) => {
-                self.shared.update(|snapshot| {
-                    snapshot.fetched = Some(now().to_string());
-                    snapshot.source_fault = None;
-                });
-                self.events.tell(Kind::SourceFound, None, "the branch can be seen again");
-            }
-            Err(fault) => {
-                self.events.tell(Kind::SourceLost, None, fault.to_string());
-                if self.shared.snapshot().source_fault.as_ref() != Some(&fault) {
-                    tracing::warn!("{fault}");
-                }
-                self.shared.update(|snapshot| snapshot.source_fault = Some(fault));
-            }
+        self.ask(look.ask, &copy)?;
+        while let Some(heard) = self.roads.next(look).await {
+            copy = self.hear(copy, heard)?;
         }
+        self.sum_up()?;
+        self.memory.followed = self.ledger.anchor()?;
         self.watch_freshness()?;
-        self.accepted(&repository)
+        self.accepted(&copy)
+    }
+
+    /// `writ trust reset` moved the anchor or forgot a refusal: what sources show means
+    /// something else now.
+    fn judge_again_where_moved(&mut self) -> Result<(), Fault> {
+        let forgotten = self.memory.refused.is_some()
+            && !self.ledger.refused_head().is_ok_and(|head| head.is_some());
+        if forgotten || self.ledger.anchor()? != self.memory.followed {
+            self.memory.refused = None;
+            self.roads.forget();
+        }
+        Ok(())
     }
 
     /// What the config pins, and what this host will not forget.
@@ -75,40 +77,50 @@ impl<W: World> Agent<W> {
         Repository::open_or_create(&self.ledger.repository(), format)
     }
 
-    /// Each fetch adds a pack. A copy that has gathered too many, or that turned out to
-    /// be damaged, is fetched anew in one; where that fails, the old one does for
-    /// another round.
-    async fn renewed(
-        &mut self,
-        repository: Repository,
-        anchor: Option<&Anchor>,
-    ) -> Result<Repository, Fault> {
-        let held = anchor.is_some_and(|anchor| repository.contains(&anchor.commit));
-        let crowded = held && !repository.pack_count().is_ok_and(|packs| packs < PACKS);
-        if !crowded && !self.doubts_copy() {
-            return Ok(repository);
+    fn ask(&mut self, ask: Ask, copy: &Repository) -> Result<(), Fault> {
+        let anchor = self.ledger.anchor()?;
+        let mut due = self.roads.due(ask);
+        if self.wants_renewal(copy, anchor.as_ref())
+            && let Some(lane) = self.roads.for_the_whole()
+        {
+            self.memory.renewed = Some(Instant::now());
+            due.retain(|other| *other != lane);
+            let (known, folder) = (Known::default(), self.ledger.incoming(lane));
+            self.roads.ask(Question { lane, known, folder, whole: true });
         }
-        self.memory.renewed = Some(Instant::now());
-        let Ok(fresh) = repository.beside() else { return Ok(repository) };
-        let fetched = match self.source.fetch(&Known::default(), &self.ledger.incoming(0)).await {
-            Ok(Fetched::Packs { packs, .. }) => Delivery::import(&fresh, &packs).is_ok(),
-            Ok(Fetched::Unchanged { .. }) | Err(_) => false,
+        for lane in due {
+            self.ask_one(lane, copy, anchor.as_ref());
+        }
+        Ok(())
+    }
+
+    fn ask_one(&mut self, lane: usize, copy: &Repository, anchor: Option<&Anchor>) {
+        let held = anchor.filter(|anchor| copy.contains(&anchor.commit)).map(|a| &a.commit);
+        let known = Known {
+            tips: held.into_iter().chain(self.roads.lanes[lane].known()).cloned().collect(),
+            have: held.into_iter().cloned().collect(),
         };
-        if !fetched || anchor.is_some_and(|anchor| !fresh.contains(&anchor.commit)) {
-            tracing::debug!("the copy of the repository could not be fetched anew");
-            return Ok(repository);
-        }
-        self.memory.copy_damaged = false;
-        // What was refused for the damaged copy is judged again.
-        self.memory.refused = None;
-        repository.replace_by(fresh)
+        let folder = self.ledger.incoming(lane);
+        self.roads.ask(Question { lane, known, folder, whole: false });
+    }
+
+    /// Each fetch adds a pack. A copy that has gathered too many, or that turned out to
+    /// be damaged, is fetched anew in one; where that fails, the old one does for a
+    /// while.
+    fn wants_renewal(&self, copy: &Repository, anchor: Option<&Anchor>) -> bool {
+        let held = anchor.is_some_and(|anchor| copy.contains(&anchor.commit));
+        let crowded = || held && !copy.pack_count().is_ok_and(|packs| packs < PACKS);
+        !self.renewed_lately() && (self.memory.copy_damaged || crowded())
     }
 
     /// Whether the copy is to be fetched anew. Not every round: a server may be the one
     /// that is damaged.
     fn doubts_copy(&self) -> bool {
-        let lately = self.memory.renewed.is_some_and(|at| at.elapsed() < RENEWALS);
-        self.memory.copy_damaged && !lately
+        self.memory.copy_damaged && !self.renewed_lately()
+    }
+
+    fn renewed_lately(&self) -> bool {
+        self.memory.renewed.is_some_and(|at| at.elapsed() < RENEWALS)
     }
 
     /// Remembers a refusal that may be due to a damaged copy.
@@ -116,95 +128,88 @@ impl<W: World> Agent<W> {
         self.memory.copy_damaged |= refusal.reason == Reason::MissingObject;
     }
 
-    async fn fetch(
-        &mut self,
-        repository: &Repository,
-        anchor: Option<&Anchor>,
-    ) -> Result<(), Fault> {
-        let held = anchor.filter(|anchor| repository.contains(&anchor.commit));
-        let refused = self.memory.refused.iter().filter(|refusal| settled(refusal.reason));
-        let known = Known {
-            tips: held
-                .map(|anchor| &anchor.commit)
-                .into_iter()
-                .chain(refused.map(|r| &r.commit))
-                .chain(&self.memory.statements)
-                .cloned()
-                .collect(),
-            have: held.map(|anchor| anchor.commit.clone()).into_iter().collect(),
+    /// Looks at what a source brought; the copy of the repository from now on.
+    fn hear(&mut self, copy: Repository, heard: Heard) -> Result<Repository, Fault> {
+        let Heard { lane, whole, outcome } = heard;
+        let (copy, outcome) = match (outcome, whole) {
+            (Ok(fetched), true) => self.take_whole(copy, lane, fetched)?,
+            (Ok(fetched), false) => {
+                let outcome = self.take(&copy, lane, fetched);
+                (copy, outcome)
+            }
+            (Err(fault), whole) => {
+                // It may be the size that it did not like.
+                self.roads.lanes[lane].again |= whole;
+                (copy, Err(fault))
+            }
         };
-        match self.source.fetch(&known, &self.ledger.incoming(0)).await? {
-            Fetched::Unchanged { tip } => {
-                if anchor.is_some_and(|anchor| anchor.commit == tip) {
-                    self.obey_again()?;
-                }
-                Ok(())
-            }
-            Fetched::Packs { tip, statements, packs } => {
-                // Statements alone are read and not kept: anybody could send many.
-                let news = held.is_none_or(|anchor| anchor.commit != tip);
-                let imported = Delivery::import(repository, &packs)
-                    .inspect_err(|_| self.memory.copy_damaged = true)?;
-                let refusal = self.judge(repository, anchor, &tip, &statements)?;
-                if refusal.as_ref().is_none_or(|refusal| settled(refusal.reason)) {
-                    self.memory.statements = statements.ids().cloned().collect();
-                }
-                // Recovery keys may have moved the anchor below a tip that is refused.
-                let moved = self.ledger.anchor()?.as_ref() != anchor;
-                if !moved && (refusal.is_some() || !news) {
-                    imported.discard()?;
-                }
-                refusal.map_or(Ok(()), |refusal| self.disobey(refusal))
-            }
+        self.tell_source(lane, &outcome);
+        let interval = self.config.poll.interval;
+        if self.roads.note(lane, &outcome, now().to_string(), interval) {
+            let anchor = self.ledger.anchor()?;
+            self.ask_one(lane, &copy, anchor.as_ref());
         }
+        Ok(copy)
     }
 
-    /// Verifies a new head and moves the anchor to it, or says why not.
-    fn judge(
+    /// Puts a copy that was made of one whole fetch in the place of the old one.
+    fn take_whole(
         &mut self,
-        repository: &Repository,
-        anchor: Option<&Anchor>,
-        tip: &CommitId,
-        statements: &Statements,
-    ) -> Result<Option<Refusal>, Fault> {
-        let at = now();
-        let pins = self.pins()?;
-        let mut expected = anchor.cloned();
-        let mut verdict = trust::verify(repository, &pins, anchor, tip, at.as_second());
-        if let (Err(refusal), Some(anchor)) = (&verdict, anchor)
-            && refusal.reason == Reason::Rollback
-            && let Some(moved) = self.recovered(repository, anchor, statements)?
-        {
-            verdict = trust::verify(repository, &pins, Some(&moved), tip, at.as_second());
-            expected = Some(moved);
-        }
-        let verdict = match verdict {
-            Ok(commit) => self.fresh(repository, commit, statements)?,
-            Err(refusal) => Err(refusal),
+        copy: Repository,
+        lane: usize,
+        fetched: Fetched,
+    ) -> Result<(Repository, Result<(), Fault>), Fault> {
+        let Fetched::Packs { tip, statements, packs } = fetched else { return Ok((copy, Ok(()))) };
+        let anchor = self.ledger.anchor()?;
+        let fresh = copy.beside().and_then(|fresh| {
+            Delivery::import(&fresh, &packs)?;
+            Ok(fresh)
+        });
+        delivery::refuse(&packs);
+        let whole = |fresh: &Repository| anchor.as_ref().is_none_or(|a| fresh.contains(&a.commit));
+        let Some(fresh) = fresh.ok().filter(whole) else {
+            tracing::debug!("the copy of the repository could not be fetched anew");
+            self.roads.lanes[lane].again = true;
+            return Ok((copy, Ok(())));
         };
-        match verdict {
-            Ok(commit) => {
-                if self.ledger.anchor()? != expected {
-                    // `writ trust reset`, while this commit was being verified.
-                    let because = "the accepted commit was changed meanwhile";
-                    return Err(Fault::wait(format!("accept {commit}"), because));
-                }
-                let number = self.ledger.accept(&commit, &at.to_string())?;
-                tracing::info!(generation = number, "accepted {commit}");
-                let ignored = commit.ignored_trailers();
-                ignored.iter().for_each(|why| tracing::warn!("{why}"));
-                let told = [vec![commit.to_string()], ignored].concat().join("; ");
-                self.events.tell(Kind::Accepted, Some(number), told);
-                self.obey_again()?;
-                // It may revoke what this one was signed with.
-                self.memory.stage = None;
-                self.remember_head(commit);
-                Ok(None)
+        self.memory.copy_damaged = false;
+        // What was refused for the damaged copy is judged again.
+        self.memory.refused = None;
+        self.roads.forget();
+        let copy = copy.replace_by(fresh)?;
+        let outcome = self.weigh(&copy, lane, &tip, &statements).map(|_| ());
+        Ok((copy, outcome))
+    }
+
+    fn take(&mut self, copy: &Repository, lane: usize, fetched: Fetched) -> Result<(), Fault> {
+        let anchor = self.ledger.anchor()?;
+        let held = anchor.as_ref().filter(|anchor| copy.contains(&anchor.commit));
+        let (tip, statements, packs) = match fetched {
+            Fetched::Unchanged { tip } => {
+                self.shows_again(copy, anchor.as_ref(), lane, &tip);
+                return Ok(());
             }
-            Err(refusal) => {
-                self.doubt(&refusal);
-                Ok(Some(refusal))
-            }
+            Fetched::Packs { tip, statements, packs } => (tip, statements, packs),
+        };
+        let news = held.is_none_or(|anchor| anchor.commit != tip);
+        if !news && self.roads.has_read(&statements) {
+            // Another source was faster.
+            delivery::refuse(&packs);
+            self.roads.lanes[lane].shows(&tip, &statements, Standing::Current);
+            return Ok(());
+        }
+        let imported =
+            Delivery::import(copy, &packs).inspect_err(|_| self.memory.copy_damaged = true)?;
+        let standing = self.weigh(copy, lane, &tip, &statements)?;
+        // Recovery keys may have moved the anchor below a tip that is refused.
+        let moved = self.ledger.anchor()? != anchor;
+        if moved {
+            self.roads.hurry();
+        }
+        // Statements alone are read and not kept: anybody could send many.
+        match !moved && (standing != Standing::Current || !news) {
+            true => imported.discard(),
+            false => Ok(()),
         }
     }
 
@@ -217,11 +222,24 @@ impl<W: World> Agent<W> {
         Ok(())
     }
 
+    /// The branch is obeyed where a source shows the accepted commit, whatever others
+    /// show; where none does, the first one that is refused is the one to tell.
+    fn sum_up(&mut self) -> Result<(), Fault> {
+        self.show_sources();
+        if self.roads.lanes.iter().any(super::roads::Lane::is_good) {
+            return self.obey_again();
+        }
+        let refusal = self.roads.lanes.iter().find_map(|lane| lane.refusal()).cloned();
+        refusal.map_or(Ok(()), |refusal| self.disobey(refusal))
+    }
+
     fn disobey(&mut self, refusal: Refusal) -> Result<(), Fault> {
         if self.memory.refused.as_ref() != Some(&refusal) {
             tracing::error!(rule = refusal.rule, reason = ?refusal.reason, "{refusal}; {}", refusal.remedy);
         }
-        self.events.tell(Kind::Refused, None, refusal.to_string());
+        if !self.roads.several() {
+            self.events.tell(Kind::Refused, None, refusal.to_string());
+        }
         let refused = RefusedHead { at: now().to_string(), refusal };
         self.ledger.refuse_head(&refused)?;
         self.memory.refused = Some(refused.refusal);

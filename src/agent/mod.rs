@@ -3,6 +3,7 @@
 pub mod control;
 pub mod drift;
 pub mod socket;
+pub mod sources;
 pub mod status;
 
 mod ailing;
@@ -13,11 +14,13 @@ mod paused;
 mod ready;
 pub mod reporting;
 mod retention;
+mod roads;
 mod rollback;
 mod round;
 mod signed_plan;
 mod stages;
 mod telling;
+mod weigh;
 mod window;
 
 use std::sync::{Arc, Mutex};
@@ -37,18 +40,20 @@ use crate::manifest::Desired;
 use crate::names::CommitId;
 use crate::next::{Next, jittered};
 use crate::plan::drift::Drift;
-use crate::source::roads::Source;
-use crate::trust::{Refusal, VerifiedCommit};
+use crate::source::roads::Road;
+use crate::trust::{Anchor, Refusal, VerifiedCommit};
 use crate::verdict::Verdict;
 use crate::world::World;
 use control::SyncRequest;
 use drift::Healed;
+use roads::{Look, Roads};
+use sources::SourceStatus;
 
 /// One host's agent over some world.
 pub struct Agent<W> {
     config: Config,
     ledger: Ledger,
-    source: Source,
+    roads: Roads,
     world: Arc<W>,
     shared: Arc<Shared>,
     events: Events,
@@ -69,8 +74,9 @@ pub struct Shared {
 pub struct Snapshot {
     /// When the branch was last seen, RFC 3339.
     pub fetched: Option<String>,
-    /// What keeps the agent from seeing the branch.
+    /// What keeps the agent from seeing the branch, or from following all its sources.
     pub source_fault: Option<Fault>,
+    pub sources: Vec<SourceStatus>,
     /// Why nobody can tell whether what the server shows is the newest.
     pub stale: Option<Fault>,
     /// What keeps a confirmed generation from being whole.
@@ -101,8 +107,8 @@ struct Memory {
     /// The generation whose closures are here and kept while it waits.
     prefetched: Option<u64>,
     refused: Option<Refusal>,
-    /// Statements beside the branch that were looked at.
-    statements: Vec<CommitId>,
+    /// The accepted commit after the last look.
+    followed: Option<Anchor>,
     pause: Option<Pause>,
     failures: u32,
     /// Whether objects were missing in the copy of the repository, or unreadable.
@@ -110,6 +116,8 @@ struct Memory {
     /// When the copy was last fetched anew.
     renewed: Option<Instant>,
     tidy: retention::Tidy,
+    /// The packs that an earlier agent left are gone.
+    cleared: bool,
     /// What an earlier agent left half-written is gone.
     swept: bool,
     /// The generation whose verdict has been told again.
@@ -143,10 +151,11 @@ pub struct Report {
 
 impl<W: World> Agent<W> {
     /// An agent that has done nothing yet.
-    pub fn new(config: Config, ledger: Ledger, source: Source, world: Arc<W>) -> Self {
+    pub fn new(config: Config, ledger: Ledger, sources: Vec<Road>, world: Arc<W>) -> Self {
         let shared = Arc::new(Shared::default());
         let events = Events::at(ledger.events());
-        Self { config, ledger, source, world, shared, events, memory: Memory::default() }
+        let roads = Roads::new(sources);
+        Self { config, ledger, roads, world, shared, events, memory: Memory::default() }
     }
 
     /// What the agent shows while it works.
@@ -169,7 +178,8 @@ impl<W: World> Agent<W> {
     ) -> std::io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let _watcher = notify::watch(&self.config.poll.watch, Arc::clone(&moved));
+        let watched = self.config.poll.watch.iter().cloned().chain(self.roads.watched());
+        let _watcher = notify::watch(&watched.collect::<Vec<_>>(), Arc::clone(&moved));
         ready::tell("READY=1");
         tokio::select! {
             () = self.rounds(&mut asked, &moved) => {}
@@ -183,20 +193,27 @@ impl<W: World> Agent<W> {
 
     async fn rounds(&mut self, asked: &mut mpsc::Receiver<SyncRequest>, moved: &Notify) {
         let mut waiting: Vec<SyncRequest> = Vec::new();
+        let mut look = Look::NOW;
         loop {
-            let report = self.round().await;
-            for request in waiting.drain(..) {
+            let report = self.round_of(look).await;
+            let heard = if self.roads.answered() { waiting.len() } else { 0 };
+            for request in waiting.drain(..heard) {
                 // Whoever asked may have gone.
                 let _ = request.answer.send(report.clone());
             }
             let pause = self.pause(&report.next);
-            tokio::select! {
-                () = sleep(pause) => {}
-                () = notify::moved(moved) => {}
-                Some(request) = asked.recv() => waiting.push(request),
-            }
+            look = tokio::select! {
+                () = sleep(pause) => Look::TURN,
+                () = notify::moved(moved) => Look::NOW,
+                () = self.roads.arrived() => Look::HEARD,
+                Some(request) = asked.recv() => {
+                    waiting.push(request);
+                    Look::NOW
+                }
+            };
             while let Ok(request) = asked.try_recv() {
                 waiting.push(request);
+                look = Look::NOW;
             }
         }
     }

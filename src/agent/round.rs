@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::drift::reasons;
 use super::follow::{Followed, unfit};
 use super::retention::Tidy;
+use super::roads::Look;
 use super::rollback::Trouble;
 use super::telling::Shown;
 use super::{Agent, Report, Wish, now};
@@ -28,9 +29,14 @@ use crate::world::World;
 
 impl<W: World> Agent<W> {
     /// One round, from the branch to the verdict. It can be run again at any time,
-    /// and where there is nothing to do it writes nothing.
+    /// and where there is nothing to do it writes nothing. Each source has until its
+    /// deadline to answer.
     pub async fn round(&mut self) -> Report {
-        let next = match self.follow_and_settle().await {
+        self.round_of(Look::ONCE).await
+    }
+
+    pub(super) async fn round_of(&mut self, look: Look) -> Report {
+        let next = match self.follow_and_settle(look).await {
             Ok(next) => {
                 self.memory.failures = match next {
                     Next::Again(_) => self.memory.failures + 1,
@@ -47,8 +53,8 @@ impl<W: World> Agent<W> {
         self.report(next)
     }
 
-    async fn follow_and_settle(&mut self) -> Result<Next, Fault> {
-        match self.follow().await? {
+    async fn follow_and_settle(&mut self, look: Look) -> Result<Next, Fault> {
+        match self.follow(look).await? {
             Followed::Nothing => Ok(Next::Again(crate::next::pause(self.memory.failures))),
             Followed::Head(commit) => {
                 let turn = self.turn().await?;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Snapshot;
 use super::drift::Healed;
+use super::sources::SourceStatus;
 use crate::fault::Fault;
 use crate::ledger::pause::Pause;
 use crate::ledger::{Ledger, LedgerError, RefusedHead};
@@ -36,6 +37,9 @@ pub struct Status {
     pub refused: Option<RefusedHead>,
     /// When the branch was last seen.
     pub fetched: Option<String>,
+    /// Each place where the branch is looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceStatus>,
     pub step: Option<String>,
     /// A pause that is in force: nothing on the host is changed.
     pub paused: Option<Pause>,
@@ -117,6 +121,7 @@ pub async fn gather(
         verdict: newest.as_ref().and_then(|generation| generation.verdict.clone()),
         refused: ledger.refused_head()?,
         fetched: snapshot.fetched,
+        sources: snapshot.sources,
         step: snapshot.step,
         paused: ledger.paused()?,
         waiting: snapshot.waiting,
@@ -206,6 +211,9 @@ impl fmt::Display for Status {
         }
         for reason in &self.waiting {
             writeln!(f, "waits for  {reason}")?;
+        }
+        if self.sources.len() > 1 {
+            self.sources.iter().try_for_each(|source| writeln!(f, "source     {source}"))?;
         }
         self.differences(f)?;
         for fault in self.faults.iter().chain(&self.report_fault) {

@@ -31,20 +31,27 @@ pub struct Args {
     /// failed, 3 waiting for the world.
     #[arg(long)]
     once: bool,
+    /// With --once: look at this source only, one of the config's by its name or URL, or
+    /// another, such as a stick (dir:///media/stick/kit). What it shows is verified as ever.
+    #[arg(long, value_name = "URL", requires = "once")]
+    source: Option<String>,
 }
 
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let config = config_at(&args.config)?;
+    let mut config = config_at(&args.config)?;
+    if let Some(source) = &args.source {
+        config = config.with_source(source).map_err(|error| Failure::new(Blame::Usage, &error))?;
+    }
     let ledger = Ledger::open(&config.state_directory)?;
     // Two agents on one host would undo each other's work.
     let _claim = ledger.claim()?;
-    let source = config.source();
     let world = Arc::new(ThisHost::new(&config)?);
     let listener = socket::listen(&config.runtime_directory).map_err(|error| {
         Failure::new(Blame::World, &error)
             .hint("stop the other agent, or ask it: writ sync, writ status")
     })?;
-    let mut agent = Agent::new(config.clone(), ledger.clone(), source, Arc::clone(&world));
+    let mut agent =
+        Agent::new(config.clone(), ledger.clone(), config.sources(), Arc::clone(&world));
     let reporter = Reporter::new(&config, ledger.clone(), agent.shared());
     let (asked, requests) = mpsc::channel(64);
     let control =

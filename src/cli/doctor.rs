@@ -100,9 +100,11 @@ fn checks(patient: &Patient) -> Vec<LocalBoxFuture<'_, Finding>> {
     let mut checks: Vec<LocalBoxFuture<'_, Finding>> = vec![
         Box::pin(finding(patient, "config", road::config(patient))),
         Box::pin(finding(patient, "anchor", road::anchor(patient))),
-        Box::pin(finding(patient, "source", road::source(patient))),
-        Box::pin(finding(patient, "keys", road::keys(patient))),
     ];
+    for source in patient.config.clone().sources_within(patient.deadline) {
+        checks.push(Box::pin(finding(patient, "source", road::source(patient, source))));
+    }
+    checks.push(Box::pin(finding(patient, "keys", road::keys(patient))));
     for url in &patient.config.nix.substituters {
         checks.push(Box::pin(finding(patient, "cache", road::cache(patient, url))));
     }

@@ -16,6 +16,7 @@ use crate::names::CommitId;
 use crate::source::delivery::Delivery;
 use crate::source::fetched::{Fetched, Known};
 use crate::source::repo::Repository;
+use crate::source::roads::Road;
 use crate::trust::{self, Pins};
 pub(super) use sign::approval_line;
 
@@ -105,7 +106,7 @@ async fn reset(config: &Config, to: &CommitId) -> Result<(), Failure> {
     let repository = Repository::open_or_create(&ledger.repository(), format)?;
     if !repository.contains(to) {
         // What this host refused it has not kept.
-        bring(config, &repository).await?;
+        bring(config, &repository, to).await?;
     }
     let now = jiff::Timestamp::now();
     let pins = Pins { revoked: ledger.revoked()?, ..config.pins() };
@@ -119,14 +120,23 @@ async fn reset(config: &Config, to: &CommitId) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Fetches the whole branch, beside whatever a running agent fetches.
-async fn bring(config: &Config, repository: &Repository) -> Result<(), Failure> {
+/// Fetches the whole branch from one source after the other until the commit is here,
+/// beside whatever a running agent fetches.
+async fn bring(config: &Config, repository: &Repository, to: &CommitId) -> Result<(), Failure> {
     let folder = config.state_directory.join("reset.packs");
-    match config.source().fetch(&Known::default(), &folder).await? {
-        Fetched::Packs { packs, .. } => {
-            Delivery::import(repository, &packs)?;
+    let mut lost = None;
+    for Road { source, .. } in config.sources() {
+        match source.fetch(&Known::default(), &folder).await {
+            Ok(Fetched::Packs { packs, .. }) => {
+                Delivery::import(repository, &packs)?;
+            }
+            Ok(Fetched::Unchanged { .. }) => {}
+            Err(fault) => lost = Some(fault),
         }
-        Fetched::Unchanged { .. } => {}
+        if repository.contains(to) {
+            return Ok(());
+        }
     }
-    Ok(())
+    // Where each was seen, the commit is nowhere: the verification says so.
+    lost.map_or(Ok(()), |fault| Err(fault.into()))
 }

@@ -51,6 +51,13 @@ impl<'de> Deserialize<'de> for To {
     }
 }
 
+impl Report {
+    /// Whether only a source can say where it is pushed to.
+    pub(super) fn needs_url(&self) -> bool {
+        self.to == To::Git && self.url.is_none()
+    }
+}
+
 impl Config {
     /// Where this host's key lies, whether it reports or not.
     pub fn report_key(&self) -> KeyFile {
@@ -64,7 +71,11 @@ impl Config {
         match &report.to {
             To::Folder(folder) => Outbox::Folder(Folder::at(folder.clone())),
             To::Git => Outbox::Git(GitOutbox {
-                url: report.url.clone().unwrap_or_else(|| self.repository.url.clone()),
+                url: report
+                    .url
+                    .clone()
+                    .or_else(|| self.git_url().map(ToString::to_string))
+                    .unwrap_or_default(),
                 format: self.repository.object_format,
                 scratch: self.state_directory.join("report.git"),
             }),

@@ -9,6 +9,9 @@ pub struct Event {
     /// RFC 3339 in UTC.
     pub time: String,
     pub kind: Kind,
+    /// The source that it is about, where the host has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
     pub text: String,
@@ -114,6 +117,11 @@ impl Kind {
 }
 
 impl Event {
+    /// What it is about.
+    pub(super) fn topic(&self) -> (Topic, Option<String>) {
+        (self.kind.topic(), self.source.clone())
+    }
+
     /// Whether this says something that the last event of its topic did not.
     pub(super) fn is_news(&self, last: Option<&Self>) -> bool {
         if let Some(begun) = self.kind.ends() {

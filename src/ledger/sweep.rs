@@ -26,7 +26,6 @@ impl Ledger {
             sweep_folder(&self.folder(number))?;
             let _ = fs::remove_dir_all(self.folder(number).join("units.new"));
         }
-        sweep_incoming(&self.dir);
         for name in HALF_MADE {
             let _ = fs::remove_dir_all(self.dir.join(name));
         }
@@ -34,6 +33,13 @@ impl Ledger {
         sweep_folder(&self.dir)?;
         self.changed();
         Ok(())
+    }
+
+    /// Deletes packs that an earlier agent fetched and did not live to import. Before
+    /// the first fetch only: one that is under way writes there.
+    pub fn sweep_incoming(&self) {
+        sweep_incoming(&self.dir);
+        self.changed();
     }
 }
 

@@ -228,6 +228,8 @@ fn retiring_leaves_alone_what_others_are_writing() {
     ledger.retire(std::iter::empty()).unwrap();
     assert!(written.iter().all(|name| dir.path().join(name).exists()), "`writ gc` took some");
     ledger.sweep().unwrap();
+    assert!(dir.path().join("incoming.pack").exists(), "a fetch may be under way");
+    ledger.sweep_incoming();
     assert!(!written.iter().any(|name| dir.path().join(name).exists()));
 }
 

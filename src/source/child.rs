@@ -76,15 +76,15 @@ async fn take(pipe: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
 }
 
 /// Ends a program and all that it started, unless that is over.
-struct Group(Option<Pid>);
+pub(super) struct Group(Option<Pid>);
 
 impl Group {
-    fn of(child: &Child, apart: bool) -> Self {
+    pub(super) fn of(child: &Child, apart: bool) -> Self {
         let id = child.id().filter(|_| apart).and_then(|id| i32::try_from(id).ok());
         Self(id.and_then(Pid::from_raw))
     }
 
-    fn let_go(mut self) {
+    pub(super) fn let_go(mut self) {
         self.0 = None;
     }
 }

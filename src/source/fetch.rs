@@ -9,20 +9,21 @@ use std::io::{self, BufRead, Read as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use gix::progress::Discard;
 use gix::protocol::fetch::negotiate::{Action, Round, one_round};
 use gix::protocol::fetch::{Arguments, Context, Negotiate, Options, Response, Shallow, Tags};
 use gix::protocol::handshake::Ref;
 use gix::protocol::ls_refs::RefPrefixes;
-use gix::protocol::transport::client::blocking_io::connect::connect;
-use gix::protocol::transport::client::blocking_io::http;
-use gix::protocol::transport::{Protocol, Service};
+use gix::protocol::transport::Service;
 use gix::protocol::{Handshake, LsRefsCommand, SendFlushOnDrop};
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+use super::access::Keys;
 use super::fetched::Statements;
+use super::git_url::GitUrl;
+use super::line::Line;
 use super::words::plain;
 use crate::fault::causes;
 use crate::names::{BranchName, CommitId};
@@ -35,6 +36,9 @@ pub(super) const ALIAS: &str = "is another name for";
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     pub url: String,
+    /// What the server wants to see of this host.
+    #[serde(default)]
+    pub keys: Keys,
     pub branch: BranchName,
     /// Tips whose history the parent has or does not want: with one of these at
     /// the branch, no pack is asked for.
@@ -69,6 +73,8 @@ pub enum Answer {
 /// # Errors
 /// Standard input is no request, or the answer cannot be written.
 pub fn run() -> io::Result<()> {
+    // It has a process group of its own, and no reason to outlive whoever asks.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let request: Request = serde_json::from_reader(io::stdin().lock())?;
     let answer = answer(&request).unwrap_or_else(|because| Answer::Failed { because });
     let mut out = io::stdout().lock();
@@ -77,13 +83,9 @@ pub fn run() -> io::Result<()> {
 }
 
 fn answer(request: &Request) -> Result<Answer, String> {
-    let url = gix::url::parse(request.url.as_str()).map_err(explain)?;
-    let options = gix::protocol::transport::client::blocking_io::connect::Options {
-        version: Protocol::V2,
-        ..Default::default()
-    };
-    let mut transport = connect(url, options).map_err(explain)?;
-    transport.configure(&http_options()).map_err(explain)?;
+    let url: GitUrl = request.url.parse()?;
+    // An SSH client is ended last.
+    let Line { transport, client: _client } = Line::open(&url, &request.keys)?;
     let mut transport = SendFlushOnDrop::new(transport, false);
     let no_credentials = |_| Ok(None);
     let mut handshake = gix::protocol::handshake(
@@ -113,16 +115,6 @@ fn answer(request: &Request) -> Result<Answer, String> {
     let wants = tip.into_iter().chain(head).chain(reset).collect();
     download(request, wants, &mut handshake, &mut transport.inner)?;
     Ok(Answer::Pack { tip: id, statements })
-}
-
-/// No redirects: they would let whoever answers choose another server, and the
-/// config names the one that is meant.
-fn http_options() -> http::Options {
-    http::Options {
-        follow_redirects: http::options::FollowRedirects::None,
-        connect_timeout: Some(Duration::from_secs(20)),
-        ..Default::default()
-    }
 }
 
 fn list<T>(

@@ -8,19 +8,48 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use super::access::Access;
+use super::child::Group;
 use super::delivery;
 use super::fetch::{ALIAS, Answer, Request};
 use super::fetched::{Fetched, Known};
+use super::git_url::{GitScheme, GitUrl};
+use super::words::NO_LOGIN;
 use crate::fault::Fault;
 use crate::names::{BranchName, CommitId};
 
 /// The largest pack that is taken, in bytes (rule O5).
 pub const PACK_LIMIT: u64 = 256 * 1024 * 1024;
 
+const OWNERSHIP: &str = "see that the repository exists, and that root may read it: git config --system --add safe.directory PATH";
+
+/// What servers and programs say, and how it is mended.
+const HINTS: [(&str, &str); 6] = [
+    (
+        ALIAS,
+        "make it a branch of its own on the server, or name the other branch in the agent's config and in the policy's channel",
+    ),
+    ("dubious ownership", OWNERSHIP),
+    (
+        "Host key verification failed",
+        "see that the file of knownHosts holds the server's key: ssh-keyscan shows one, the server's owner knows whether it is right",
+    ),
+    (
+        "Permission denied (",
+        "see that the server lets the public half of keyFile read the repository",
+    ),
+    (
+        NO_LOGIN,
+        "name a file with a token (tokenFile) in this source's config, or see that the token is still good",
+    ),
+    ("chmod ", "see the files that this source's config names"),
+];
+
 /// One branch of one repository.
 #[derive(Clone, Debug)]
 pub struct GitSource {
-    pub url: String,
+    pub url: GitUrl,
+    pub access: Access,
     pub branch: BranchName,
     /// The longest a fetch may take.
     pub deadline: Duration,
@@ -37,13 +66,11 @@ impl GitSource {
     pub async fn fetch(&self, known: &Known, folder: &Path) -> Result<Fetched, Fault> {
         let pack = folder.join("branch.pack");
         let request = Request {
-            url: self.url.clone(),
-            branch: self.branch.clone(),
             known: known.tips.clone(),
             have: known.have.clone(),
             pack: pack.clone(),
-            look: false,
             pack_limit: PACK_LIMIT,
+            ..self.request()?
         };
         match self.ask_in_time(&request).await {
             Ok(Answer::Unchanged { tip }) => Ok(Fetched::Unchanged { tip }),
@@ -64,19 +91,25 @@ impl GitSource {
     /// # Errors
     /// As [`GitSource::fetch`].
     pub async fn look(&self) -> Result<CommitId, Fault> {
-        let request = Request {
-            url: self.url.clone(),
-            branch: self.branch.clone(),
-            known: Vec::new(),
-            have: Vec::new(),
-            pack: PathBuf::new(),
-            look: true,
-            pack_limit: 0,
-        };
+        let request = Request { look: true, ..self.request()? };
         match self.ask_in_time(&request).await? {
             Answer::Unchanged { tip } | Answer::Pack { tip, .. } => Ok(tip),
             Answer::Failed { because } => Err(self.fault(because)),
         }
+    }
+
+    fn request(&self) -> Result<Request, Fault> {
+        let keys = self.access.keys(&self.url).map_err(|why| self.fault(why))?;
+        Ok(Request {
+            url: self.url.to_string(),
+            keys,
+            branch: self.branch.clone(),
+            known: Vec::new(),
+            have: Vec::new(),
+            pack: PathBuf::new(),
+            look: false,
+            pack_limit: 0,
+        })
     }
 
     async fn ask_in_time(&self, request: &Request) -> Result<Answer, Fault> {
@@ -86,7 +119,7 @@ impl GitSource {
         }
     }
 
-    /// Dropping the future kills the child.
+    /// Dropping the future kills the child and what it started.
     async fn ask(&self, request: &Request) -> Result<Answer, Fault> {
         let mut child = Command::new(&self.program)
             .arg("fetch-branch")
@@ -94,8 +127,10 @@ impl GitSource {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
+            .process_group(0)
             .spawn()
             .map_err(|error| self.fault(format!("starting {}: {error}", self.program.display())))?;
+        let group = Group::of(&child, true);
         let body = serde_json::to_vec(request).map_err(|error| self.fault(error.to_string()))?;
         if let Some(mut stdin) = child.stdin.take() {
             // A child that died early is told by its output, not by this pipe.
@@ -103,6 +138,7 @@ impl GitSource {
         }
         let output =
             child.wait_with_output().await.map_err(|error| self.fault(error.to_string()))?;
+        group.let_go();
         match serde_json::from_slice(&output.stdout) {
             Ok(Answer::Failed { because }) => {
                 let said = String::from_utf8_lossy(&output.stderr);
@@ -118,12 +154,10 @@ impl GitSource {
     }
 
     fn fault(&self, because: String) -> Fault {
-        let hint = if because.contains(ALIAS) {
-            "make it a branch of its own on the server, or name the other branch in the agent's config and in the policy's channel"
-        } else if because.contains("dubious ownership") || self.url.starts_with("file:") {
-            "see that the repository exists, and that root may read it: git config --system --add safe.directory PATH"
-        } else {
-            "see that the URL in the agent's config is right and the server can be reached"
+        let hint = match HINTS.iter().find(|(words, _)| because.contains(words)) {
+            Some((_, hint)) => hint,
+            None if self.url.scheme() == GitScheme::File => OWNERSHIP,
+            None => "see that the URL in the agent's config is right and the server can be reached",
         };
         Fault::wait(format!("fetch {} of {}", self.branch, self.url), because).remedy(hint)
     }

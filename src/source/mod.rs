@@ -1,5 +1,6 @@
 //! Where commits come from, and where their objects lie on this host.
 
+pub mod access;
 pub mod bundles;
 pub mod checkout;
 mod child;
@@ -8,12 +9,15 @@ pub mod fetch;
 pub mod fetched;
 pub mod git;
 pub mod git_program;
+pub mod git_url;
 pub mod host_key;
 pub mod inbox;
 pub mod landing;
+mod line;
 pub mod lineage;
 pub mod marks;
 pub mod merging;
+mod netrc;
 pub mod operator;
 pub mod outbox;
 pub mod placing;
@@ -22,5 +26,6 @@ pub mod repo;
 pub mod roads;
 pub mod secret;
 pub mod signing;
+mod ssh;
 pub mod units;
 mod words;

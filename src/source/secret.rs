@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 /// The longest that is read, in bytes.
-const LONGEST: u64 = 64 << 10;
+const LONGEST: u64 = 1 << 20;
 /// Where systemd puts the credentials of the agent's unit, for whoever is not run by it.
 const OF_THE_AGENT: &str = "/run/credentials/writ-agent.service";
 const PREFIX: &str = "credential:";
@@ -48,18 +48,31 @@ impl SecretFile {
     /// It is not there, belongs to somebody else, or is open to others; in words for a
     /// person.
     pub fn kept(&self) -> Result<PathBuf, String> {
-        let path = self.path();
-        let metadata = fs::metadata(&path).map_err(|error| self.unreadable(&path, &error))?;
-        let own = rustix::process::geteuid().as_raw();
         // What systemd gives may belong to a group of the unit's own.
         let others = match self {
             Self::At(_) => 0o077,
             Self::Credential(_) => 0o027,
         };
+        self.guarded(others, "read", "0600")
+    }
+
+    /// Its path, once it is sure that others cannot change it: certificates and host
+    /// keys are no secret, but say whom to believe.
+    ///
+    /// # Errors
+    /// As [`SecretFile::kept`].
+    pub fn pinned(&self) -> Result<PathBuf, String> {
+        self.guarded(0o022, "change", "0644")
+    }
+
+    fn guarded(&self, others: u32, may: &str, better: &str) -> Result<PathBuf, String> {
+        let path = self.path();
+        let metadata = fs::metadata(&path).map_err(|error| self.unreadable(&path, &error))?;
+        let own = rustix::process::geteuid().as_raw();
         let (mode, owner) = (metadata.mode() & 0o7777, metadata.uid());
         if !metadata.is_file() || mode & others != 0 || ![0, own].contains(&owner) {
             return Err(format!(
-                "{0} has to be a file of root's that nobody else can read (mode {mode:o}, owner {owner}): chown root {0}; chmod 0600 {0}",
+                "{0} has to be a file of root's that nobody else can {may} (mode {mode:o}, owner {owner}): chown root {0}; chmod {better} {0}",
                 path.display()
             ));
         }
@@ -71,16 +84,15 @@ impl SecretFile {
     /// # Errors
     /// As [`SecretFile::kept`], or it is too long or no text.
     pub fn read(&self) -> Result<String, String> {
-        let path = self.kept()?;
-        self.text(&path)
+        self.text(&self.kept()?)
     }
 
-    /// Its text, whoever may read it: certificates are no secret.
+    /// Its text, once it is sure that others cannot change it.
     ///
     /// # Errors
-    /// It cannot be read, or is too long or no text.
-    pub fn read_open(&self) -> Result<String, String> {
-        self.text(&self.path())
+    /// As [`SecretFile::pinned`], or it is too long or no text.
+    pub fn read_pinned(&self) -> Result<String, String> {
+        self.text(&self.pinned()?)
     }
 
     fn text(&self, path: &Path) -> Result<String, String> {
@@ -161,9 +173,10 @@ mod tests {
         for mode in [0o640, 0o604, 0o620] {
             fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
             assert!(secret.read().unwrap_err().contains("chmod 0600"), "{mode:o}");
+            assert_eq!(secret.read_pinned().is_ok(), mode & 0o022 == 0, "{mode:o}");
         }
         fs::set_permissions(file.path(), fs::Permissions::from_mode(0o600)).unwrap();
-        fs::write(file.path(), vec![b'x'; 70_000]).unwrap();
+        fs::write(file.path(), vec![b'x'; (1 << 20) + 1]).unwrap();
         assert!(secret.read().unwrap_err().contains("longer than"));
     }
 }

@@ -1,8 +1,11 @@
 //! What gix says of a server, with what it means in front.
 
+/// How a server is told that wants to know who asks.
+pub(super) const NO_LOGIN: &str = "the server wants a login, and has got none that it takes";
+
 /// Words of gix, and what has happened where it says them.
 const MEANINGS: [(&str, &str); 4] = [
-    ("No credentials were returned", "the server asks for a password, and hosts have none"),
+    ("No credentials were returned", NO_LOGIN),
     (
         "to indicate 'smart' protocol",
         "what answers there is no git server, but a web page or a redirect",

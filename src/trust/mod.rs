@@ -14,6 +14,7 @@
 mod advice;
 mod approvals;
 pub(crate) mod base64;
+mod behind;
 mod breach;
 mod certificates;
 mod changes;
@@ -235,6 +236,17 @@ pub fn recall(
     now: i64,
 ) -> Result<VerifiedCommit, Refusal> {
     verify::recall(objects, pins, anchor, id, now)
+}
+
+/// The one of `ids` that is met first on the way down the accepted mainline (first
+/// parents), the anchor itself included; none where no such commit is near. It proves
+/// nothing but that whoever shows such a commit is behind.
+pub fn first_met<'i>(
+    objects: &impl Objects,
+    anchor: &Anchor,
+    ids: &[&'i CommitId],
+) -> Option<&'i CommitId> {
+    behind::first_met(objects, anchor, ids)
 }
 
 impl Reason {

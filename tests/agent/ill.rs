@@ -39,7 +39,6 @@ async fn a_disk_that_is_full_at_any_write_is_waited_for() {
         "generations/2/verdict.json.new",
         ".current.new",
         ".last-good.new",
-        "incoming.0/branch.pack",
     ] {
         let scene = base.twin();
         let blocked = Blocked::at(scene.state().join(file));
@@ -59,6 +58,24 @@ async fn a_disk_that_is_full_at_any_write_is_waited_for() {
         scene.assert_runs(&[("web", "2")]);
         assert_eq!(scene.ledger().last_good().unwrap(), Some(2), "{file}");
     }
+}
+
+/// The same for what a source sends.
+#[tokio::test]
+async fn a_disk_that_is_full_while_a_pack_arrives_is_waited_for() {
+    let mut scene = Scene::new();
+    scene.push_service("web", "1");
+    let mut agent = scene.agent();
+    agent.round().await;
+    let blocked = Blocked::at(scene.state().join("incoming.0/branch.pack"));
+    scene.push_service("web", "2");
+    let report = agent.round().await;
+    assert_eq!((word(&report), report.faults.len()), ("confirmed", 1), "{report:?}");
+    scene.assert_runs(&[("web", "1")]);
+    blocked.free();
+    assert_eq!(agent.round().await.faults, []);
+    scene.assert_runs(&[("web", "2")]);
+    assert!(!scene.state().join("incoming.0").exists());
 }
 
 /// The same for a generation that does not work: it is not tried again and again.

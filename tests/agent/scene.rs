@@ -4,14 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tempfile::TempDir;
 use writ::agent::{Agent, Report};
 use writ::config::Config;
 use writ::ledger::Ledger;
 use writ::names::{CommitId, Fingerprint, StorePath, UnitName};
-use writ::source::git::GitSource;
 use writ::source::repo::Repository;
 use writ::source::roads::Source;
 use writ::verdict::Verdict;
@@ -28,6 +26,8 @@ pub(crate) struct Scene {
     pub root: CommitId,
     pub head: CommitId,
     introducer: Fingerprint,
+    /// The line of the config that names the forge.
+    pub url: String,
     /// More of the host's config, at first in its table `repository`.
     pub more: String,
     home: TempDir,
@@ -48,6 +48,7 @@ impl Scene {
             .make();
         let scene = Self {
             introducer: forge.fingerprint("alice"),
+            url: format!("url = \"file://{}\"\n", forge.git_dir().display()),
             forge: Rc::new(forge),
             world: Arc::default(),
             head: root.clone(),
@@ -77,6 +78,7 @@ impl Scene {
             head: self.head.clone(),
             root: self.root.clone(),
             introducer: self.introducer.clone(),
+            url: self.url.clone(),
             more: self.more.clone(),
             home,
         }
@@ -131,13 +133,13 @@ impl Scene {
 
     /// An agent with a ledger that somebody watches.
     pub(crate) fn agent_on(&self, config: Config, ledger: Ledger) -> Agent<SimWorld> {
-        let source = Source::Git(GitSource {
-            url: config.repository.url.clone(),
-            branch: config.repository.branch.clone(),
-            deadline: Duration::from_secs(30),
-            program: env!("CARGO_BIN_EXE_writ").into(),
-        });
-        Agent::new(config, ledger, source, Arc::clone(&self.world))
+        let mut sources = config.sources();
+        for road in &mut sources {
+            if let Source::Git(git) = &mut road.source {
+                git.program = env!("CARGO_BIN_EXE_writ").into();
+            }
+        }
+        Agent::new(config, ledger, sources, Arc::clone(&self.world))
     }
 
     /// Root resets the anchor, with the objects of `to` at hand.
@@ -173,10 +175,10 @@ impl Scene {
     pub(crate) fn config(&self) -> Config {
         let path = self.config_path();
         let text = format!(
-            "host = \"{HOST}\"\nstateDirectory = \"{}\"\nruntimeDirectory = \"{}\"\n[repository]\nid = \"acme-infra\"\nurl = \"file://{}\"\nbranch = \"main\"\nintroduction = \"{}\"\nintroducer = \"{}\"\n{}",
+            "host = \"{HOST}\"\nstateDirectory = \"{}\"\nruntimeDirectory = \"{}\"\n[repository]\nid = \"acme-infra\"\n{}branch = \"main\"\nintroduction = \"{}\"\nintroducer = \"{}\"\n{}",
             self.state().display(),
             self.home.path().join("run").display(),
-            self.forge.git_dir().display(),
+            self.url,
             self.root,
             self.introducer,
             self.more,

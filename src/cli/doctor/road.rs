@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::{Checked, Patient};
 use crate::fault::Fault;
-use crate::source::git::GitSource;
 use crate::source::repo::Repository;
+use crate::source::roads::Road;
+use crate::trust;
 use crate::world::nix::{ask_cache, check_public_key};
 
 /// The file itself was read and checked; here, whether somebody could swap it.
@@ -50,23 +51,20 @@ pub(super) async fn anchor(patient: &Patient) -> Checked {
     Ok(format!("commit {} was accepted last, and is here", anchor.commit.short()))
 }
 
-/// Where the branch stands, by the road that the agent takes.
-pub(super) async fn source(patient: &Patient) -> Checked {
-    let repository = &patient.config.repository;
-    let source = GitSource {
-        url: repository.url.clone(),
-        branch: repository.branch.clone(),
-        deadline: patient.deadline,
-        program: "/proc/self/exe".into(),
-    };
-    let tip = source.look().await?;
-    let anchor = patient.ledger.anchor().ok().flatten();
-    let here = match anchor {
-        Some(anchor) if anchor.commit == tip => ", which is accepted",
-        Some(_) => ", which is not the accepted one",
-        None => "",
-    };
-    Ok(format!("{} of {} is at {}{here}", repository.branch, repository.url, tip.short()))
+/// Where the branch stands at one source, by the road that the agent takes.
+pub(super) async fn source(patient: &Patient, road: Road) -> Checked {
+    let tip = road.source.look().await?;
+    let stands =
+        format!("{} of {} is at {}", patient.config.repository.branch, road.name, tip.short());
+    let Some(anchor) = patient.ledger.anchor().ok().flatten() else { return Ok(stands) };
+    if anchor.commit == tip {
+        return Ok(format!("{stands}, which is accepted"));
+    }
+    let copy = Repository::open(&patient.ledger.repository()).ok();
+    match copy.and_then(|copy| trust::first_met(&copy, &anchor, &[&tip]).cloned()) {
+        Some(_) => Ok(format!("{stands}, which is behind the accepted one")),
+        None => Ok(format!("{stands}, which is not the accepted one")),
+    }
 }
 
 /// The keys of the caches: each well-formed, and at least one where there is a cache.

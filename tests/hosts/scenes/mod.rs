@@ -16,6 +16,7 @@ mod push;
 mod quick_start;
 mod retention;
 mod road;
+mod sources;
 mod two_hosts;
 mod windows;
 
@@ -24,9 +25,10 @@ use super::lab::acme::Acme;
 use super::lab::site::Site;
 
 /// The scenes by subject.
-pub(crate) const ALL: [(&str, &[Scene]); 18] = [
+pub(crate) const ALL: [(&str, &[Scene]); 19] = [
     ("quick_start", quick_start::SCENES),
     ("road", road::SCENES),
+    ("sources", sources::SCENES),
     ("two_hosts", two_hosts::SCENES),
     ("manifest", manifest::SCENES),
     ("migrating", migrating::SCENES),

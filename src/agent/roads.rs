@@ -1,0 +1,341 @@
+//! The sources of this host, asked side by side: who is being asked, what each showed
+//! last, and how long one that is away is left alone.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+use crate::fault::Fault;
+use crate::names::CommitId;
+use crate::next::jittered;
+use crate::source::fetched::{Fetched, Known, Statements};
+use crate::source::roads::{Road, Source};
+use crate::trust::Refusal;
+
+use super::dice;
+use super::follow::settled;
+
+/// How long a round waits for an answer before it goes on with what is accepted: drift
+/// is healed while a server stalls. The answer makes a round of its own.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How much longer others are waited for once one source has brought a new commit.
+const GRACE: Duration = Duration::from_millis(500);
+/// The longest that a source is left alone after failures.
+const LONGEST_REST: Duration = Duration::from_secs(600);
+
+/// Whom a round asks, and how long it waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    pub(super) ask: Ask,
+    wait: Wait,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// Everybody, also those who are being asked already: something has changed.
+    Anew,
+    /// Those whose turn it is.
+    Due,
+    /// Nobody: an answer has arrived.
+    Nobody,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// As long as each source's own deadline.
+    ForAll,
+    Patiently,
+}
+
+impl Look {
+    /// There is no later round.
+    pub(super) const ONCE: Self = Self { ask: Ask::Anew, wait: Wait::ForAll };
+    /// Somebody asks, or something moved.
+    pub(super) const NOW: Self = Self { ask: Ask::Anew, wait: Wait::Patiently };
+    /// The interval is over.
+    pub(super) const TURN: Self = Self { ask: Ask::Due, wait: Wait::Patiently };
+    /// An answer came between rounds.
+    pub(super) const HEARD: Self = Self { ask: Ask::Nobody, wait: Wait::Patiently };
+
+    /// The same without asking anybody again.
+    pub(super) fn on(self) -> Self {
+        Self { ask: Ask::Nobody, ..self }
+    }
+}
+
+/// What a source's branch means to this host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It has not been seen, or not judged.
+    #[default]
+    Unknown,
+    /// It shows the accepted commit.
+    Current,
+    /// It shows one that was accepted before.
+    Behind,
+    Refused(Refusal),
+}
+
+/// One source and what is known of it while the agent runs.
+pub(super) struct Lane {
+    pub(super) name: String,
+    source: Source,
+    /// Since when it is being asked.
+    asked: Option<Instant>,
+    /// It is to be asked again at once: what it is about to say may be out of date.
+    pub(super) again: bool,
+    failures: u32,
+    rests: Option<Instant>,
+    /// When it last answered, RFC 3339.
+    pub(super) seen: Option<String>,
+    pub(super) tip: Option<CommitId>,
+    pub(super) standing: Standing,
+    /// Statements beside the branch that were looked at.
+    pub(super) statements: Vec<CommitId>,
+    pub(super) fault: Option<Fault>,
+}
+
+/// A question to a source.
+pub(super) struct Question {
+    pub(super) lane: usize,
+    pub(super) known: Known,
+    pub(super) folder: PathBuf,
+    /// Whether the whole history is asked for, for a new copy of the repository.
+    pub(super) whole: bool,
+}
+
+/// Its answer.
+pub(super) struct Heard {
+    pub(super) lane: usize,
+    pub(super) whole: bool,
+    pub(super) outcome: Result<Fetched, Fault>,
+}
+
+/// All of them.
+pub(super) struct Roads {
+    pub(super) lanes: Vec<Lane>,
+    under_way: JoinSet<Heard>,
+    early: Vec<Heard>,
+    /// When waiting ends because one source has brought something new.
+    hurry: Option<Instant>,
+    /// Whether this round has heard from a source that was asked recently enough.
+    answered: bool,
+    renewals: usize,
+}
+
+impl Roads {
+    pub(super) fn new(roads: Vec<Road>) -> Self {
+        let lanes = roads.into_iter().map(Lane::new).collect();
+        let (under_way, early) = (JoinSet::new(), Vec::new());
+        Self { lanes, under_way, early, hurry: None, answered: false, renewals: 0 }
+    }
+
+    /// Whether there are several, so that one can be out of date without harm.
+    pub(super) fn several(&self) -> bool {
+        self.lanes.len() > 1
+    }
+
+    /// Begins a round: the sources to ask now.
+    pub(super) fn due(&mut self, ask: Ask) -> Vec<usize> {
+        self.hurry = None;
+        self.answered = false;
+        let now = Instant::now();
+        let seen = self.lanes.iter().any(|lane| lane.fault.is_none() && lane.seen.is_some());
+        let mut due = Vec::new();
+        for (number, lane) in self.lanes.iter_mut().enumerate() {
+            // Where none can be seen, each is as good as the others.
+            let rests = seen && lane.rests.is_some_and(|until| until > now);
+            match (ask, lane.asked) {
+                (Ask::Anew, Some(_)) => lane.again = true,
+                (Ask::Anew, None) => due.push(number),
+                (Ask::Due, None) if !rests => due.push(number),
+                (Ask::Due, _) | (Ask::Nobody, _) => {}
+            }
+        }
+        due
+    }
+
+    /// A source that may have the whole history: another one each time, those that
+    /// answer first.
+    pub(super) fn for_the_whole(&mut self) -> Option<usize> {
+        let count = self.lanes.len();
+        let turn = self.renewals;
+        let idle =
+            (0..count).map(|n| (n + turn) % count).filter(|n| self.lanes[*n].asked.is_none());
+        let chosen = idle.min_by_key(|n| self.lanes[*n].fault.is_some());
+        self.renewals += usize::from(chosen.is_some());
+        chosen
+    }
+
+    pub(super) fn ask(&mut self, question: Question) {
+        let Question { lane: number, known, folder, whole } = question;
+        let lane = &mut self.lanes[number];
+        lane.asked = Some(Instant::now());
+        let source = lane.source.clone();
+        self.under_way.spawn(async move {
+            let outcome = source.fetch(&known, &folder).await;
+            Heard { lane: number, whole, outcome }
+        });
+    }
+
+    /// The next answer that is worth waiting for.
+    pub(super) async fn next(&mut self, look: Look) -> Option<Heard> {
+        let heard = match self.early.pop() {
+            Some(heard) => heard,
+            None => match self.under_way.try_join_next() {
+                Some(joined) => joined.ok()?,
+                None => self.wait(look).await?,
+            },
+        };
+        self.lanes[heard.lane].asked = None;
+        Some(heard)
+    }
+
+    async fn wait(&mut self, look: Look) -> Option<Heard> {
+        let patient = match look.wait {
+            Wait::ForAll => None,
+            // One that has kept an earlier round waiting keeps no other.
+            Wait::Patiently => {
+                Some(self.lanes.iter().filter_map(|lane| lane.asked).max()? + PATIENCE)
+            }
+        };
+        let until = patient.into_iter().chain(self.hurry).min();
+        let joined = match until {
+            Some(until) => timeout_at(until, self.under_way.join_next()).await.ok()?,
+            None => self.under_way.join_next().await,
+        };
+        match joined {
+            Some(joined) => joined.ok(),
+            None => {
+                // One that ended without an answer can be asked again.
+                self.lanes.iter_mut().for_each(|lane| lane.asked = None);
+                None
+            }
+        }
+    }
+
+    /// Waits for an answer between rounds; for ever where nobody was asked.
+    pub(super) async fn arrived(&mut self) {
+        match self.under_way.join_next().await {
+            Some(Ok(heard)) => self.early.push(heard),
+            Some(Err(_)) => {}
+            None => std::future::pending().await,
+        }
+    }
+
+    /// One source has brought a new commit: it is not held up for long.
+    pub(super) fn hurry(&mut self) {
+        self.hurry.get_or_insert_with(|| Instant::now() + GRACE);
+    }
+
+    /// Takes note of an answer that was looked at; whether the source is to be asked
+    /// again at once.
+    pub(super) fn note(
+        &mut self,
+        number: usize,
+        outcome: &Result<(), Fault>,
+        now: String,
+        interval: Duration,
+    ) -> bool {
+        let lane = &mut self.lanes[number];
+        match outcome {
+            Ok(()) => {
+                lane.seen = Some(now);
+                (lane.failures, lane.rests, lane.fault) = (0, None, None);
+            }
+            Err(fault) => {
+                lane.failures += 1;
+                let rest = interval.saturating_mul(1 << lane.failures.min(10));
+                lane.rests = Some(Instant::now() + jittered(rest.min(LONGEST_REST), dice()));
+                lane.fault = Some(fault.clone());
+            }
+        }
+        let again = std::mem::take(&mut lane.again);
+        self.answered |= outcome.is_ok() && !again;
+        again
+    }
+
+    /// Whether whoever asked for a round can be answered: a source was seen, or all
+    /// that there is to hear was heard.
+    pub(super) fn answered(&self) -> bool {
+        self.answered || self.lanes.iter().all(|lane| lane.asked.is_none())
+    }
+
+    /// Whether each of these statements was looked at, wherever it came from.
+    pub(super) fn has_read(&self, statements: &Statements) -> bool {
+        statements.ids().all(|id| self.lanes.iter().any(|lane| lane.statements.contains(id)))
+    }
+
+    /// A commit was accepted: those who showed the one before are behind until they
+    /// answer again.
+    pub(super) fn fall_behind(&mut self, accepted: &CommitId) {
+        let current = |lane: &&mut Lane| lane.standing == Standing::Current;
+        for lane in self.lanes.iter_mut().filter(current) {
+            if lane.tip.as_ref() != Some(accepted) {
+                lane.standing = Standing::Behind;
+            }
+        }
+    }
+
+    /// Everything that they showed is to be judged again.
+    pub(super) fn forget(&mut self) {
+        for lane in &mut self.lanes {
+            (lane.standing, lane.tip) = (Standing::Unknown, None);
+            lane.statements.clear();
+        }
+    }
+
+    /// Folders whose change is a reason to look at once.
+    pub(super) fn watched(&self) -> impl Iterator<Item = PathBuf> {
+        self.lanes.iter().flat_map(|lane| lane.source.watched())
+    }
+}
+
+impl Lane {
+    fn new(road: Road) -> Self {
+        Self {
+            name: road.name,
+            source: road.source,
+            asked: None,
+            again: false,
+            failures: 0,
+            rests: None,
+            seen: None,
+            tip: None,
+            standing: Standing::Unknown,
+            statements: Vec::new(),
+            fault: None,
+        }
+    }
+
+    pub(super) fn refusal(&self) -> Option<&Refusal> {
+        match &self.standing {
+            Standing::Refused(refusal) => Some(refusal),
+            Standing::Unknown | Standing::Current | Standing::Behind => None,
+        }
+    }
+
+    /// Takes note of what it shows.
+    pub(super) fn shows(&mut self, tip: &CommitId, statements: &Statements, standing: Standing) {
+        self.tip = Some(tip.clone());
+        self.statements = statements.ids().cloned().collect();
+        self.standing = standing;
+    }
+
+    /// What needs not be sent again: a tip that was judged for good, and statements.
+    pub(super) fn known(&self) -> impl Iterator<Item = &CommitId> {
+        let judged = match &self.standing {
+            Standing::Refused(refusal) => settled(refusal.reason),
+            Standing::Behind => true,
+            Standing::Current | Standing::Unknown => false,
+        };
+        self.tip.iter().filter(move |_| judged).chain(&self.statements)
+    }
+
+    /// Whether it can be seen and shows the accepted commit.
+    pub(super) fn is_good(&self) -> bool {
+        self.fault.is_none() && self.standing == Standing::Current
+    }
+}

@@ -1,0 +1,85 @@
+//! A netrc, as curl and git have it: who this host is on which server.
+
+use super::access::Login;
+
+/// The login for a server: the first that names it, or the `default` at the end.
+///
+/// # Errors
+/// The file is none, in words for a person; nothing of what it holds is repeated.
+pub(super) fn login(text: &str, host: &str) -> Result<Option<Login>, String> {
+    let mut words = words(text);
+    let mut entry: Option<Entry> = None;
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or_else(|| format!("`{}` has no value", known(word)));
+        match (word, &mut entry) {
+            ("machine" | "default", Some(entry)) if entry.ours => break,
+            ("machine", _) => entry = Some(Entry::new(value()?.eq_ignore_ascii_case(host))),
+            ("default", _) => entry = Some(Entry::new(true)),
+            ("login", Some(entry)) => entry.user = Some(value()?.to_owned()),
+            ("password", Some(entry)) => entry.password = Some(value()?.to_owned()),
+            ("account", Some(_)) => drop(value()?),
+            _ => return Err(format!("it says `{}` where nothing of a netrc stands", known(word))),
+        }
+    }
+    match entry.filter(|entry| entry.ours) {
+        None => Ok(None),
+        Some(Entry { user, password: Some(password), .. }) => {
+            Ok(Some(Login::Basic { user: user.unwrap_or_default(), password }))
+        }
+        Some(_) => Err(format!("it has no password for {host}")),
+    }
+}
+
+struct Entry {
+    ours: bool,
+    user: Option<String>,
+    password: Option<String>,
+}
+
+impl Entry {
+    fn new(ours: bool) -> Self {
+        Self { ours, user: None, password: None }
+    }
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| !line.trim_start().starts_with('#')).flat_map(str::split_whitespace)
+}
+
+/// A word that may be told: a password that slipped is not.
+fn known(word: &str) -> &str {
+    let known = ["machine", "default", "login", "password", "account", "macdef"];
+    known.into_iter().find(|known| *known == word).unwrap_or("…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_entry_for_the_server_counts() {
+        let text = "# ours\nmachine a.example login bob password s3cret\nmachine b.example\n  login eve\n  password x#y\ndefault login any password thing\n";
+        let found = |host: &str| match login(text, host).unwrap().unwrap() {
+            Login::Basic { user, password } => format!("{user}:{password}"),
+            Login::Bearer(_) => unreachable!("a netrc has none"),
+        };
+        assert_eq!(found("a.example"), "bob:s3cret");
+        assert_eq!(found("B.example"), "eve:x#y");
+        assert_eq!(found("c.example"), "any:thing");
+        assert!(login("machine a.example login b password c", "d").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_mistake_does_not_tell_a_password() {
+        for text in [
+            "machine a login b password",
+            "machine a login b",
+            "machine a b s3cret",
+            "s3cret",
+            "macdef init",
+        ] {
+            let why = login(text, "a").err().unwrap();
+            assert!(!why.contains("s3cret"), "{why}");
+        }
+    }
+}
