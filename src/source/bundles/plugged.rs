@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,20 +29,34 @@ pub async fn watch(folders: Vec<PathBuf>, moved: Arc<Notify>) -> Infallible {
         .ok();
     let mut told = false;
     loop {
+        let here = identities(&folders);
         let came = Arc::new(Notify::new());
-        let watchers: Vec<_> =
+        let _watchers: Vec<_> =
             folders.iter().flat_map(|folder| watchers(folder, &moved, &came)).collect();
         if told {
             // What comes after this is seen by the new watches.
             moved.notify_one();
         }
         tokio::select! {
-            () = changed(&mut mounts) => {}
             () = came.notified() => {}
+            () = async {
+                // Most mounts are of other folders.
+                while identities(&folders) == here {
+                    changed(&mut mounts).await;
+                }
+            } => {}
         }
-        drop(watchers);
         told = true;
     }
+}
+
+/// Which folders these are now.
+fn identities(folders: &[PathBuf]) -> Vec<Option<(u64, u64)>> {
+    let identity = |folder: &PathBuf| {
+        let metadata = folder.metadata().ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    folders.iter().map(identity).collect()
 }
 
 #[expect(deprecated, reason = "its successor is unsafe, for files that somebody else may close")]
