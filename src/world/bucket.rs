@@ -2,6 +2,7 @@
 
 mod board;
 mod credentials;
+mod reading;
 mod refusal;
 mod url;
 
@@ -21,6 +22,7 @@ use object_store::{
 use super::shelf::{Content, Created, Shelf};
 use crate::fault::Fault;
 use credentials::Surroundings;
+pub use reading::Reader;
 use refusal::Asked;
 pub use url::{BadBucketUrl, BucketUrl};
 
@@ -88,36 +90,13 @@ impl Bucket {
     }
 
     fn open_with(url: &BucketUrl, surroundings: &Surroundings, user: &User) -> Result<Self, Fault> {
-        let name = format!("s3://{}", url.bucket);
-        let doing = format!("use {name}");
-        let found = surroundings
-            .find(url.profile.as_deref())
-            .map_err(|error| Fault::refuse(&doing, &error).remedy(error.remedy()))?;
-        let region = url.region.clone().or(found.region).unwrap_or_else(|| REGION.to_owned());
-        let keys = found.credentials;
-        let mut builder = AmazonS3Builder::new()
-            .with_bucket_name(&url.bucket)
-            .with_region(&region)
-            .with_access_key_id(&keys.id)
-            .with_secret_access_key(&keys.secret)
-            .with_virtual_hosted_style_request(!url.path_style)
-            .with_conditional_put(S3ConditionalPut::ETagMatch)
-            .with_client_options(options(url))
+        let (asked, builder) = built(url, surroundings, user.needs)?;
+        let builder = builder
+            .with_client_options(options(url).with_timeout(REQUEST))
             .with_retry(retries(user));
-        if let Some(token) = keys.token {
-            builder = builder.with_token(token);
-        }
-        if let Some(endpoint) = &url.endpoint {
-            builder = builder.with_endpoint(place(endpoint, url));
-        }
-        let store = builder.build().map_err(|error| Fault::refuse(doing, error))?;
-        let asked = Asked {
-            bucket: name.clone(),
-            origin: keys.origin,
-            region,
-            endpoint: url.endpoint.clone(),
-            needs: user.needs,
-        };
+        let name = asked.bucket.clone();
+        let built = builder.build();
+        let store = built.map_err(|error| Fault::refuse(format!("use {name}"), error))?;
         Ok(Self { name, asked, store, begun: Mutex::default() })
     }
 
@@ -300,13 +279,42 @@ fn local(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> object_s
     object_store::Error::Generic { store: "S3", source: error.into() }
 }
 
+/// All but how long things may take.
+fn built(
+    url: &BucketUrl,
+    surroundings: &Surroundings,
+    needs: &'static str,
+) -> Result<(Asked, AmazonS3Builder), Fault> {
+    let bucket = format!("s3://{}", url.bucket);
+    let found = surroundings.find(url.profile.as_deref()).map_err(|error| {
+        Fault::refuse(format!("use {bucket}"), &error).remedy(error.remedy())
+    })?;
+    let region = url.region.clone().or(found.region).unwrap_or_else(|| REGION.to_owned());
+    let keys = found.credentials;
+    let mut builder = AmazonS3Builder::new()
+        .with_bucket_name(&url.bucket)
+        .with_region(&region)
+        .with_access_key_id(&keys.id)
+        .with_secret_access_key(&keys.secret)
+        .with_virtual_hosted_style_request(!url.path_style)
+        .with_conditional_put(S3ConditionalPut::ETagMatch);
+    if let Some(token) = keys.token {
+        builder = builder.with_token(token);
+    }
+    if let Some(endpoint) = &url.endpoint {
+        builder = builder.with_endpoint(place(endpoint, url));
+    }
+    let (origin, endpoint) = (keys.origin, url.endpoint.clone());
+    Ok((Asked { bucket, origin, region, endpoint, needs }, builder))
+}
+
 fn of_kind(kind: &'static str) -> Attributes {
     Attributes::from_iter([(Attribute::ContentType, kind)])
 }
 
 fn options(url: &BucketUrl) -> ClientOptions {
     let plain = url.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
-    ClientOptions::new().with_allow_http(plain).with_connect_timeout(CONNECT).with_timeout(REQUEST)
+    ClientOptions::new().with_allow_http(plain).with_connect_timeout(CONNECT)
 }
 
 fn retries(user: &User) -> RetryConfig {

@@ -13,6 +13,7 @@ pub mod folder;
 pub mod nix;
 pub mod probes;
 pub mod shelf;
+pub mod stock;
 pub mod systemd;
 
 use std::collections::{BTreeMap, BTreeSet};

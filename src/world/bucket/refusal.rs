@@ -29,6 +29,23 @@ pub(super) fn is_absent(error: &Error) -> bool {
     }
 }
 
+/// Whether a file has not as many bytes as were asked for.
+pub(super) fn is_beyond(error: &Error) -> bool {
+    code(error).as_deref() == Some("InvalidRange") || causes(error).contains("status code: 416")
+}
+
+/// Whether the server understood, and asking again does not help.
+pub(super) fn is_refusal(error: &Error) -> bool {
+    let denied = matches!(
+        error,
+        Error::NotFound { .. } | Error::PermissionDenied { .. } | Error::Unauthenticated { .. }
+    );
+    denied || is_redirect(error) || code(error).is_some_and(|code| LASTING.contains(&code.as_str()))
+}
+
+/// Codes that come with another status than the usual one.
+const LASTING: [&str; 3] = ["AuthorizationHeaderMalformed", "ExpiredToken", "InvalidToken"];
+
 impl Asked {
     pub(super) fn fault(&self, doing: &str, error: &Error) -> Fault {
         let Self { bucket, origin, region, endpoint, needs } = self;
