@@ -1,10 +1,12 @@
 //! `writ upload` and `writ mirror` to S3 and to folders, through the binary, and hosts that
-//! come for what was published. The S3 server runs in this process and checks signatures;
+//! come for what was published; what lets nix read a bucket. The S3 server runs in this process and checks signatures;
 //! nix is a stand-in (`cache/nix.sh`), the real one reads such a cache on the hosts of
 //! `tests/hosts/scenes/push.rs`. Git is real.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[path = "cache/gateway.rs"]
+mod gateway;
 #[path = "cache/mirrors.rs"]
 mod mirrors;
 #[path = "cache/mirrors_race.rs"]

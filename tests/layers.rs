@@ -31,8 +31,8 @@ const EFFECTS: [&str; 10] = [
 
 /// Crates and modules that touch the machine, and who alone may name them. The
 /// control socket has a file with a mode of its own.
-const TOUCHING: [&str; 6] =
-    ["gix::", "zbus::", "reqwest::", "object_store::", "std::fs", "std::process::"];
+const TOUCHING: [&str; 7] =
+    ["gix::", "zbus::", "reqwest::", "hyper::", "object_store::", "std::fs", "std::process::"];
 const MAY_TOUCH: [&str; 9] = [
     "world",
     "source",

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use futures_util::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
 use hyper::header::{CONTENT_LENGTH, ETAG, IF_NONE_MATCH};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -35,6 +36,10 @@ pub(crate) enum Answer {
     Cut,
     /// Nothing comes.
     Silence,
+    /// So many bytes of the body, then the connection is gone.
+    CutAfter(usize),
+    /// So many bytes of the body, then nothing.
+    SilenceAfter(usize),
 }
 
 /// Says it from `METHOD /path?query` and how often that was asked before.
@@ -58,6 +63,11 @@ pub(crate) struct Server {
 impl Server {
     /// Serves the folders of `root` as buckets.
     pub(crate) fn of(root: &Path) -> Self {
+        Self::at(root, "127.0.0.1:0")
+    }
+
+    /// The same where others reach it.
+    pub(crate) fn at(root: &Path, address: &str) -> Self {
         let mut builder = S3ServiceBuilder::new(FileSystem::new(root).unwrap());
         builder.set_auth(SimpleAuth::from_single(ID, SECRET));
         let state = Arc::new(State {
@@ -66,7 +76,7 @@ impl Server {
             rule: Mutex::new(Box::new(|_, _| Answer::Normal)),
             writing: tokio::sync::Mutex::default(),
         });
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = std::net::TcpListener::bind(address).unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
         let (end, ended) = oneshot::channel();
@@ -155,7 +165,7 @@ async fn answer(state: &State, request: Request<Incoming>) -> Result<Response<Bo
         Answer::Plain(bytes) => Ok(Response::new(Body::from(bytes))),
         Answer::Half => {
             let (parts, body) = normal(state, request).await?.into_parts();
-            let whole = body.collect().await.map_err(|_| "the server failed")?.to_bytes();
+            let whole = BodyExt::collect(body).await.map_err(|_| "the server failed")?.to_bytes();
             // The header promises more than there is.
             Ok(Response::from_parts(parts, Body::from(whole.slice(..whole.len() / 2))))
         }
@@ -163,9 +173,32 @@ async fn answer(state: &State, request: Request<Incoming>) -> Result<Response<Bo
             Ok(Response::builder().status(status).body(Body::from(body.to_owned())).unwrap())
         }
         Answer::Cut => Err("cut"),
+        Answer::CutAfter(length) => {
+            let rest = stream::once(async { Err(std::io::Error::other("cut")) });
+            Ok(begun(state, request, length).await.map(|begun| whole(begun.chain(rest))))
+        }
+        Answer::SilenceAfter(length) => {
+            let rest = stream::pending();
+            Ok(begun(state, request, length).await.map(|begun| whole(begun.chain(rest))))
+        }
         Answer::Silence => {
             let never: Infallible = std::future::pending().await;
             match never {}
         }
     }
+}
+
+type Bits = stream::Iter<std::array::IntoIter<std::io::Result<Bytes>, 1>>;
+
+/// The answer with the first bytes of its body.
+async fn begun(state: &State, request: Request<Incoming>, length: usize) -> Response<Bits> {
+    let answer = state.service.call(request.map(Body::from)).await.unwrap();
+    let (parts, body) = answer.into_parts();
+    let body = BodyExt::collect(body).await.unwrap().to_bytes();
+    let begun = body.slice(..length.min(body.len()));
+    Response::from_parts(parts, stream::iter([Ok(begun)]))
+}
+
+fn whole(bits: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static) -> Body {
+    Body::http_body_unsync(StreamBody::new(bits.map_ok(Frame::data)))
 }
