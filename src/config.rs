@@ -16,7 +16,10 @@ use thiserror::Error;
 use crate::names::{BranchName, CommitId, Fingerprint, HostName, UnitName};
 use crate::source::git_url::GitUrl;
 use crate::source::repo::ObjectFormat;
+use crate::source::secret::SecretFile;
 use crate::trust::{Pins, Recovery, RecoveryKey};
+use crate::world::bucket::BucketUrl;
+use crate::world::nix::check_substituter;
 pub use limits::{Retention, Store};
 pub use report::{Report, To};
 pub use sources::{At, SourceConfig};
@@ -105,6 +108,9 @@ pub struct Poll {
 pub struct Nix {
     pub substituters: Vec<String>,
     pub trusted_public_keys: Vec<String>,
+    /// The keys to caches that are buckets: a file as AWS's tools write it, or
+    /// `credential:NAME` of systemd.
+    pub credentials_file: Option<SecretFile>,
 }
 
 /// What becomes of a change that somebody made by hand.
@@ -183,10 +189,7 @@ impl Config {
                     .to_owned(),
             );
         }
-        for url in &config.nix.substituters {
-            crate::world::nix::check_substituter(url)
-                .map_err(|why| format!("nix.substituters: {why}"))?;
-        }
+        config.nix.check()?;
         config.check_sources()?;
         if config.report.as_ref().is_some_and(|report| report.needs_url())
             && config.git_url().is_none()
@@ -221,6 +224,19 @@ impl Config {
             minimum: repository.minimum.clone(),
             revoked: BTreeSet::new(),
         }
+    }
+}
+
+impl Nix {
+    fn check(&self) -> Result<(), String> {
+        for url in &self.substituters {
+            check_substituter(url).map_err(|why| format!("nix.substituters: {why}"))?;
+            if url.starts_with("s3://") {
+                BucketUrl::parse_folder(url)
+                    .map_err(|why| format!("nix.substituters: {url}: {why}"))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -322,6 +338,24 @@ mod tests {
             ("to = \"git\"\nurl = \"ext::sh -c id\"", "report.url"),
             ("to = \"git\"\ninterval = \"0s\"", "longer than nothing"),
             ("interval = \"1m\"", "missing field"),
+        ] {
+            let told = read(text).unwrap_err();
+            assert!(told.contains(why), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_bucket_may_be_a_cache_and_its_keys_are_elsewhere() {
+        let read = |text: &str| Config::parse(&format!("{}[nix]\n{text}", sample("")));
+        let good = "substituters = [\"s3://acme/x?endpoint=http://127.0.0.1:9&region=eu-west-1\"]\ncredentialsFile = \"credential:cache\"";
+        let config = read(good).unwrap();
+        assert_eq!(config.nix.credentials_file, Some(SecretFile::Credential("cache".to_owned())));
+        for (text, why) in [
+            ("substituters = [\"s3://acme?trusted=true\"]", "trusted"),
+            ("substituters = [\"s3://acme?secret-key=/root/key\"]", "secret-key"),
+            ("substituters = [\"s3://AKIA:SECRET@acme\"]", "not in a URL"),
+            ("substituters = [\"s3://acme?endpoint=ftp://h\"]", "http or https"),
+            ("credentialsFile = \"keys\"", "credentialsFile"),
         ] {
             let told = read(text).unwrap_err();
             assert!(told.contains(why), "{told}");

@@ -148,6 +148,10 @@ async fn look_inside(
 ) -> Result<Contents, Failure> {
     for cache in &args.caches {
         check_substituter(cache).map_err(|error| Failure::new(Blame::Usage, &error))?;
+        if cache.starts_with("s3://") {
+            let message = format!("{cache}: a plan reads caches over http and in folders");
+            return Err(Failure { message, hint: None, blame: Blame::Usage });
+        }
     }
     let mut moving = BTreeSet::new();
     for host in hosts {

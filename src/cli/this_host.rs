@@ -1,12 +1,17 @@
 //! This host: the real nix, systemd and Caddy, reached as its config says.
 
+use std::sync::Arc;
+
 use crate::config::{Config, Nix};
 use crate::fault::Fault;
+use crate::source::secret::SecretFile;
 use crate::world::World;
+use crate::world::bucket::Reader;
 use crate::world::caddy::CaddyRoutes;
 use crate::world::facts::HostFacts;
 use crate::world::nix::{NixConfig, NixStore, Room};
 use crate::world::probes::HostProbes;
+use crate::world::stock::{Keeper, Stock};
 use crate::world::systemd::Systemd;
 
 /// The machine this program runs on.
@@ -29,10 +34,11 @@ impl ThisHost {
             .admin
             .parse()
             .map_err(|error| Fault::refuse("read caddy.admin of the agent's config", error))?;
-        let Nix { substituters, trusted_public_keys } = config.nix.clone();
+        let Nix { substituters, trusted_public_keys, credentials_file } = config.nix.clone();
         let reserve = config.store.reserve;
         let room = Room { reserve, ledger: Some(config.state_directory.clone()) };
-        let nix = NixConfig { room, ..NixConfig::new(substituters, trusted_public_keys) };
+        let keeper = Keeper::new(move |url| reader(url, credentials_file.as_ref()));
+        let nix = NixConfig { room, keeper, ..NixConfig::new(substituters, trusted_public_keys) };
         Ok(Self {
             store: NixStore::new(nix),
             units: Systemd::new().keeping_in(config.state_directory.join("drift")),
@@ -41,6 +47,13 @@ impl ThisHost {
             facts: HostFacts,
         })
     }
+}
+
+/// The keys are read again for each download, and so may be changed at any time.
+fn reader(url: &str, keys: Option<&SecretFile>) -> Result<Arc<dyn Stock>, Fault> {
+    let keys = keys.map(SecretFile::kept).transpose();
+    let keys = keys.map_err(|error| Fault::wait("read the keys to the caches", error))?;
+    Ok(Arc::new(Reader::open(url, keys.as_deref())?))
 }
 
 impl World for ThisHost {

@@ -286,9 +286,9 @@ fn built(
     needs: &'static str,
 ) -> Result<(Asked, AmazonS3Builder), Fault> {
     let bucket = format!("s3://{}", url.bucket);
-    let found = surroundings.find(url.profile.as_deref()).map_err(|error| {
-        Fault::refuse(format!("use {bucket}"), &error).remedy(error.remedy())
-    })?;
+    let found = surroundings
+        .find(url.profile.as_deref())
+        .map_err(|error| Fault::refuse(format!("use {bucket}"), &error).remedy(error.remedy()))?;
     let region = url.region.clone().or(found.region).unwrap_or_else(|| REGION.to_owned());
     let keys = found.credentials;
     let mut builder = AmazonS3Builder::new()

@@ -8,6 +8,7 @@
 pub mod bucket;
 pub mod caddy;
 pub mod clock;
+pub mod download;
 pub mod facts;
 pub mod folder;
 pub mod nix;
@@ -29,6 +30,7 @@ use crate::plan::observed::{ObservedRoutes, ObservedStore, ObservedUnit, Overrid
 use crate::plan::retention::{Held, Retention};
 use crate::plan::routes::RouteCheck;
 use crate::plan::step::Aside;
+use download::{Away, Download};
 
 /// The seams, bundled so that a function takes one parameter for all of them.
 pub trait World: Sync {
@@ -55,6 +57,16 @@ pub trait Store: Sync {
     ///
     /// All or nothing: it returns `Ok` only once every closure is complete.
     fn fetch(&self, closures: &[Artifact]) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// How far [`Store::fetch`] is; `None` while nothing is downloaded.
+    fn downloading(&self) -> Option<Download> {
+        None
+    }
+
+    /// Caches that are left out for a while, since they did not answer.
+    fn away(&self) -> Vec<Away> {
+        Vec::new()
+    }
 
     /// Points the profile of `service` at `to`, keeping earlier versions for the
     /// way back; fails where it no longer points at `from`.

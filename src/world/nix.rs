@@ -2,7 +2,9 @@
 //! one nix process.
 
 mod announced;
+mod away;
 mod cache;
+mod caches;
 mod check;
 mod collect;
 mod contents;
@@ -16,6 +18,7 @@ mod narinfo;
 mod profiles;
 mod registration;
 mod room;
+mod telling;
 mod upload;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,18 +30,21 @@ use std::time::Duration;
 
 pub use announced::{CacheKey, check_shelf, check_upload};
 pub use cache::{BadCache, check_public_key, check_substituter};
-pub use check::ask_cache;
+use caches::Caches;
 pub use collect::Collected;
 pub use contents::contents;
 use digests::Digests;
 pub use gateway::Gateway;
 pub use local::{Closure, LocalNix, Source};
+use narinfo::Missing;
 use profiles::{New, Profiles};
 use reqwest::Client;
 pub use room::Room;
 pub use upload::{Look, SecretKey, Supply, Tally, fill};
 
 use super::Store;
+use super::download::{Away, Download};
+use super::stock::Keeper;
 use crate::fault::Fault;
 use crate::manifest::service::Artifact;
 use crate::names::{ClosureDigest, ServiceName, StorePath};
@@ -72,6 +78,8 @@ pub struct NixConfig {
     /// How long one download of everything that is missing may take.
     pub deadline: Duration,
     pub room: Room,
+    /// Finds what belongs to the caches that are buckets.
+    pub keeper: Keeper,
 }
 
 impl NixConfig {
@@ -85,6 +93,7 @@ impl NixConfig {
             home: "/var/cache/writ".into(),
             deadline: Duration::from_secs(3600),
             room: Room::default(),
+            keeper: Keeper::default(),
         }
     }
 }
@@ -98,12 +107,22 @@ pub struct NixStore {
     fetched: Mutex<BTreeSet<StorePath>>,
     /// Made when it is first needed: reading the host's certificates takes a while.
     http: OnceLock<Option<Client>>,
+    /// Caches that did not answer lately.
+    away: away::Memory,
+    progress: telling::Progress,
 }
 
 impl NixStore {
     pub fn new(config: NixConfig) -> Self {
         let profiles = Profiles { dir: config.state.join("profiles/writ") };
-        Self { config, profiles, fetched: Mutex::default(), http: OnceLock::new() }
+        Self {
+            config,
+            profiles,
+            fetched: Mutex::default(),
+            http: OnceLock::new(),
+            away: away::Memory::default(),
+            progress: telling::Progress::default(),
+        }
     }
 
     /// The roots that hold what was fetched until a profile does.
@@ -141,13 +160,23 @@ impl NixStore {
         Digests::beside(&self.profiles.dir)
     }
 
-    /// Whether what is missing of `paths` fits on the disk.
-    async fn has_room(&self, paths: &[&StorePath]) -> Result<(), Fault> {
-        let caches = &self.config.substituters;
-        let remote = caches.iter().any(|url| url.starts_with("http"));
+    /// Finds the caches that answer, and what they have of what is missing.
+    async fn found(&self, paths: &[&StorePath]) -> (Caches, Missing) {
+        let mut caches = Caches::of(&self.config).await;
+        let remote = self.config.substituters.iter().any(|url| !url.starts_with("file://"));
         let http = remote.then(|| self.http.get_or_init(|| narinfo::client().ok()).as_ref());
-        let missing = narinfo::missing(http.flatten(), caches, paths).await;
-        self.config.room.check(missing, &fetch::doing(paths))
+        let http = http.flatten();
+        if narinfo::are_there(paths) {
+            caches.trust_all();
+            return (caches, Missing::default());
+        }
+        caches.look(http, &self.away).await;
+        let missing = narinfo::missing(http, &caches.urls(), paths).await;
+        if missing.nowhere == 0 || !caches.look_further(http, &self.away).await {
+            return (caches, missing);
+        }
+        let missing = narinfo::missing(http, &caches.urls(), paths).await;
+        (caches, missing)
     }
 
     fn remember(&self) -> std::sync::MutexGuard<'_, BTreeSet<StorePath>> {
@@ -249,14 +278,24 @@ impl Store for NixStore {
             .and_then(|()| self.root(&paths))
             .and_then(|()| self.digests().forget(&paths))
             .map_err(|e| self.profiles.fault("make garbage-collector roots", &e))?;
-        self.has_room(&paths).await?;
-        fetch::realise(&self.config, &paths).await?;
+        let (caches, missing) = self.found(&paths).await;
+        self.config.room.check(missing, &fetch::doing(&paths))?;
+        let download = fetch::Download { config: &self.config, caches, missing };
+        download.realise(&paths, &self.progress).await?;
         self.check_digests(&signed).await?;
         self.digests()
             .add(&signed)
             .map_err(|e| self.profiles.fault("remember the digests of closures", &e))?;
         self.remember().extend(paths.into_iter().cloned());
         Ok(())
+    }
+
+    fn downloading(&self) -> Option<Download> {
+        self.progress.look()
+    }
+
+    fn away(&self) -> Vec<Away> {
+        self.away.away()
     }
 
     async fn switch(

@@ -174,7 +174,9 @@ async fn keys_that_do_not_fit_are_told_with_where_they_were_found() {
     };
     told.push(private.told(&fault));
     fs::remove_file(private.file()).unwrap();
-    told.push(private.told(&Reader::open(&private.url(), Some(private.file().as_ref())).unwrap_err()));
+    told.push(
+        private.told(&Reader::open(&private.url(), Some(private.file().as_ref())).unwrap_err()),
+    );
     insta::assert_snapshot!(told.join("\n"));
 }
 

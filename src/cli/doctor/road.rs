@@ -7,7 +7,8 @@ use crate::fault::Fault;
 use crate::source::repo::Repository;
 use crate::source::roads::Road;
 use crate::trust;
-use crate::world::nix::{ask_cache, check_public_key};
+use crate::world::World as _;
+use crate::world::nix::check_public_key;
 
 /// The file itself was read and checked; here, whether somebody could swap it.
 pub(super) async fn config(patient: &Patient) -> Checked {
@@ -86,6 +87,6 @@ pub(super) async fn keys(patient: &Patient) -> Checked {
 }
 
 pub(super) async fn cache(patient: &Patient, url: &str) -> Checked {
-    let told = ask_cache(url, patient.deadline).await?;
+    let told = patient.world.store().ask_cache(url, patient.deadline).await?;
     Ok(format!("{url}: {told}"))
 }

@@ -11,8 +11,11 @@ pub struct BadCache {
 /// Settings of a cache's URL that do not touch trust.
 const PARAMETERS: [&str; 2] = ["priority", "want-mass-query"];
 
-/// Whether nix may be given this cache: `https://`, `http://` or `file://`, and no
-/// parameter but `priority` and `want-mass-query`. `trusted=true` above all would
+/// What nix itself calls the way to a bucket; it is the agent that goes it.
+const OF_BUCKETS: [&str; 5] = ["profile", "region", "endpoint", "scheme", "addressing-style"];
+
+/// Whether nix may be given this cache: `https://`, `http://`, `file://` or `s3://`, and
+/// but for what leads to a bucket no parameter but `priority` and `want-mass-query`. `trusted=true` above all would
 /// have nix take unsigned closures from it (nix, `src/libstore/store-api.hh`).
 ///
 /// # Errors
@@ -24,25 +27,37 @@ pub fn check_substituter(url: &str) -> Result<(), BadCache> {
     }
     let (location, query) = url.split_once('?').unwrap_or((url, ""));
     let Some((scheme, rest)) = location.split_once("://") else {
-        return bad("write https://HOST, http://HOST or file:///DIRECTORY");
+        return bad("write https://HOST, http://HOST, file:///DIRECTORY or s3://BUCKET");
     };
     let place_ok = match scheme {
         "https" | "http" => !rest.is_empty() && !rest.starts_with('/'),
         "file" => rest.starts_with('/'),
-        _ => return bad("only https://, http:// and file:// caches are used"),
+        "s3" => !rest.is_empty() && !rest.starts_with('/'),
+        _ => return bad("only https://, http://, file:// and s3:// caches are used"),
     };
     if !place_ok {
-        return bad("write https://HOST, http://HOST or file:///DIRECTORY");
+        return bad("write https://HOST, http://HOST, file:///DIRECTORY or s3://BUCKET");
     }
     if rest.split('/').next().is_some_and(|authority| authority.contains('@')) {
-        return bad("passwords belong in nix's netrc file, not in a URL that processes show");
+        return bad(match scheme {
+            "s3" => "keys belong in a file (nix.credentialsFile), not in a URL",
+            _ => "passwords belong in nix's netrc file, not in a URL that processes show",
+        });
     }
     let known = |pair: &str| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if scheme == "s3" && OF_BUCKETS.contains(&name) {
+            return true;
+        }
         PARAMETERS.contains(&name) && value.bytes().all(|b| b.is_ascii_alphanumeric())
     };
     if !query.is_empty() && !query.split('&').all(known) {
-        return bad("no parameter but `priority` and `want-mass-query` may follow `?`");
+        return bad(match scheme {
+            "s3" => {
+                "no parameter may follow `?` but `priority`, `want-mass-query`, `profile`, `region`, `endpoint`, `scheme` and `addressing-style`; above all not `trusted` and `secret-key`"
+            }
+            _ => "no parameter but `priority` and `want-mass-query` may follow `?`",
+        });
     }
     Ok(())
 }
@@ -75,6 +90,7 @@ mod tests {
             "http://127.0.0.1:8080/cache",
             "file:///srv/cache",
             "https://cache.example.com?priority=30&want-mass-query=1",
+            "s3://acme-nix/hosts?region=eu-west-1&endpoint=https%3A%2F%2Fs3.example.org&priority=10",
         ] {
             assert_eq!(check_substituter(good), Ok(()));
         }
@@ -87,7 +103,11 @@ mod tests {
             "https://a.example.com https://b.example.com",
             "https://user:secret@cache.example.com",
             "ssh://cache.example.com",
-            "s3://bucket",
+            "s3://",
+            "s3://ID:SECRET@bucket",
+            "s3://bucket?trusted=1",
+            "s3://bucket?secret-key=/root/key",
+            "https://cache.example.com?profile=ci",
             "daemon",
             "/nix/store",
             "file://srv/cache",

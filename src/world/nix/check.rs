@@ -7,9 +7,10 @@ use reqwest::{Client, StatusCode};
 
 use super::{NixStore, fetch};
 use crate::fault::{Fault, causes};
+use crate::world::stock::Denial;
 
 /// The file that every binary cache has at its root (nix, `binary-cache-store.cc`).
-const INFO: &str = "nix-cache-info";
+pub(super) const INFO: &str = "nix-cache-info";
 /// A longer one is none, in bytes.
 const LIMIT: usize = 64 << 10;
 
@@ -31,35 +32,53 @@ impl NixStore {
         Err(Fault::wait(doing, fetch::last_lines(&stderr).join("; "))
             .remedy("reinstall nix on this host"))
     }
+
+    /// Reads a cache's `nix-cache-info`, and returns what can be said of the cache.
+    ///
+    /// # Errors
+    /// The cache is not there, does not let this host in, or is one for another store.
+    pub async fn ask_cache(&self, url: &str, deadline: Duration) -> Result<&'static str, Fault> {
+        let doing = format!("read {INFO} of {url}");
+        let location = url.split('?').next().unwrap_or(url).trim_end_matches('/');
+        if location.starts_with("s3://") {
+            let stock = self.config.keeper.find(url)?;
+            return match stock.glance(INFO).await {
+                Ok(info) => judge(doing, &info).map(|_| "it answers, and takes this host's keys"),
+                Err(Denial::Refused(fault) | Denial::Trouble(fault)) => Err(fault),
+                Err(Denial::Absent | Denial::Beyond) => Err(not_a_cache(doing)),
+            };
+        }
+        let found = match location.strip_prefix("file://") {
+            Some(folder) => std::fs::read(format!("{folder}/{INFO}")).map_err(|e| e.to_string()),
+            None => match download(&format!("{location}/{INFO}"), deadline).await {
+                Ok(None) => {
+                    return Ok("it asks for a password, which nix takes from its netrc file");
+                }
+                Ok(Some(body)) => Ok(body),
+                Err(because) => Err(because),
+            },
+        };
+        let found = found.map_err(|because| {
+            Fault::wait(&doing, because)
+                .remedy("see that the cache is up, and that nix.substituters names it rightly")
+        })?;
+        judge(doing, &found)
+    }
 }
 
-/// Reads a cache's `nix-cache-info`, and returns what can be said of the cache.
-///
-/// # Errors
-/// The cache is not there, or is one for another store.
-pub async fn ask_cache(url: &str, deadline: Duration) -> Result<&'static str, Fault> {
-    let doing = || format!("read {INFO} of {url}");
-    let location = url.split('?').next().unwrap_or(url).trim_end_matches('/');
-    let found = match location.strip_prefix("file://") {
-        Some(folder) => std::fs::read(format!("{folder}/{INFO}")).map_err(|e| e.to_string()),
-        None => match download(&format!("{location}/{INFO}"), deadline).await {
-            Ok(None) => return Ok("it asks for a password, which nix takes from its netrc file"),
-            Ok(Some(body)) => Ok(body),
-            Err(because) => Err(because),
-        },
-    };
-    let found = found.map_err(|because| {
-        Fault::wait(doing(), because)
-            .remedy("see that the cache is up, and that nix.substituters names it rightly")
-    })?;
-    let text = String::from_utf8_lossy(&found);
+fn judge(doing: String, info: &[u8]) -> Result<&'static str, Fault> {
+    let text = String::from_utf8_lossy(info);
     match text.lines().find_map(|line| line.strip_prefix("StoreDir:")).map(str::trim) {
         Some("/nix/store") => Ok("it answers"),
-        Some(other) => Err(Fault::wait(doing(), format!("it is a cache for the store {other}"))
+        Some(other) => Err(Fault::wait(doing, format!("it is a cache for the store {other}"))
             .remedy("name a cache for /nix/store in nix.substituters")),
-        None => Err(Fault::wait(doing(), "what is there is not a binary cache")
-            .remedy("see that nix.substituters names the cache's root")),
+        None => Err(not_a_cache(doing)),
     }
+}
+
+fn not_a_cache(doing: String) -> Fault {
+    Fault::wait(doing, "what is there is not a binary cache")
+        .remedy("see that nix.substituters names the cache's root")
 }
 
 /// The body; `None` where a password is asked for.

@@ -1,13 +1,18 @@
 //! Has nix bring closures from binary caches, and from nowhere else.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
+use tokio::io::BufReader;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use super::caches::Caches;
 use super::link::exists;
+use super::narinfo::Missing;
+use super::telling::{self, Progress};
 use super::{NixConfig, STATE};
 use crate::fault::Fault;
 use crate::names::StorePath;
@@ -25,48 +30,123 @@ const DAMAGED: [&str; 6] = [
     "is incomplete",
 ];
 
-/// Realises `paths`, all in one process.
-pub(super) async fn realise(config: &NixConfig, paths: &[&StorePath]) -> Result<(), Fault> {
-    bring(config, &["--realise", "--keep-going"], paths).await?;
-    // Somebody may have removed a path behind nix's back: its database still has it.
-    let lost: Vec<&StorePath> =
-        paths.iter().filter(|path| !exists(Path::new(path.as_str()))).copied().collect();
-    if lost.is_empty() {
-        return Ok(());
-    }
-    bring(config, &["--repair-path"], &lost).await
+/// What is missing, and from where it is brought.
+pub(super) struct Download<'a> {
+    pub(super) config: &'a NixConfig,
+    pub(super) caches: Caches,
+    pub(super) missing: Missing,
 }
 
-async fn bring(config: &NixConfig, verb: &[&str], paths: &[&StorePath]) -> Result<(), Fault> {
-    let doing = doing(paths);
-    let (caches, missing) = usable(&config.substituters);
-    let mut nix = nix_store(config);
-    nix.args(verb);
-    for (option, value) in [
-        ("substituters", caches.join(" ").as_str()),
-        ("trusted-public-keys", &config.trusted_public_keys.join(" ")),
-        ("require-sigs", "true"),
-        ("substitute", "true"),
-        // Nothing is ever built here, nor elsewhere for this host.
-        ("max-jobs", "0"),
-        ("builders", ""),
-        ("fallback", "false"),
-        // A cache that was mended counts at once.
-        ("narinfo-cache-negative-ttl", "0"),
-        ("narinfo-cache-positive-ttl", "0"),
-        // The next round tries again; nix need not for long.
-        ("connect-timeout", "10"),
-        ("stalled-download-timeout", "30"),
-        ("download-attempts", "2"),
-    ] {
-        nix.args(["--option", option, value]);
+impl Download<'_> {
+    /// Realises `paths`, all in one process.
+    pub(super) async fn realise(
+        &self,
+        paths: &[&StorePath],
+        progress: &Progress,
+    ) -> Result<(), Fault> {
+        if self.missing.paths > 0 {
+            self.caches.some_answer(&doing(paths))?;
+        }
+        let _ended = progress.begin(self.missing);
+        self.bring(&["--realise", "--keep-going"], paths, progress).await?;
+        // Somebody may have removed a path behind nix's back: its database still has it.
+        let lost: Vec<&StorePath> =
+            paths.iter().filter(|path| !exists(Path::new(path.as_str()))).copied().collect();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        self.bring(&["--repair-path"], &lost, progress).await
     }
-    nix.args(paths.iter().map(|path| path.as_str()));
-    let output = run(nix, config.deadline, &doing).await?;
-    if output.status.success() {
-        return Ok(());
+
+    async fn bring(
+        &self,
+        verb: &[&str],
+        paths: &[&StorePath],
+        progress: &Progress,
+    ) -> Result<(), Fault> {
+        let doing = doing(paths);
+        self.caches.forget_fault();
+        let mut nix = nix_store(self.config);
+        nix.args(verb).args(["--log-format", "internal-json"]);
+        self.name_caches(&mut nix);
+        for (option, value) in self.options() {
+            nix.args(["--option", option, &value]);
+        }
+        nix.args(paths.iter().map(|path| path.as_str()));
+        let (status, told) = follow(nix, self.config.deadline, &doing, progress).await?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(explain(&doing, &self.caches.plain(&told), &self.caches))
     }
-    Err(explain(&doing, &String::from_utf8_lossy(&output.stderr), &caches, &missing))
+
+    /// Everybody sees a process's arguments, only its user what is in its environment.
+    fn name_caches(&self, nix: &mut Command) {
+        let caches = self.caches.numbered();
+        if self.caches.are_secret() {
+            nix.env("NIX_CONFIG", format!("substituters = {caches}"));
+        } else {
+            nix.args(["--option", "substituters", &caches]);
+        }
+    }
+
+    fn options(&self) -> [(&'static str, String); 11] {
+        // The gateway waits as long for the cache behind it, and asks again.
+        let stalled = if self.caches.are_secret() { "120" } else { "30" };
+        [
+            ("trusted-public-keys", self.config.trusted_public_keys.join(" ").as_str()),
+            ("require-sigs", "true"),
+            ("substitute", "true"),
+            // Nothing is ever built here, nor elsewhere for this host.
+            ("max-jobs", "0"),
+            ("builders", ""),
+            ("fallback", "false"),
+            // A cache that was mended counts at once.
+            ("narinfo-cache-negative-ttl", "0"),
+            ("narinfo-cache-positive-ttl", "0"),
+            // They answered just now; the next round tries again.
+            ("connect-timeout", "5"),
+            ("stalled-download-timeout", stalled),
+            ("download-attempts", "2"),
+        ]
+        .map(|(option, value)| (option, value.to_owned()))
+    }
+}
+
+/// Runs it to its end or to the deadline, and returns its last words.
+async fn follow(
+    mut nix: Command,
+    deadline: Duration,
+    doing: &str,
+    progress: &Progress,
+) -> Result<(ExitStatus, String), Fault> {
+    let program = PathBuf::from(nix.as_std().get_program());
+    let failed = |e: io::Error| Fault::wait(doing, format!("{}: {e}", program.display()));
+    nix.stdout(Stdio::null());
+    let mut child = nix.spawn().map_err(|e| cannot_start(doing, &program, &e))?;
+    let stderr = child.stderr.take();
+    let ended = async {
+        let told = match stderr {
+            Some(stderr) => telling::listen(BufReader::new(stderr), progress).await?,
+            None => String::new(),
+        };
+        Ok((child.wait().await?, told))
+    };
+    match timeout(deadline, ended).await {
+        Ok(ended) => ended.map_err(failed),
+        Err(_) => Err(late(doing, deadline)),
+    }
+}
+
+fn cannot_start(doing: &str, program: &Path, error: &io::Error) -> Fault {
+    Fault::wait(doing, format!("start {}: {error}", program.display()))
+        .remedy("install nix, or name its folder in this host's config")
+}
+
+fn late(doing: &str, deadline: Duration) -> Fault {
+    let because = format!("nix did not end within {} s and was stopped", deadline.as_secs());
+    Fault::wait(doing, because)
+        .remedy("look at the network and at the caches of this host's config")
 }
 
 /// `nix-store` with an environment in which no user's settings count.
@@ -100,27 +180,11 @@ pub(super) async fn run(
     doing: &str,
 ) -> Result<Output, Fault> {
     let program = PathBuf::from(nix.as_std().get_program());
-    let child = nix.spawn().map_err(|e| {
-        Fault::wait(doing, format!("start {}: {e}", program.display()))
-            .remedy("install nix, or name its folder in this host's config")
-    })?;
+    let child = nix.spawn().map_err(|e| cannot_start(doing, &program, &e))?;
     match timeout(deadline, child.wait_with_output()).await {
         Ok(output) => output.map_err(|e| Fault::wait(doing, format!("{}: {e}", program.display()))),
-        Err(_) => Err(Fault::wait(
-            doing,
-            format!("nix did not end within {} s and was stopped", deadline.as_secs()),
-        )
-        .remedy("look at the network and at the caches of this host's config")),
+        Err(_) => Err(late(doing, deadline)),
     }
-}
-
-/// The caches to ask, and the directories that are named and not there: nix would
-/// make them, on the disk below an empty mount point.
-fn usable(substituters: &[String]) -> (Vec<&str>, Vec<&str>) {
-    substituters.iter().map(String::as_str).partition(|url| {
-        let directory = url.strip_prefix("file://").map(|rest| rest.split('?').next());
-        directory.flatten().is_none_or(|directory| Path::new(directory).is_dir())
-    })
 }
 
 /// What a fault says was being done.
@@ -134,16 +198,9 @@ pub(super) fn doing(paths: &[&StorePath]) -> String {
 
 /// What nix's words mean. Nothing here is a reason to roll back: the old
 /// generation is untouched while a cache is mended.
-fn explain(doing: &str, stderr: &str, caches: &[&str], missing: &[&str]) -> Fault {
+fn explain(doing: &str, stderr: &str, caches: &Caches) -> Fault {
     let says = |words: &str| stderr.contains(words);
-    let asked = match caches {
-        [] => "no cache could be asked".to_owned(),
-        _ => format!("asked: {}", caches.join(", ")),
-    };
-    let asked = match missing {
-        [] => asked,
-        _ => format!("{asked}; not there: {}", missing.join(", ")),
-    };
+    let asked = caches.told();
     let (because, remedy) = if says("No space left on device") {
         (
             "the disk is full".to_owned(),
@@ -154,6 +211,9 @@ fn explain(doing: &str, stderr: &str, caches: &[&str], missing: &[&str]) -> Faul
             format!("no key that this host trusts has signed it ({asked})"),
             "sign it in the cache, or add the cache's public key to this host's config",
         )
+    } else if let Some(Fault { because, remedy, .. }) = caches.fault() {
+        let fault = Fault::wait(doing, format!("a cache cannot be read: {because} ({asked})"));
+        return Fault { remedy, ..fault }.evidence(last_lines(stderr));
     } else if says("does not exist in binary cache") {
         (
             format!("a cache has lost an archive that it announces ({asked})"),

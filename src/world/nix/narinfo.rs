@@ -35,6 +35,8 @@ pub(super) struct Missing {
     pub download: u64,
     /// Bytes on the disk, without what its blocks waste.
     pub unpacked: u64,
+    /// Paths that no cache told of.
+    pub nowhere: usize,
 }
 
 /// What one text says.
@@ -79,13 +81,22 @@ async fn sum(client: Option<&Client>, caches: &[String], roots: Vec<StorePath>) 
         found.paths += asked.len();
         left.clear();
         let told: Vec<_> = stream::iter(asked).buffer_unordered(SIDE_BY_SIDE).collect().await;
-        for info in told.into_iter().flatten() {
+        for info in told {
+            let Some(info) = info else {
+                found.nowhere += 1;
+                continue;
+            };
             found.download = found.download.saturating_add(info.download);
             found.unpacked = found.unpacked.saturating_add(info.unpacked);
             left.extend(info.references.into_iter().filter(|path| seen.insert(path.clone())));
         }
     }
     found
+}
+
+/// Whether none is missing, as far as files tell.
+pub(super) fn are_there(paths: &[&StorePath]) -> bool {
+    paths.iter().all(|path| exists(Path::new(path.as_str())))
 }
 
 fn absent(paths: &[StorePath]) -> impl Iterator<Item = &StorePath> {
@@ -211,9 +222,9 @@ mod tests {
         put(&far, 2, info(2, &[]));
         let urls = [&near, &far].map(|dir| format!("file://{}?priority=1", dir.path().display()));
         let found = missing(None, &urls, &[&path(0), &path(2)]).await;
-        assert_eq!(found, Missing { paths: 3, download: 33, unpacked: 3003 });
+        assert_eq!(found, Missing { paths: 3, download: 33, unpacked: 3003, nowhere: 0 });
         let unknown = missing(None, &urls[..1], &[&path(1)]).await;
-        assert_eq!(unknown, Missing { paths: 1, ..Missing::default() });
+        assert_eq!(unknown, Missing { paths: 1, nowhere: 1, ..Missing::default() });
     }
 
     #[test]

@@ -87,7 +87,7 @@ mod tests {
     const GIB: u64 = 1 << 30;
 
     fn told(reserve: Option<u64>, unpacked: u64, disk: Disk) -> Option<String> {
-        let missing = Missing { paths: 1, download: unpacked / 3, unpacked };
+        let missing = Missing { paths: 1, download: unpacked / 3, unpacked, nowhere: 0 };
         Room { reserve, ledger: None }.store(missing, disk).map(|(because, _)| because)
     }
 
