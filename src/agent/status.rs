@@ -16,6 +16,7 @@ use crate::plan::drift::Drift;
 use crate::plan::observed::{ObservedRoutes, ObservedUnit, Pulse, UnitState};
 use crate::plan::routes::{self, RouteText};
 use crate::verdict::Verdict;
+use crate::world::download::{Away, Download};
 use crate::world::{Routes as _, Store as _, Units as _, World};
 
 /// A host's status at one moment; the JSON of `writ status --json`.
@@ -41,6 +42,12 @@ pub struct Status {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<SourceStatus>,
     pub step: Option<String>,
+    /// How far closures are downloaded, while they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub download: Option<Download>,
+    /// Caches that do not answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caches_away: Vec<Away>,
     /// A pause that is in force: nothing on the host is changed.
     pub paused: Option<Pause>,
     pub waiting: Vec<String>,
@@ -123,6 +130,8 @@ pub async fn gather(
         fetched: snapshot.fetched,
         sources: snapshot.sources,
         step: snapshot.step,
+        download: world.store().downloading(),
+        caches_away: world.store().away(),
         paused: ledger.paused()?,
         waiting: snapshot.waiting,
         drift: snapshot.drift,
@@ -209,6 +218,7 @@ impl fmt::Display for Status {
         if let Some(step) = &self.step {
             writeln!(f, "now        {step}")?;
         }
+        self.downloads(f)?;
         for reason in &self.waiting {
             writeln!(f, "waits for  {reason}")?;
         }
@@ -227,6 +237,15 @@ impl fmt::Display for Status {
 }
 
 impl Status {
+    fn downloads(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.download.iter().try_for_each(|download| writeln!(f, "fetched    {download}"))?;
+        for away in &self.caches_away {
+            writeln!(f, "no cache   {away}")?;
+            away.remedy.iter().try_for_each(|remedy| writeln!(f, "  hint     {remedy}"))?;
+        }
+        Ok(())
+    }
+
     fn differences(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.drift.iter().try_for_each(|drift| writeln!(f, "drift      {drift}"))?;
         let healed =

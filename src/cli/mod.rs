@@ -9,6 +9,7 @@ pub mod completions;
 mod consequences;
 pub mod diff;
 pub mod doctor;
+mod download;
 pub mod events;
 pub mod fleet;
 pub mod gc;

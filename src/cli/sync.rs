@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
+use super::download::Shown;
 use super::{Blame, Failure, config_at, show, show_json, whisper};
 use crate::agent::control::{Reply, Request};
 use crate::agent::socket;
@@ -72,9 +73,10 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     outcome
 }
 
-/// Tells each step as the agent takes it, on standard error.
+/// Tells each step as the agent takes it, and how far downloads are, on standard error.
 async fn narrate(path: &Path) -> Infallible {
     let mut told = None;
+    let mut shown = Shown::default();
     loop {
         tokio::time::sleep(GLANCE).await;
         let Ok(Reply::Status(status)) = socket::ask(path, Request::Status, GLANCE * 10).await
@@ -85,6 +87,7 @@ async fn narrate(path: &Path) -> Infallible {
             whisper(&format!("{}\n", status.step.as_deref().unwrap_or_default()));
             told = status.step;
         }
+        shown.see(status.download.as_ref());
     }
 }
 
