@@ -36,6 +36,9 @@ macro_rules! nix_only {
             an_interrupted_collector_is_waited_for,
             a_cache_that_was_mended_counts_at_once,
             a_download_that_hangs_is_stopped_at_the_deadline,
+            a_deaf_cache_costs_a_moment_once_and_then_nothing,
+            a_private_bucket_is_read_by_nix_which_has_no_keys_to_it,
+            a_download_that_broke_off_goes_on_with_what_is_missing,
             a_profile_that_nix_has_locked_is_waited_for,
             a_path_that_was_deleted_is_reported_and_not_rooted
         }
@@ -43,12 +46,18 @@ macro_rules! nix_only {
 }
 pub(crate) use nix_only;
 
+pub(crate) use super::bucket::{
+    a_deaf_cache_costs_a_moment_once_and_then_nothing,
+    a_download_that_broke_off_goes_on_with_what_is_missing,
+    a_private_bucket_is_read_by_nix_which_has_no_keys_to_it,
+};
+
 const VERSIONS: usize = 7;
 const PROFILES: &str = "/nix/var/nix/profiles/writ";
 
 /// Closures that lie in caches and not in the store.
 pub(crate) struct Caches {
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     pub(crate) closures: Closures,
     key: String,
     other_key: String,
@@ -88,7 +97,7 @@ impl Caches {
         NixStore::new(self.config(caches))
     }
 
-    fn config(&self, caches: &[&str]) -> NixConfig {
+    pub(super) fn config(&self, caches: &[&str]) -> NixConfig {
         let urls = caches.iter().map(|name| match name.contains("://") {
             true => (*name).to_owned(),
             false => format!("file://{}", self.dir.join(name).display()),
@@ -99,7 +108,7 @@ impl Caches {
         }
     }
 
-    fn artifact(&self, n: usize) -> Artifact {
+    pub(super) fn artifact(&self, n: usize) -> Artifact {
         Artifact {
             store_path: self.closures.versions[n].clone(),
             closure_digest: None,
@@ -115,7 +124,7 @@ impl Caches {
         }
     }
 
-    fn is_valid(&self, n: usize) -> bool {
+    pub(super) fn is_valid(&self, n: usize) -> bool {
         let path = self.closures.versions[n].as_str();
         run("nix-store", &["--check-validity", path]).status.success()
     }
@@ -415,13 +424,14 @@ pub(crate) async fn a_cache_that_was_mended_counts_at_once(caches: &Caches) {
 }
 
 /// Copies a cache over another.
-fn put(from: &Path, over: &Path) {
+pub(super) fn put(from: &Path, over: &Path) {
+    fs::create_dir_all(over).unwrap();
     let contents = format!("{}/.", from.display());
     out("cp", &["-r", &contents, over.to_str().unwrap()]);
 }
 
 /// Serves the files of a directory over HTTP as long as the test runs.
-fn serve(dir: PathBuf) -> String {
+pub(super) fn serve(dir: PathBuf) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -448,8 +458,14 @@ fn serve(dir: PathBuf) -> String {
 
 pub(crate) async fn a_download_that_hangs_is_stopped_at_the_deadline(caches: &Caches) {
     caches.forget();
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", silent.local_addr().unwrap());
+    let hanging = caches.dir.join("hanging");
+    put(&caches.dir.join("signed"), &hanging);
+    for nar in fs::read_dir(hanging.join("nar")).unwrap() {
+        let nar = nar.unwrap().path();
+        fs::remove_file(&nar).unwrap();
+        out("mkfifo", &[nar.to_str().unwrap()]);
+    }
+    let url = serve(hanging);
     let config = NixConfig { deadline: Duration::from_secs(1), ..caches.config(&[&url]) };
     let fault = NixStore::new(config).fetch(&[caches.artifact(0)]).await.unwrap_err();
     assert_eq!(fault.retry, Retry::Soon);

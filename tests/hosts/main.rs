@@ -10,6 +10,9 @@ mod itself;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod scenes;
+#[path = "../cache/server.rs"]
+#[allow(dead_code, reason = "the tests of uploads ask it more")]
+mod server;
 
 use std::process::ExitCode;
 
@@ -22,6 +25,9 @@ type Scene = (&'static str, fn());
 fn main() -> ExitCode {
     if std::env::var_os(itself::VICTIM).is_some() {
         itself::be_the_victim();
+    }
+    if let Some(root) = std::env::var_os(scenes::bucket::SERVES) {
+        scenes::bucket::serve(root.as_ref());
     }
     let mut arguments = Arguments::from_args();
     // Scenes mostly wait: for a service to stay healthy, for a host to boot.

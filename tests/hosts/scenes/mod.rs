@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bad_world;
+pub(crate) mod bucket;
 mod crashes;
 mod drift;
 mod failing;
@@ -37,6 +38,7 @@ pub(crate) const ALL: [(&str, &[Scene]); 19] = [
     ("operator", operator::SCENES),
     ("plans", plans::SCENES),
     ("push", push::SCENES),
+    ("bucket", bucket::SCENES),
     ("fleet", fleet::SCENES),
     ("bad_input", bad_input::SCENES),
     ("bad_world", bad_world::SCENES),

@@ -1,0 +1,114 @@
+//! A private cache in a bucket: the host's own keys open it, and nobody sees them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Running, Scene};
+use crate::lab::host::{Host, Program, until};
+use crate::server::{ID, SECRET, Server};
+
+pub(super) const SCENES: &[Scene] =
+    &[("a_host_reads_a_private_bucket_with_keys_that_nobody_sees", private)];
+
+/// Set for the process that is an S3 server: the folder of its buckets.
+pub(crate) const SERVES: &str = "WRIT_TEST_S3";
+const PROGRAM: &str = "/usr/local/bin/s3";
+const KEYS: &str = "/root/cache.keys";
+const DROP_IN: &str = "/etc/systemd/system/writ-agent.service.d/cache.conf";
+
+pub(crate) fn serve(root: &Path) -> ! {
+    let _server = Server::at(root, "0.0.0.0:9000");
+    loop {
+        std::thread::park();
+    }
+}
+
+fn bucket(scene: &Running) -> Host {
+    let here = std::env::current_exe().expect("/proc is mounted");
+    let host = Host::boot(&scene.acme.fleet, "bucket", &[Program { here, there: PROGRAM }]);
+    let folder = format!("--setenv={SERVES}=/srv/s3");
+    host.must(&["mkdir", "-p", "/srv/s3/acme-nix"]);
+    host.must(&["systemd-run", "--quiet", "--unit=s3", &folder, PROGRAM]);
+    until("the S3 server answers", Duration::from_secs(20), || {
+        host.run(&["curl", "--silent", "http://127.0.0.1:9000/"]).ok.then_some(())
+    });
+    host
+}
+
+/// Gives the agent the bucket for its only cache.
+fn configure(scene: &Running, bucket: &Host) {
+    let biz = &scene.biz.host;
+    biz.put(DROP_IN, format!("[Service]\nLoadCredential=cache:{KEYS}\n"), 0o644);
+    biz.sh(&format!(
+        "sed -i 's|^substituters.*|substituters = [\"s3://acme-nix/hosts?scheme=http\\&endpoint={}:9000\"]\\ncredentialsFile = \"credential:cache\"|' /etc/writ/agent.toml",
+        bucket.address()
+    ));
+    keys(biz, SECRET);
+}
+
+fn keys(biz: &Host, secret: &str) {
+    let keys = format!("[default]\naws_access_key_id = {ID}\naws_secret_access_key = {secret}\n");
+    biz.put(KEYS, keys, 0o600);
+    biz.sh("systemctl daemon-reload; systemctl restart writ-agent");
+}
+
+/// Builds a version that only the bucket has.
+fn publish(scene: &Running, version: &str) -> String {
+    scene.acme.publish("web", version, 8001, "");
+    scene
+        .acme
+        .workshop
+        .host
+        .sh("rm -rf /srv/s3/acme-nix/hosts; cp -r /srv/cache /srv/s3/acme-nix/hosts");
+    scene.acme.release(&format!("web: {version}"))
+}
+
+fn private() {
+    let scene = Running::v1();
+    let bucket = bucket(&scene);
+    configure(&scene, &bucket);
+    let biz = &scene.biz.host;
+    // Looks at every process for as long as it takes.
+    biz.put("/root/pattern", format!("{SECRET}\n"), 0o600);
+    biz.put("/root/watch", WATCH, 0o755);
+    biz.must(&["systemd-run", "--quiet", "--unit=watch", "/root/watch"]);
+    let commit = publish(&scene, "v2");
+    scene.biz.confirmed(&commit);
+    scene.biz.serves("web.acme.example", "v2");
+    biz.must(&["systemctl", "stop", "watch"]);
+    let seen = biz.sh("cat /run/seen");
+    assert!(seen.contains("--realise") && seen.contains("--log-format"), "{seen}");
+    assert!(!seen.contains("127.0.0.1"), "{seen}");
+    assert_eq!(biz.sh("cat /run/leaks"), "");
+    let told = biz.run(&["writ", "doctor"]).stdout;
+    assert!(told.contains("it answers, and takes this host's keys"), "{told}");
+
+    keys(biz, "wrong");
+    let commit = publish(&scene, "v3");
+    let status = scene.biz.judged(&commit, "waiting");
+    let why = status.why();
+    assert!(why.contains("says that the secret key is wrong (profile `default` of /run/credentials/writ-agent.service/cache)"), "{why}");
+    let told = biz.run(&["writ", "doctor"]).stdout;
+    assert!(told.contains("WRONG  cache"), "{told}");
+    let told = biz.must(&["writ", "status"]);
+    assert!(told.contains("no cache   s3://acme-nix/hosts"), "{told}");
+    scene.biz.serves("web.acme.example", "v2");
+
+    keys(biz, SECRET);
+    scene.biz.confirmed(&commit);
+    scene.biz.serves("web.acme.example", "v3");
+    let spread = "journalctl --no-pager --output=export >/run/journal; \
+                  grep -rlaFf /root/pattern /run/journal /var/lib/writ /var/cache/writ /run/writ /tmp || true";
+    assert_eq!(biz.sh(spread), "");
+}
+
+const WATCH: &str = "#!/bin/sh
+: >/run/leaks; : >/run/seen
+while :; do
+    grep -laFf /root/pattern /proc/[0-9]*/cmdline /proc/[0-9]*/environ >>/run/leaks 2>/dev/null
+    for file in /proc/[0-9]*/cmdline; do
+        line=$(tr '\\0' ' ' <$file 2>/dev/null)
+        case $line in *nix-store*--realise*) echo \"$line\" >>/run/seen ;; esac
+    done
+done
+";
