@@ -107,6 +107,22 @@ async fn a_cache_is_read_with_keys_that_nobody_else_has() {
 }
 
 #[tokio::test]
+async fn a_bucket_is_asked_once_for_each_text() {
+    let private = Private::new();
+    private.nar(b"archive");
+    let gateway = private.gateway().await;
+    for _ in 0..3 {
+        assert_eq!(get(&gateway, INFO).await.text().await.unwrap(), "StorePath: …\n");
+        let absent = get(&gateway, &INFO.replace('1', "0")).await;
+        assert_eq!(absent.status(), StatusCode::NOT_FOUND);
+        assert_eq!(get(&gateway, NAR).await.text().await.unwrap(), "archive");
+    }
+    let asked = private.server.asked();
+    let counted = |what: &str| asked.iter().filter(|asked| asked.contains(what)).count();
+    assert_eq!((counted(".narinfo"), counted(NAR)), (2, 3), "{asked:?}");
+}
+
+#[tokio::test]
 async fn ranges_are_passed_on() {
     let private = Private::new();
     let nar = noise(1);
@@ -140,7 +156,7 @@ async fn nothing_else_of_the_bucket_can_be_asked_for() {
     for path in [
         format!("{url}/secret"),
         format!("{url}/"),
-        format!("{url}"),
+        url.clone(),
         format!("{url}/nix-cache-info?list-type=2"),
         format!("{url}/nar/%2e%2e/secret"),
         format!("{url}/nar%2fx"),

@@ -7,6 +7,7 @@
 
 mod answer;
 mod asked;
+mod texts;
 
 use std::fmt;
 use std::io;
@@ -21,6 +22,8 @@ use rustix::rand::GetRandomFlags;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
+
+use texts::Texts;
 
 use crate::fault::Fault;
 use crate::world::stock::Stock;
@@ -45,6 +48,7 @@ pub struct Gateway {
 struct Served {
     word: String,
     stocks: Vec<Arc<dyn Stock>>,
+    texts: Texts,
     /// What was wrong last.
     fault: Mutex<Option<Fault>>,
 }
@@ -60,7 +64,8 @@ impl Gateway {
         let address = listener.local_addr()?;
         let word = word()?;
         let base = format!("http://{address}/{word}");
-        let served = Arc::new(Served { word, stocks, fault: Mutex::default() });
+        let served =
+            Arc::new(Served { word, stocks, texts: Texts::default(), fault: Mutex::default() });
         let task = tokio::spawn(accept(listener, Arc::clone(&served))).abort_handle();
         Ok(Self { base, served, task })
     }

@@ -12,8 +12,8 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::Served;
 use super::asked::{Asked, part};
+use super::{Served, texts};
 use crate::fault::Fault;
 use crate::world::stock::{Delivery, Denial, Stock};
 
@@ -25,11 +25,11 @@ pub(super) async fn answer(
 ) -> Result<Response<Body>, Infallible> {
     let asked = Asked::read(request.uri().path(), &served.word)
         .filter(|_| request.uri().query().is_none())
-        .and_then(|asked| Some((served.stocks.get(asked.stock)?, asked.name)));
+        .and_then(|asked| Some((served.stocks.get(asked.stock)?, asked)));
     let answer = match (asked, request.method()) {
         (None, _) => last(StatusCode::NOT_FOUND),
-        (Some((stock, name)), &Method::GET) => get(&served, stock, &name, &request).await,
-        (Some((stock, name)), &Method::HEAD) => head(&served, stock, &name).await,
+        (Some((stock, asked)), &Method::GET) => get(&served, stock, &asked, &request).await,
+        (Some((stock, asked)), &Method::HEAD) => head(&served, stock, &asked.name).await,
         (Some(_), _) => with(last(StatusCode::METHOD_NOT_ALLOWED), ALLOW, "GET, HEAD"),
     };
     Ok(answer)
@@ -38,14 +38,36 @@ pub(super) async fn answer(
 async fn get(
     served: &Arc<Served>,
     stock: &Arc<dyn Stock>,
-    name: &str,
+    asked: &Asked,
     request: &Request<Incoming>,
 ) -> Response<Body> {
     let range = request.headers().get(RANGE).and_then(|range| range.to_str().ok());
-    match stock.open(name, range.and_then(part)).await {
-        Ok(delivery) => passed_on(Arc::clone(served), delivery),
-        Err(denial) => denied(served, denial),
+    let part = range.and_then(part);
+    if let (None, Some(kept)) = (&part, served.texts.find(asked)) {
+        return kept.map_or_else(|| bare(StatusCode::NOT_FOUND), text);
     }
+    match stock.open(&asked.name, part).await {
+        Ok(delivery) if texts::is_text(asked, &delivery) => match texts::whole(delivery).await {
+            Ok(whole) => {
+                served.texts.keep(asked, Some(&whole));
+                text(whole)
+            }
+            Err(fault) => denied(served, Denial::Trouble(fault)),
+        },
+        Ok(delivery) => passed_on(Arc::clone(served), delivery),
+        Err(denial) => {
+            if denial == Denial::Absent {
+                served.texts.keep(asked, None);
+            }
+            denied(served, denial)
+        }
+    }
+}
+
+fn text(whole: Bytes) -> Response<Body> {
+    let length = whole.len();
+    let body = stream::once(async { Ok(Frame::data(whole)) });
+    with(Response::new(StreamBody::new(body.boxed())), CONTENT_LENGTH, length)
 }
 
 async fn head(served: &Served, stock: &Arc<dyn Stock>, name: &str) -> Response<Body> {

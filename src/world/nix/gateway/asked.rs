@@ -14,7 +14,7 @@ const HASH: usize = 32;
 const LONGEST: usize = 200;
 
 /// A file of one of the stocks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Asked {
     pub(super) stock: usize,
     pub(super) name: String,
