@@ -57,9 +57,11 @@ pub enum Denial {
     Trouble(Fault),
 }
 
+type Find = dyn Fn(&str) -> Result<Arc<dyn Stock>, Fault> + Send + Sync;
+
 /// Finds what belongs to a cache's URL, with the keys to it. Asks no server.
 #[derive(Clone)]
-pub struct Keeper(Arc<dyn Fn(&str) -> Result<Arc<dyn Stock>, Fault> + Send + Sync>);
+pub struct Keeper(Arc<Find>);
 
 impl Keeper {
     pub fn new(

@@ -205,12 +205,12 @@ impl Caches {
         }
         let why: Vec<String> = self.left_out().collect();
         let because = format!("the host's caches cannot be reached: {}", why.join("; "));
-        let faults = self.all.iter().filter_map(|cache| match &cache.state {
+        let usual = "look at the network and at the caches of this host's config";
+        let remedy = self.all.iter().find_map(|cache| match &cache.state {
             State::Ill(fault) | State::Silent(fault) => fault.remedy.clone(),
             State::Well | State::Unasked => None,
         });
-        let usual = "look at the network and at the caches of this host's config";
-        let remedy = faults.last().unwrap_or_else(|| usual.to_owned());
+        let remedy = remedy.unwrap_or_else(|| usual.to_owned());
         Err(Fault::wait(doing, because).remedy(remedy).evidence(why))
     }
 
