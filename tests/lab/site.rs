@@ -35,7 +35,7 @@ pub(crate) struct Config {
 
 /// How the agent's last round on a commit ended.
 #[derive(Clone, Debug)]
-pub(crate) struct Status(Value);
+pub(crate) struct Status(pub(crate) Value);
 
 /// The longest an agent may take to come to a verdict.
 pub(crate) const VERDICT: Duration = Duration::from_secs(90);

@@ -1,14 +1,18 @@
 //! A private cache in a bucket: the host's own keys open it, and nobody sees them.
 
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
 use super::{Running, Scene};
 use crate::lab::host::{Host, Program, until};
-use crate::server::{ID, SECRET, Server};
+use crate::server::{Answer, ID, SECRET, Server};
 
-pub(super) const SCENES: &[Scene] =
-    &[("a_host_reads_a_private_bucket_with_keys_that_nobody_sees", private)];
+pub(super) const SCENES: &[Scene] = &[
+    ("a_host_reads_a_private_bucket_with_keys_that_nobody_sees", private),
+    ("an_agent_killed_in_a_download_fetches_what_is_missing_and_nothing_else", killed),
+];
 
 /// Set for the process that is an S3 server: the folder of its buckets.
 pub(crate) const SERVES: &str = "WRIT_TEST_S3";
@@ -16,8 +20,19 @@ const PROGRAM: &str = "/usr/local/bin/s3";
 const KEYS: &str = "/root/cache.keys";
 const DROP_IN: &str = "/etc/systemd/system/writ-agent.service.d/cache.conf";
 
+/// Writes down what is asked for; what is named in a file is not answered.
 pub(crate) fn serve(root: &Path) -> ! {
-    let _server = Server::at(root, "0.0.0.0:9000");
+    let server = Server::at(root, "0.0.0.0:9000");
+    let (asked, hangs) = (root.join("asked"), root.join("hangs"));
+    server.rule(move |line, _| {
+        let mut log = OpenOptions::new().create(true).append(true).open(&asked).unwrap();
+        writeln!(log, "{line}").unwrap();
+        let hanging = fs::read_to_string(&hangs).unwrap_or_default();
+        match hanging.lines().any(|nar| line.contains(nar)) {
+            true => Answer::Silence,
+            false => Answer::Normal,
+        }
+    });
     loop {
         std::thread::park();
     }
@@ -55,6 +70,12 @@ fn keys(biz: &Host, secret: &str) {
 /// Builds a version that only the bucket has.
 fn publish(scene: &Running, version: &str) -> String {
     scene.acme.publish("web", version, 8001, "");
+    bring(scene);
+    scene.acme.release(&format!("web: {version}"))
+}
+
+/// Copies the cache into the bucket.
+fn bring(scene: &Running) {
     scene
         .acme
         .workshop
