@@ -5,17 +5,21 @@
 //! where the world is already as asked, it changes nothing and succeeds, unless
 //! it was told what to expect and found something else.
 
+pub mod archive;
 pub mod bucket;
 pub mod caddy;
 pub mod clock;
+pub mod depot;
 pub mod download;
 pub mod facts;
 pub mod folder;
 pub mod nix;
+pub mod parcel;
 pub mod probes;
 pub mod shelf;
 pub mod stock;
 pub mod systemd;
+pub mod web;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;

@@ -1,0 +1,87 @@
+//! A binary cache over HTTP, read as an operator's browser would.
+
+use std::time::Duration;
+
+use reqwest::{Client, Response, StatusCode};
+
+use super::depot::{Depot, Saved, Sink, TEXT};
+use crate::fault::{Fault, causes};
+
+const CONNECT: Duration = Duration::from_secs(20);
+/// Without a byte for this long, the server is taken to be gone.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// A cache that anybody may read.
+#[derive(Clone, Debug)]
+pub struct Web {
+    url: String,
+    client: Client,
+}
+
+impl Web {
+    /// Asks no server yet.
+    ///
+    /// # Errors
+    /// This machine's certificates cannot be read.
+    pub fn of_url(url: &str) -> Result<Self, Fault> {
+        let client = Client::builder()
+            .connect_timeout(CONNECT)
+            .read_timeout(SILENCE)
+            .user_agent(concat!("writ/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| Fault::wait(format!("use {url}"), causes(&error)))?;
+        Ok(Self { url: url.to_owned(), client })
+    }
+
+    /// `None`: it is not there.
+    async fn ask(&self, name: &str) -> Result<Option<Response>, Fault> {
+        let location = self.url.split('?').next().unwrap_or(&self.url).trim_end_matches('/');
+        let asked = self.client.get(format!("{location}/{name}")).send().await;
+        let answer = asked.map_err(|error| self.lost(name, &error))?;
+        match answer.status() {
+            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(self.fault(name, "the cache asks for a password").remedy(
+                    "have nix fetch it, which has the password: nix copy --from CACHE PATH; then run this again",
+                ))
+            }
+            status if !status.is_success() => Err(self.fault(name, format!("it answered {status}"))),
+            _ => Ok(Some(answer)),
+        }
+    }
+
+    fn lost(&self, name: &str, error: &reqwest::Error) -> Fault {
+        self.fault(name, causes(error)).remedy("see that the cache is up")
+    }
+
+    fn fault(&self, name: &str, because: impl std::fmt::Display) -> Fault {
+        Fault::wait(format!("read {name} of {}", self.url), because)
+    }
+}
+
+impl Depot for Web {
+    fn name(&self) -> &str {
+        &self.url
+    }
+
+    async fn text(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+        let Some(mut answer) = self.ask(name).await? else { return Ok(None) };
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|error| self.lost(name, &error))? {
+            body.extend_from_slice(&chunk);
+            if body.len() as u64 > TEXT {
+                return Err(self.fault(name, "it is too long for a text of a cache"));
+            }
+        }
+        Ok(Some(body))
+    }
+
+    async fn save(&self, name: &str, mut into: Sink) -> Result<Saved, Fault> {
+        let answer = self.ask(name).await?;
+        let mut answer = answer.ok_or_else(|| self.fault(name, "it is not there"))?;
+        while let Some(chunk) = answer.chunk().await.map_err(|error| self.lost(name, &error))? {
+            into.write(&chunk).map_err(|error| self.fault(name, error))?;
+        }
+        into.done().map_err(|error| self.fault(name, error))
+    }
+}
