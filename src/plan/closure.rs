@@ -83,10 +83,11 @@ impl PathInfo {
     }
 }
 
+const DIGITS: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
+
 /// Nix's own base 32: the last five bits come first (nix,
 /// `src/libutil/base-nix-32.cc`).
 pub(crate) fn nix_base32(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
     let digit = |n: usize| {
         let (byte, bit) = (n * 5 / 8, n * 5 % 8);
         let low = u16::from(bytes[byte]);
@@ -94,6 +95,23 @@ pub(crate) fn nix_base32(bytes: &[u8]) -> String {
         char::from(DIGITS[usize::from(((high << 8 | low) >> bit) & 0x1f)])
     };
     (0..(bytes.len() * 8).div_ceil(5)).rev().map(digit).collect()
+}
+
+/// What [`nix_base32`] wrote of 32 bytes.
+pub(crate) fn from_nix_base32(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0u8; 32];
+    for (n, letter) in text.bytes().rev().enumerate() {
+        let digit = DIGITS.iter().position(|digit| *digit == letter)?;
+        let (byte, bit) = (n * 5 / 8, n * 5 % 8);
+        let wide = u16::try_from(digit).ok()? << bit;
+        *bytes.get_mut(byte)? |= (wide & 0xff) as u8;
+        match bytes.get_mut(byte + 1) {
+            Some(next) => *next |= (wide >> 8) as u8,
+            None if wide >> 8 != 0 => return None,
+            None => {}
+        }
+    }
+    (text.len() == 52).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -149,6 +167,19 @@ mod tests {
             (path, info)
         };
         BUILT.iter().map(info).collect()
+    }
+
+    #[test]
+    fn a_hash_in_nix_s_base_32_reads_as_it_was() {
+        for (_, hash, ..) in BUILT {
+            let hash: [u8; 32] = bytes(hash).try_into().unwrap();
+            assert_eq!(from_nix_base32(&nix_base32(&hash)), Some(hash));
+        }
+        let last = nix_base32(&[255; 32]);
+        assert_eq!(from_nix_base32(&last), Some([255; 32]));
+        for bad in ["", "e", &last[1..], &format!("z{}", &last[1..]), &"0".repeat(53)] {
+            assert_eq!(from_nix_base32(bad), None, "{bad}");
+        }
     }
 
     #[test]

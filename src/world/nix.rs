@@ -18,6 +18,7 @@ mod narinfo;
 mod profiles;
 mod registration;
 mod room;
+mod stick;
 mod telling;
 mod upload;
 
@@ -40,7 +41,8 @@ use narinfo::Missing;
 use profiles::{New, Profiles};
 use reqwest::Client;
 pub use room::Room;
-pub use upload::{Look, SecretKey, Supply, Tally, fill};
+pub use stick::CACHE;
+pub use upload::{Look, SecretKey, Sizes, Sources, Stock, Supply, Tally, fill, ship, stock};
 
 use super::Store;
 use super::download::{Away, Download};
@@ -80,6 +82,8 @@ pub struct NixConfig {
     pub room: Room,
     /// Finds what belongs to the caches that are buckets.
     pub keeper: Keeper,
+    /// Folders with a cache in them that come and go, as disks do that are carried.
+    pub sticks: Vec<PathBuf>,
 }
 
 impl NixConfig {
@@ -94,6 +98,7 @@ impl NixConfig {
             deadline: Duration::from_secs(3600),
             room: Room::default(),
             keeper: Keeper::default(),
+            sticks: Vec::new(),
         }
     }
 }
@@ -161,9 +166,9 @@ impl NixStore {
     }
 
     /// Finds the caches that answer, and what they have of what is missing.
-    async fn found(&self, paths: &[&StorePath]) -> (Caches, Missing) {
-        let mut caches = Caches::of(&self.config).await;
-        let remote = self.config.substituters.iter().any(|url| !url.starts_with("file://"));
+    async fn found(&self, config: &NixConfig, paths: &[&StorePath]) -> (Caches, Missing) {
+        let mut caches = Caches::of(config).await;
+        let remote = config.substituters.iter().any(|url| !url.starts_with("file://"));
         let http = remote.then(|| self.http.get_or_init(|| narinfo::client().ok()).as_ref());
         let http = http.flatten();
         if narinfo::are_there(paths) {
@@ -278,10 +283,13 @@ impl Store for NixStore {
             .and_then(|()| self.root(&paths))
             .and_then(|()| self.digests().forget(&paths))
             .map_err(|e| self.profiles.fault("make garbage-collector roots", &e))?;
-        let (caches, missing) = self.found(&paths).await;
+        let road = stick::road(&self.config, &paths).await;
+        let (caches, missing) = self.found(&road.config, &paths).await;
         self.config.room.check(missing, &fetch::doing(&paths))?;
-        let download = fetch::Download { config: &self.config, caches, missing };
-        download.realise(&paths, &self.progress).await?;
+        let download = fetch::Download { config: &road.config, caches, missing };
+        let refused = || road.refused.iter().map(ToString::to_string);
+        let fetched = download.realise(&paths, &self.progress).await;
+        fetched.map_err(|fault| fault.evidence(refused()))?;
         self.check_digests(&signed).await?;
         self.digests()
             .add(&signed)

@@ -64,6 +64,13 @@ pub(super) struct Lacks<'a> {
 }
 
 impl CacheKey {
+    /// A public key as a host's config has it: `NAME:` and 32 bytes in base64.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (name, base64) = text.trim().split_once(':')?;
+        let public = base64::decode(base64.as_bytes()).filter(|bytes| bytes.len() == 32)?;
+        Some(Self::new(name, &public))
+    }
+
     pub(super) fn new(name: &str, public: &[u8]) -> Self {
         Self { name: name.to_owned(), public: public.to_vec() }
     }

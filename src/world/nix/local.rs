@@ -1,7 +1,7 @@
 //! The operator's own nix: builds, signs and uploads with their settings and before
 //! their eyes, and says what is in a closure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -13,6 +13,9 @@ use crate::fault::Fault;
 use crate::manifest::edit::Release;
 use crate::names::StorePath;
 use crate::plan::closure::{PathInfo, closure_digest, closure_of};
+
+/// Paths on one command line.
+const AT_ONCE: usize = 1000;
 
 /// What is to be deployed, before it is built.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +113,24 @@ impl LocalNix {
             Fault::wait(doing, format!("line {line} of nix-store --dump-db is not understood"))
         })?;
         Ok(Closure { paths })
+    }
+
+    /// Those of `paths` that the local store has; none where there is no nix.
+    ///
+    /// # Errors
+    /// Nix fails.
+    pub(super) async fn valid(&self, paths: &[StorePath]) -> Result<Vec<StorePath>, Fault> {
+        if !self.programs.join("nix-store").is_file() {
+            return Ok(Vec::new());
+        }
+        let mut invalid = BTreeSet::new();
+        for some in paths.chunks(AT_ONCE) {
+            let some: Vec<&str> = some.iter().map(StorePath::as_str).collect();
+            let doing = "ask nix which paths are here";
+            let listed = self.query(&["--check-validity", "--print-invalid"], &some, doing).await?;
+            invalid.extend(listed.lines().map(str::to_owned));
+        }
+        Ok(paths.iter().filter(|path| !invalid.contains(path.as_str())).cloned().collect())
     }
 
     /// Signs whole closures with a cache's secret key, in the local store.

@@ -167,12 +167,12 @@ pub(super) fn announced(text: &[u8], path: &StorePath) -> Option<Announced> {
     })
 }
 
-fn fields<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+pub(super) fn fields<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     text.lines().filter_map(move |line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
 }
 
 /// `None` where it is no such text, or one about another path.
-fn parse(text: &[u8], path: &StorePath) -> Option<NarInfo> {
+pub(super) fn parse(text: &[u8], path: &StorePath) -> Option<NarInfo> {
     let text = std::str::from_utf8(text).ok()?;
     let field = |name: &str| fields(text, name).next();
     if field("StorePath") != Some(path.as_str()) {

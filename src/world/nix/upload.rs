@@ -7,6 +7,8 @@
 mod details;
 mod pack;
 mod secret;
+mod ship;
+mod stock;
 mod tally;
 mod text;
 
@@ -24,6 +26,8 @@ use crate::plan::closure::PathInfo;
 use crate::world::shelf::{Content, Created, Shelf};
 use details::Details;
 pub use secret::SecretKey;
+pub use ship::ship;
+pub use stock::{Sizes, Sources, Stock, stock};
 pub use tally::{Look, Tally};
 
 const INFO: &str = "nix-cache-info";
@@ -158,7 +162,7 @@ impl<S: Shelf> Work<'_, S> {
         self.upload(info, &place, packed.content()).await?;
         self.references_are_there(info).await;
         let details = self.details.get(&info.path).cloned().unwrap_or_default();
-        let text = text::narinfo(info, &packed.summary(), &self.signed(info, details));
+        let text = text::narinfo(info, &packed.summary(), &signed(self.supply.key, info, details));
         let text = Content::Text { text, kind: TEXT_KIND };
         // One that is there by now is compared with ours when all is done.
         self.shelf.create(&format!("{}.narinfo", info.path.hash()), &text, &|_| ()).await?;
@@ -193,14 +197,13 @@ impl<S: Shelf> Work<'_, S> {
         // Fails only where nobody sends any more, and we are one who could.
         let _ = there.wait_for(|there| needed.iter().all(|path| there.contains(*path))).await;
     }
+}
 
-    fn signed(&self, info: &PathInfo, mut details: Details) -> Details {
-        let ours = self.supply.key.map(|key| key.sign(info));
-        details.signatures.extend(ours);
-        details.signatures.sort();
-        details.signatures.dedup();
-        details
-    }
+fn signed(key: Option<&SecretKey>, info: &PathInfo, mut details: Details) -> Details {
+    details.signatures.extend(key.map(|key| key.sign(info)));
+    details.signatures.sort();
+    details.signatures.dedup();
+    details
 }
 
 /// The content of an open file.
