@@ -1,5 +1,6 @@
 //! The host's own config, `/etc/writ/agent.toml`: what is pinned here never comes from git.
 
+mod kits;
 mod limits;
 mod report;
 mod sources;

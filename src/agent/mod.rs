@@ -12,6 +12,7 @@ mod fresh;
 mod notify;
 mod paused;
 mod ready;
+mod receipts;
 pub mod reporting;
 mod retention;
 mod roads;

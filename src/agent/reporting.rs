@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until};
 
+use super::receipts::Receipts;
 use super::{Shared, Snapshot, dice, now};
 use crate::config::{Config, Report};
 use crate::fault::Fault;
@@ -21,7 +22,9 @@ pub struct Reporter {
     config: Config,
     report: Report,
     key: KeyFile,
-    outbox: Outbox,
+    /// None where only kits are told.
+    outbox: Option<Outbox>,
+    receipts: Receipts,
     ledger: Ledger,
     shared: Arc<Shared>,
     /// What was told last, and when.
@@ -33,12 +36,18 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// `None` where the config asks for no reports.
+    /// `None` where the config asks for no reports, and no kit can come to this host.
     pub fn new(config: &Config, ledger: Ledger, shared: Arc<Shared>) -> Option<Self> {
-        let report = config.report.clone()?;
+        let receipts = Receipts::of(config.receipts());
+        let outbox = config.report.as_ref().map(|report| config.outbox(report));
+        if outbox.is_none() && !receipts.are_wanted() {
+            return None;
+        }
+        let report = config.report.clone().unwrap_or_default();
         Some(Self {
             key: config.report_key(),
-            outbox: config.outbox(&report),
+            outbox,
+            receipts,
             config: config.clone(),
             report,
             ledger,
@@ -70,6 +79,7 @@ impl Reporter {
                 return self.calm.unwrap_or_else(Instant::now);
             }
         };
+        self.leave_receipts(&state).await;
         let due = match &self.last {
             Some((told, at)) if *told == state => *at + self.report.interval,
             Some(_) | None => Instant::now(),
@@ -86,13 +96,32 @@ impl Reporter {
     }
 
     async fn tell(&mut self, state: &State) -> Result<(), Fault> {
+        let Some(outbox) = self.outbox.clone() else { return Ok(()) };
         let at = now();
-        let text = self.written(state, at)?;
-        let armor = self.key.sign(&text).await?;
-        let signed = joined(&text, &armor);
+        let signed = self.signed(state, at).await?;
         let bytes = signed.as_bytes();
         let letter = Letter { host: &self.config.host, bytes, at: at.as_second() };
-        self.outbox.send(letter, self.config.poll.deadline).await
+        outbox.send(letter, self.config.poll.deadline).await
+    }
+
+    /// A report that this host will stand to.
+    async fn signed(&mut self, state: &State, at: Timestamp) -> Result<String, Fault> {
+        let text = self.written(state, at)?;
+        let armor = self.key.sign(&text).await?;
+        Ok(joined(&text, &armor))
+    }
+
+    async fn leave_receipts(&mut self, state: &State) {
+        if !self.receipts.are_due(state) {
+            return;
+        }
+        let deadline = self.config.poll.deadline;
+        match self.signed(state, now()).await {
+            Ok(signed) => {
+                self.receipts.leave(&self.config.host, state, &signed, deadline).await;
+            }
+            Err(fault) => tracing::warn!("no receipt is left beside the kit: {fault}"),
+        }
     }
 
     fn written(&mut self, state: &State, at: Timestamp) -> Result<String, Fault> {

@@ -38,7 +38,9 @@ impl ThisHost {
         let reserve = config.store.reserve;
         let room = Room { reserve, ledger: Some(config.state_directory.clone()) };
         let keeper = Keeper::new(move |url| reader(url, credentials_file.as_ref()));
-        let nix = NixConfig { room, keeper, ..NixConfig::new(substituters, trusted_public_keys) };
+        let sticks = config.kits();
+        let nix =
+            NixConfig { room, keeper, sticks, ..NixConfig::new(substituters, trusted_public_keys) };
         Ok(Self {
             store: NixStore::new(nix),
             units: Systemd::new().keeping_in(config.state_directory.join("drift")),

@@ -83,6 +83,13 @@ impl Config {
     }
 }
 
+impl Default for Report {
+    /// What a kit is told, where nobody else is told anything.
+    fn default() -> Self {
+        Self { to: To::Git, url: None, key: None, interval: interval(), detail: false }
+    }
+}
+
 fn interval() -> Duration {
     Duration::from_secs(15 * 60)
 }

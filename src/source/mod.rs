@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod bundles;
+pub mod carrying;
 pub mod checkout;
 mod child;
 pub mod delivery;
@@ -22,6 +23,7 @@ pub mod operator;
 pub mod outbox;
 pub mod placing;
 pub mod quarantine;
+pub mod receipt;
 pub mod repo;
 pub mod roads;
 pub mod secret;
