@@ -41,6 +41,7 @@ use crate::manifest::Desired;
 use crate::names::CommitId;
 use crate::next::{Next, jittered};
 use crate::plan::drift::Drift;
+use crate::source::bundles::plugged;
 use crate::source::roads::Road;
 use crate::trust::{Anchor, Refusal, VerifiedCommit};
 use crate::verdict::Verdict;
@@ -179,11 +180,12 @@ impl<W: World> Agent<W> {
     ) -> std::io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let watched = self.config.poll.watch.iter().cloned().chain(self.roads.watched());
-        let _watcher = notify::watch(&watched.collect::<Vec<_>>(), Arc::clone(&moved));
+        let _watcher = notify::watch(&self.config.poll.watch, Arc::clone(&moved));
+        let sticks = plugged::watch(self.roads.watched().collect(), Arc::clone(&moved));
         ready::tell("READY=1");
         tokio::select! {
             () = self.rounds(&mut asked, &moved) => {}
+            never = sticks => match never {},
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
