@@ -34,6 +34,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Mirror(args) => block_on(writ::cli::mirror::run(args)),
         Command::Push(args) => block_on(writ::cli::push::run(args)),
         Command::Import(args) => writ::cli::import::run(&args),
+        Command::Kit(args) => block_on(writ::cli::kit::run(*args)),
         Command::Review(args) => writ::cli::review::run(&args),
         Command::Approve(args) => writ::cli::approve::run(&args),
         Command::Hook(args) => block_on(writ::cli::hook::run(args)),

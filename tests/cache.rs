@@ -7,6 +7,8 @@
 
 #[path = "cache/gateway.rs"]
 mod gateway;
+#[path = "cache/kits.rs"]
+mod kits;
 #[path = "cache/mirrors.rs"]
 mod mirrors;
 #[path = "cache/mirrors_race.rs"]

@@ -41,13 +41,7 @@ impl PinArgs {
         checkout: &Checkout,
         objects: &impl Objects,
     ) -> Result<Option<Pins>, Failure> {
-        let own = self.introduction.is_none();
-        let path = match checkout.ask(&["config", HOST_CONFIG])?.filter(|_| own) {
-            _ if self.host_config.is_some() => self.host_config.clone(),
-            path => path.map(PathBuf::from),
-        };
-        if let Some(path) = path {
-            let config = Config::load(&path).map_err(|error| Failure::new(Blame::Usage, &error))?;
+        if let Some(config) = self.config(checkout)? {
             return Ok(Some(config.pins()));
         }
         let introduction = match &self.introduction {
@@ -55,6 +49,20 @@ impl PinArgs {
             None => configured(checkout)?,
         };
         introduction.map(|introduction| pinned(checkout, objects, introduction)).transpose()
+    }
+
+    /// The host's config that is named here or in git's config.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub(super) fn config(&self, checkout: &Checkout) -> Result<Option<Config>, Failure> {
+        let own = self.introduction.is_none();
+        let path = match checkout.ask(&["config", HOST_CONFIG])?.filter(|_| own) {
+            _ if self.host_config.is_some() => self.host_config.clone(),
+            path => path.map(PathBuf::from),
+        };
+        let load = |path: PathBuf| Config::load(&path);
+        path.map(load).transpose().map_err(|error| Failure::new(Blame::Usage, &error))
     }
 
     /// The same, or what the history below `head` says of itself: hosts never take its

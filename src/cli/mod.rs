@@ -17,6 +17,7 @@ pub mod generation;
 pub mod hook;
 pub mod import;
 pub mod init;
+pub mod kit;
 pub mod log;
 pub mod man;
 pub mod mirror;
@@ -83,6 +84,7 @@ pub enum Command {
     Mirror(mirror::Args),
     Push(push::Args),
     Import(import::Args),
+    Kit(Box<kit::Args>),
     Review(review::Args),
     Approve(approve::Args),
     Hook(hook::Args),

@@ -203,6 +203,14 @@ fn blob(repository: &gix::Repository, name: &str, limit: usize) -> Result<Vec<u8
     Ok(sized(file.object_id())?.detach().data)
 }
 
+/// One report that somebody has at hand.
+///
+/// # Errors
+/// It is no plain file, larger than `limit` bytes, or cannot be read.
+pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
+    file(path, limit)
+}
+
 fn folder_of(folder: &Path, limit: usize) -> Result<Found, InboxError> {
     let unreadable = |source| InboxError::Unreadable { path: folder.to_owned(), source };
     let mut found = Found::new();

@@ -160,6 +160,11 @@ impl ResetStatement {
 }
 
 impl VerifiedCommit {
+    /// Whether the policy lists a key that may speak of the head.
+    pub fn has_heralds(&self) -> bool {
+        !self.inner.heralds.is_empty()
+    }
+
     /// Reads a statement about the head, signed by a key that this commit's policy
     /// lists for `writ-head` and nothing else. It may be expired.
     ///

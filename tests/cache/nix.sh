@@ -2,9 +2,26 @@
 # Stands for nix where only its store is to be seen: NARs in store/, references in db/.
 set -eu
 base() { echo "${1#/nix/store/}"; }
+# What some paths need, each once.
+closure() {
+    seen=' '
+    while [ $# -gt 0 ]; do
+        path=$1
+        shift
+        case $seen in *" $path "*) continue ;; esac
+        [ -e "$HOME/db/$(base "$path")" ] || { echo "error: path '$path' is not valid" >&2; exit 1; }
+        seen="$seen$path "
+        set -- "$@" $(cat "$HOME/db/$(base "$path")")
+    done
+    printf '%s\n' $seen | sort
+}
 
 case "$(basename "$0") $*" in
-*" --query --requisites "*) for file in "$HOME"/db/*; do echo "/nix/store/$(basename "$file")"; done ;;
+*" --query --requisites "*) if [ -e "$HOME/closures" ]; then shift 2; closure "$@"; else for file in "$HOME"/db/*; do echo "/nix/store/$(basename "$file")"; done; fi ;;
+*" --check-validity --print-invalid "*)
+    shift 2
+    for path; do [ -e "$HOME/db/$(base "$path")" ] || echo "$path"; done
+    ;;
 *" --dump-db "*)
     shift
     for path; do

@@ -1,0 +1,190 @@
+//! `writ kit`: a whole deploy in a folder or a file, for hosts that no network reaches.
+
+mod caches;
+mod label;
+mod needs;
+mod statement;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args as ClapArgs, Subcommand};
+
+use super::basis::PinArgs;
+use super::progress::Progress;
+use super::upload::stopped;
+use super::{Blame, Failure, show, whisper};
+use crate::fault::Fault;
+use crate::names::HostName;
+use crate::plan::step::human_bytes;
+use crate::source::carrying::carry;
+use crate::world::archive;
+use crate::world::nix::{CacheKey, LocalNix, SecretKey, Sizes, Sources, Stock, Tally, ship, stock};
+use crate::world::parcel::{Parcel, free, is_packed};
+use caches::Cache;
+use needs::Needs;
+
+/// Gather a whole deploy for hosts without a network: signed commits and closures.
+///
+/// The folder (or FILE.tar.zst) goes on a disk and to the host, which takes it by
+/// `writ agent --once --source dir:///FOLDER`, or by itself where its config names the
+/// folder as a source. It holds nothing secret, and hosts believe its signatures alone.
+/// Interrupted, or run again: it goes on, and adds only what is missing.
+///
+/// Example: writ kit --host biz --out /media/stick/kit --from https://cache.example.org
+///
+/// Example: writ kit --host biz --out biz.tar.zst --since 3f2a91c
+#[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Args {
+    #[command(subcommand)]
+    also: Option<Also>,
+    /// The host that it is for; may be given several times.
+    #[arg(long = "host", value_name = "HOST", required = true)]
+    hosts: Vec<HostName>,
+    /// A folder (empty, or an older kit), or FILE.tar.zst.
+    #[arg(long, required = true)]
+    out: Option<PathBuf>,
+    /// What the hosts have: only what came after this commit is gathered.
+    #[arg(long, value_name = "REV")]
+    since: Option<String>,
+    /// What the host has, by the signed report that it left beside an earlier kit.
+    #[arg(long, value_name = "FILE", conflicts_with = "since")]
+    receipt: Option<PathBuf>,
+    /// The commit that hosts are to come to.
+    #[arg(long, default_value = "HEAD")]
+    rev: String,
+    /// A binary cache with what the local store lacks, or has unsigned: http(s)://HOST,
+    /// s3://BUCKET?…, file:///FOLDER; may be given several times.
+    #[arg(long = "from", value_name = "CACHE")]
+    caches: Vec<String>,
+    /// A cache's secret key, to sign with what comes from the local store.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    #[command(flatten)]
+    pins: PinArgs,
+    /// Show what would be gathered and how large it is, and write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// The deploy repository.
+    #[arg(long, default_value = ".")]
+    repo: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Also {
+    /// Unpack FILE.tar.zst into a folder.
+    ///
+    /// Each file is written whole, and what makes the folder a kit comes last. Links, and
+    /// names that lead out of the folder, are refused.
+    ///
+    /// Example: writ kit unpack biz.tar.zst /media/stick/kit
+    Unpack {
+        /// The archive.
+        file: PathBuf,
+        /// The folder; it is made where it is missing.
+        folder: PathBuf,
+    },
+}
+
+pub async fn run(args: Args) -> Result<(), Failure> {
+    if let Some(Also::Unpack { file, folder }) = &args.also {
+        return unpack(file, folder);
+    }
+    let out = args.out.clone().ok_or_else(|| Failure::told(Blame::Usage).hint("name --out"))?;
+    let caches = args.caches.iter().map(|url| Cache::named(url)).collect::<Result<Vec<_>, _>>()?;
+    let key = args.key.as_deref().map(SecretKey::read).transpose()?;
+    let needs = Needs::of(&args)?;
+    let trusted: Vec<CacheKey> =
+        needs.trusted.iter().filter_map(|key| CacheKey::parse(key)).collect();
+    let nix = LocalNix::default();
+    let sources = Sources { nix: &nix, depots: &caches, key: key.as_ref(), trusted: &trusted };
+    let whole = stock(&needs.wanted, &needs.had, &sources).await?;
+    show(needs.told(&whole.sizes()));
+    needs.warnings.iter().for_each(|warning| whisper(&format!("warning: {warning}\n")));
+    if args.dry_run {
+        return Ok(());
+    }
+    let parcel = Parcel::at(&out)?;
+    let missing = whole.clone().lacking(&parcel).await?;
+    has_room(&out, &missing.sizes())?;
+    parcel.furnish()?;
+    fill(&missing, &sources, &parcel).await?;
+    if !is_packed(&out) && !whole.clone().lacking(&parcel).await?.is_empty() {
+        return Err(damaged(&out));
+    }
+    carry(needs.root(), needs.history(), parcel.history()).await?;
+    parcel.note("kit.json", &label::json(&needs, &whole.sizes())?)?;
+    parcel.note("README.txt", &label::readme(&needs, &whole.sizes()))?;
+    parcel.end()?;
+    show(format!("{} is ready; unmount the disk before you pull it out\n", out.display()));
+    Ok(())
+}
+
+/// Writes what is missing, until it is done or somebody stops it.
+async fn fill(
+    missing: &Stock,
+    sources: &Sources<'_, Cache>,
+    parcel: &Parcel,
+) -> Result<(), Failure> {
+    let (progress, tally) = (Progress::begin(), Arc::<Tally>::default());
+    let outcome = tokio::select! {
+        biased;
+        () = stopped() => Err(interrupted()),
+        shipped = ship(missing, sources, parcel, &tally) => shipped.map_err(Failure::from),
+        () = progress.follow(&tally) => Ok(()),
+    };
+    drop(progress);
+    outcome?;
+    let look = tally.look();
+    whisper(&match look.of_paths {
+        0 => "no path was missing\n".to_owned(),
+        1 => format!("wrote 1 path, {}\n", human_bytes(look.uploaded)),
+        paths => format!("wrote {paths} paths, {}\n", human_bytes(look.uploaded)),
+    });
+    Ok(())
+}
+
+/// What certainly does not fit is not begun.
+fn has_room(out: &std::path::Path, sizes: &Sizes) -> Result<(), Failure> {
+    let Some(free) = free(out) else { return Ok(()) };
+    let [least, most, free_text] = [sizes.at_least, sizes.at_most, free].map(human_bytes);
+    if sizes.at_least > free {
+        let because = format!("it needs {least}, and {free_text} are free there");
+        let doing = format!("write to {}", out.display());
+        return Err(Fault::wait(doing, because)
+            .remedy("take a larger disk, or say --since")
+            .into());
+    }
+    if sizes.at_most > free {
+        whisper(&format!(
+            "warning: it may not fit: up to {most} are written, and {free_text} are free\n"
+        ));
+    }
+    Ok(())
+}
+
+fn unpack(file: &std::path::Path, folder: &std::path::Path) -> Result<(), Failure> {
+    let count = archive::unpack(file, folder).map_err(|error| {
+        Fault::wait(format!("unpack {}", file.display()), error)
+            .remedy("see that it was copied whole, and that there is room")
+    })?;
+    show(format!("{count} files are in {}\n", folder.display()));
+    Ok(())
+}
+
+fn interrupted() -> Failure {
+    Failure {
+        message: "stopped; what is written stays, and is no kit yet".to_owned(),
+        hint: Some("run it again: it goes on from here".to_owned()),
+        blame: Blame::World,
+    }
+}
+
+fn damaged(out: &std::path::Path) -> Failure {
+    Failure {
+        message: format!("files in {} are not what was written there", out.display()),
+        hint: Some("the disk may be failing: take another one".to_owned()),
+        blame: Blame::World,
+    }
+}
