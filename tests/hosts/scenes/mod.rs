@@ -18,6 +18,7 @@ mod quick_start;
 mod retention;
 mod road;
 mod sources;
+mod stick;
 mod two_hosts;
 mod windows;
 
@@ -26,7 +27,7 @@ use super::lab::acme::Acme;
 use super::lab::site::Site;
 
 /// The scenes by subject.
-pub(crate) const ALL: [(&str, &[Scene]); 19] = [
+pub(crate) const ALL: [(&str, &[Scene]); 20] = [
     ("quick_start", quick_start::SCENES),
     ("road", road::SCENES),
     ("sources", sources::SCENES),
@@ -47,6 +48,7 @@ pub(crate) const ALL: [(&str, &[Scene]); 19] = [
     ("drift", drift::SCENES),
     ("failing", failing::SCENES),
     ("lies", lies::SCENES),
+    ("stick", stick::SCENES),
 ];
 
 /// A company with one host, which runs version 1 of `web`.
