@@ -3,22 +3,25 @@
 use std::path::PathBuf;
 
 use super::Config;
-use super::sources::At;
+use super::sources::{At, SourceConfig};
 use crate::source::receipt::KitFolder;
 
 impl Config {
-    /// Folders of this machine where a kit may lie, with its commits, its closures and a
-    /// place for this host's receipt.
+    /// Folders of this machine where a kit may lie, with its commits and its closures.
     pub fn kits(&self) -> Vec<PathBuf> {
-        let folder = |place: &At| match place {
-            At::Bundles(place) => place.url.strip_prefix("dir://").map(PathBuf::from),
-            At::Git { .. } => None,
-        };
-        self.sources.iter().filter_map(|source| folder(&source.place)).collect()
+        self.sources.iter().filter_map(folder).collect()
     }
 
-    /// Where receipts are left.
+    /// Those among them where this host leaves a receipt.
     pub fn receipts(&self) -> Vec<KitFolder> {
-        self.kits().into_iter().map(KitFolder::at).collect()
+        let wanted = self.sources.iter().filter(|source| source.receipt);
+        wanted.filter_map(folder).map(KitFolder::at).collect()
+    }
+}
+
+fn folder(source: &SourceConfig) -> Option<PathBuf> {
+    match &source.place {
+        At::Bundles(place) => place.url.strip_prefix("dir://").map(PathBuf::from),
+        At::Git { .. } => None,
     }
 }

@@ -23,6 +23,8 @@ pub struct SourceConfig {
     pub place: At,
     /// The longest a fetch from it may take, where that is not `poll.deadline`.
     pub deadline: Option<Duration>,
+    /// Whether this host leaves its report beside a kit that lies there.
+    pub receipt: bool,
 }
 
 /// Where it is.
@@ -49,6 +51,7 @@ struct Written {
     key_file: Option<SecretFile>,
     known_hosts: Option<SecretFile>,
     credentials_file: Option<SecretFile>,
+    receipt: Option<bool>,
 }
 
 /// What a URL begins with, and the keys that mean something there.
@@ -58,7 +61,7 @@ const KINDS: [(&str, &[&str]); 6] = [
     ("ssh://", &["keyFile", "knownHosts"]),
     ("file:///", &[]),
     ("s3://", &["credentialsFile"]),
-    ("dir:///", &[]),
+    ("dir:///", &["receipt"]),
 ];
 
 impl TryFrom<Written> for SourceConfig {
@@ -72,8 +75,9 @@ impl TryFrom<Written> for SourceConfig {
         let name = written.name.take().unwrap_or_else(|| plain(&written.url).to_owned());
         check_name(&name, &written.url)?;
         let (url, deadline) = (written.url.clone(), written.deadline);
+        let receipt = written.receipt.unwrap_or(true);
         let place = written.place().map_err(|why| format!("url {url:?}: {why}"))?;
-        Ok(Self { name, place, deadline })
+        Ok(Self { name, place, deadline, receipt })
     }
 }
 
@@ -90,6 +94,7 @@ impl Written {
             ("keyFile", self.key_file.is_some()),
             ("knownHosts", self.known_hosts.is_some()),
             ("credentialsFile", self.credentials_file.is_some()),
+            ("receipt", self.receipt.is_some()),
         ];
         let Some((stray, _)) = given.iter().find(|(key, given)| *given && !known.contains(key))
         else {
@@ -176,6 +181,7 @@ impl Config {
             name: url.to_string(),
             place: At::Git { url: url.clone(), access: Access::Open },
             deadline: None,
+            receipt: false,
         });
         let all = first.chain(self.sources.iter().cloned()).map(|source| self.road(source));
         all.collect::<Result<_, _>>().expect("they were looked through when they were read")
@@ -279,6 +285,7 @@ impl Written {
             key_file: None,
             known_hosts: None,
             credentials_file: None,
+            receipt: None,
         }
     }
 }
