@@ -223,7 +223,10 @@ async fn what_was_cut_or_stalls_goes_on_where_it_was() {
     let gateway = private.gateway().await;
     for trouble in [Answer::CutAfter(300_000), Answer::SilenceAfter(300_000)] {
         private.server.asked();
-        private.server.rule(move |_, before| if before == 0 { trouble } else { Answer::Normal });
+        let first = trouble.clone();
+        private
+            .server
+            .rule(move |_, before| if before == 0 { first.clone() } else { Answer::Normal });
         assert_eq!(get(&gateway, NAR).await.bytes().await.unwrap(), nar);
         assert_eq!(private.server.asked().len(), 2, "{trouble:?}");
     }

@@ -76,12 +76,49 @@ fn publish(scene: &Running, version: &str) -> String {
 
 /// Copies the cache into the bucket.
 fn bring(scene: &Running) {
-    scene
-        .acme
-        .workshop
-        .host
-        .sh("rm -rf /srv/s3/acme-nix/hosts; cp -r /srv/cache /srv/s3/acme-nix/hosts");
-    scene.acme.release(&format!("web: {version}"))
+    let copy = "rm -rf /srv/s3/acme-nix/hosts; cp -r /srv/cache /srv/s3/acme-nix/hosts";
+    scene.acme.workshop.host.sh(copy);
+}
+
+fn killed() {
+    let scene = Running::v1();
+    let bucket = bucket(&scene);
+    configure(&scene, &bucket);
+    let (workshop, biz) = (&scene.acme.workshop.host, &scene.biz);
+    let web = scene.acme.publish("web", "v2", 8001, "");
+    let api = scene.acme.publish("api", "v1", 8002, "");
+    bring(&scene);
+    let nar = |path: &str| {
+        let info = format!("/srv/cache/{}.narinfo", &path["/nix/store/".len()..][..32]);
+        workshop.must(&["sed", "-n", "s/^URL: //p", &info]).trim().to_owned()
+    };
+    let [web, api] = [web, api].map(|path| nar(&path));
+    workshop.put("/srv/s3/hangs", format!("{web}\n"), 0o644);
+    let commit = scene.acme.release("web and api");
+    let half = biz.status_where("one of two paths", |status| {
+        status.0["download"]["paths"] == 1 && status.0["download"]["ofPaths"] == 2
+    });
+    assert!(half.0["download"]["ofBytes"].as_u64() > half.0["download"]["bytes"].as_u64());
+    let told = biz.host.must(&["writ", "status"]);
+    assert!(told.contains("fetched    1 of 2 paths, "), "{told}");
+    let sync = "export TERM=xterm; writ sync >/run/lines 2>&1 &
+        script -qefc 'stty cols 120; writ sync' /run/bar >/dev/null & wait";
+    biz.host.must(&["systemd-run", "--quiet", "--unit=sync", "sh", "-c", sync]);
+    for (file, text) in [("/run/lines", "fetched 1 of 2 paths, "), ("/run/bar", "] 1 of 2 paths, ")]
+    {
+        until(&format!("{file} tells of it"), Duration::from_secs(20), || {
+            biz.host.run(&["grep", "--quiet", "--fixed-strings", text, file]).ok.then_some(())
+        });
+    }
+    let agent = biz.pid("agent").to_string();
+    biz.host.must(&["kill", "-KILL", &agent]);
+    workshop.must(&["rm", "/srv/s3/hangs"]);
+    biz.confirmed(&commit);
+    biz.serves("api.acme.example", "v1");
+    biz.serves("web.acme.example", "v2");
+    let asked = workshop.must(&["cat", "/srv/s3/asked"]);
+    let counted = |nar: &str| asked.lines().filter(|line| line.contains(nar)).count();
+    assert_eq!((counted(&web), counted(&api)), (2, 1), "{asked}");
 }
 
 fn private() {

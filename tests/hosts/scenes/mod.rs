@@ -27,7 +27,7 @@ use super::lab::acme::Acme;
 use super::lab::site::Site;
 
 /// The scenes by subject.
-pub(crate) const ALL: [(&str, &[Scene]); 20] = [
+pub(crate) const ALL: [(&str, &[Scene]); 21] = [
     ("quick_start", quick_start::SCENES),
     ("road", road::SCENES),
     ("sources", sources::SCENES),
