@@ -189,5 +189,5 @@ async fn post_receive(config: &Path) {
 
 /// Git starts its hooks at the root of the working tree, or in a bare repository.
 fn here() -> Checkout {
-    Checkout::at(".")
+    Checkout::of_hook()
 }

@@ -15,7 +15,27 @@ use super::checkout::CheckoutError;
 #[derive(Clone, Debug)]
 pub struct Checkout {
     root: PathBuf,
+    /// Whether git itself started this program, and says by its environment where it is.
+    by_git: bool,
 }
+
+/// What leads git to another repository than the one it is run in (git(1), "The Git
+/// Repository"). A hook or an alias of another repository may have set it.
+pub(super) const ELSEWHERE: [&str; 13] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_COMMON_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_QUARANTINE_PATH",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+    "GIT_GRAFT_FILE",
+    "GIT_SHALLOW_FILE",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_IMPLICIT_WORK_TREE",
+];
 
 /// Why a git command did not do what it was asked.
 #[derive(Debug, Error)]
@@ -31,7 +51,13 @@ pub enum GitError {
 impl Checkout {
     /// The checkout whose working tree begins at `root`.
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), by_git: false }
+    }
+
+    /// The repository that git has started this program in, as a hook: with the index
+    /// and the objects that git's environment names.
+    pub fn of_hook() -> Self {
+        Self { root: PathBuf::from("."), by_git: true }
     }
 
     /// A folder that may become a checkout, made where there is none.
@@ -154,8 +180,11 @@ impl Checkout {
         }
     }
 
-    fn command<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
+    pub(super) fn command<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
         let mut command = Command::new("git");
+        for name in ELSEWHERE.iter().filter(|_| !self.by_git) {
+            command.env_remove(name);
+        }
         command.arg("-C").arg(&self.root);
         // What is read below must not depend on how somebody likes it to look.
         command.args(["-c", "log.showSignature=false", "-c", "core.quotePath=false"]);

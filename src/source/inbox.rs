@@ -12,7 +12,7 @@ use thiserror::Error;
 use tokio::process::Command;
 
 use super::child::Bounded;
-use super::git_program::{Checkout, GitError};
+use super::git_program::{Checkout, ELSEWHERE, GitError};
 use super::outbox::{END, FILE, REFS};
 
 /// Hosts that a remote or a folder may tell of.
@@ -172,6 +172,9 @@ impl Remote {
         command.arg("-c").arg(format!("include.path={}", self.config.display()));
         command.args(["-c", "gc.auto=0", "-c", "maintenance.auto=false"]).args(args);
         command.current_dir(&self.checkout).env("LC_ALL", "C");
+        for name in ELSEWHERE {
+            command.env_remove(name);
+        }
         // It may ask for a passphrase, and so stays at its owner's terminal.
         let printed = Bounded { command, deadline, apart: false }.run(b"").await?;
         String::from_utf8(printed).map_err(|error| error.to_string())
