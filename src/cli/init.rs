@@ -172,9 +172,21 @@ fn configure(checkout: &Checkout, plan: &Plan) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Installs the hooks that are not somebody else's, and says which.
-fn install_hooks(checkout: &Checkout) -> Result<Vec<&'static str>, Failure> {
+/// What became of the hooks.
+enum Hooks {
+    /// Those that are new; where there was one, it is somebody else's and stays.
+    Installed(Vec<&'static str>),
+    /// Git looks for them in a folder of other repositories as well (`core.hooksPath`).
+    Shared(String),
+}
+
+/// Installs the hooks that are not somebody else's.
+fn install_hooks(checkout: &Checkout) -> Result<Hooks, Failure> {
     let folder = checkout.run(&["rev-parse", "--git-path", "hooks"])?;
+    let own = checkout.run(&["rev-parse", "--git-common-dir"])? + "/hooks";
+    if folder != own {
+        return Ok(Hooks::Shared(folder));
+    }
     let mut installed = Vec::new();
     for (name, content) in text::HOOKS {
         let path = format!("{folder}/{name}");
@@ -182,7 +194,7 @@ fn install_hooks(checkout: &Checkout) -> Result<Vec<&'static str>, Failure> {
             installed.push(name);
         }
     }
-    Ok(installed)
+    Ok(Hooks::Installed(installed))
 }
 
 fn introduce(checkout: &Checkout, paths: &[String]) -> Result<CommitId, Failure> {
@@ -229,7 +241,7 @@ fn unusable(error: CheckoutError) -> Failure {
 impl From<GitError> for Failure {
     fn from(error: GitError) -> Self {
         let blame = match &error {
-            GitError::Start { .. } => Blame::World,
+            GitError::Start { .. } | GitError::Slow { .. } => Blame::World,
             GitError::Failed { .. } | GitError::Text { .. } => Blame::Refused,
         };
         Self::new(blame, &error)

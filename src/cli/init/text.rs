@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Plan;
+use super::{Hooks, Plan};
 use crate::trust::Pins;
 
 pub(super) const SIGNERS_PATH: &str = ".writ/allowed_signers";
@@ -87,12 +87,17 @@ grants = ["**"]                      # and every other path
         pins: &Pins,
         format: &str,
         url: Option<&str>,
-        hooks: &[&str],
+        hooks: &Hooks,
         root: &Path,
     ) -> String {
         let hooks = match hooks {
-            [] => "no hook installed: yours are there".to_owned(),
-            hooks => format!("hooks installed: {}", hooks.join(", ")),
+            Hooks::Shared(folder) => format!(
+                "no hook installed: git's core.hooksPath is {folder}, which need not be this repository's alone"
+            ),
+            Hooks::Installed(hooks) if hooks.is_empty() => {
+                "no hook installed: yours are there".to_owned()
+            }
+            Hooks::Installed(hooks) => format!("hooks installed: {}", hooks.join(", ")),
         };
         let url = match url {
             Some(url) => toml_edit::Value::from(url).to_string(),
