@@ -75,6 +75,9 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
+/// What makes a commit one of a deploy repository.
+const POLICY: &str = "HEAD:.writ/policy.toml";
+
 /// What git gives on the standard input.
 fn input() -> Result<String, Failure> {
     let mut text = String::new();
@@ -87,6 +90,10 @@ fn pre_commit() -> Result<(), Failure> {
     // Of the index that the commit is made from, which need not be the usual one.
     let tree = checkout.run(&["write-tree"])?;
     let files = checkout::tree(checkout.root(), &tree)?;
+    if files.is_empty() && checkout.ask(&["rev-parse", "--verify", "--quiet", POLICY])?.is_none() {
+        // A hook that other repositories have as well; this is no deploy repository.
+        return Ok(());
+    }
     let policy = operator::policy_in(&files).map(|policy| policy.check());
     let warnings = policy.map(|checked| checked.unwrap_or_else(|why| vec![why]));
     let files = files.into_iter().filter(|(path, _)| path.starts_with("manifests/")).collect();
