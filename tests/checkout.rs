@@ -22,5 +22,7 @@ mod push;
 mod revert;
 #[path = "checkout/review.rs"]
 mod review;
+#[path = "checkout/surroundings.rs"]
+mod surroundings;
 #[path = "checkout/team.rs"]
 mod team;

@@ -11,6 +11,7 @@ pub mod diff;
 pub mod doctor;
 mod download;
 pub mod events;
+mod fit;
 pub mod fleet;
 pub mod gc;
 pub mod generation;
@@ -165,15 +166,16 @@ pub fn config_at(path: &Path) -> Result<Config, Failure> {
     Config::load(path).map_err(|error| Failure::new(Blame::Refused, &error))
 }
 
+/// What servers and manifests said is part of it, and fit for a terminal.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.message.is_empty() {
-            write!(f, "error: {}", self.message)?;
+            write!(f, "error: {}", fit::fit(&self.message))?;
         }
-        match &self.hint {
-            Some(hint) if self.message.is_empty() => write!(f, "hint: {hint}"),
-            Some(hint) => write!(f, "\nhint: {hint}"),
-            None => Ok(()),
+        let Some(hint) = self.hint.as_deref().map(fit::fit) else { return Ok(()) };
+        match self.message.is_empty() {
+            true => write!(f, "hint: {hint}"),
+            false => write!(f, "\nhint: {hint}"),
         }
     }
 }
@@ -181,11 +183,16 @@ impl fmt::Display for Failure {
 /// Writes what the user asked for. A reader that went away (`| head`) is no failure.
 pub fn show(text: impl fmt::Display) {
     use std::io::Write as _;
-    let _ = write!(std::io::stdout().lock(), "{text}");
+    let _ = std::io::stdout().lock().write_all(fit::fit(&text.to_string()).as_bytes());
 }
 
 /// Tells how long work is going, beside what the user asked for.
 pub fn whisper(text: &str) {
+    draw(&fit::fit(text));
+}
+
+/// As [`whisper`], with commands to the terminal that this program makes itself.
+fn draw(text: &str) {
     use std::io::Write as _;
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
@@ -194,6 +201,6 @@ pub fn whisper(text: &str) {
 pub fn show_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::new(Blame::Refused, &error))?;
-    show(text + "\n");
+    show(fit::fit_json(text) + "\n");
     Ok(())
 }

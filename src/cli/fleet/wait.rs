@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
-use super::super::{Blame, Failure, show, whisper};
+use super::super::{Blame, Failure, draw, show, whisper};
 use super::DEADLINE;
 use super::sight::{Fleet, manifest_at};
 use crate::names::{CommitId, HostName};
@@ -168,7 +168,7 @@ impl Screen {
 
     fn clear(&mut self) {
         if !self.lines.is_empty() && std::io::stderr().is_terminal() {
-            whisper(&format!("\x1b[{}A\x1b[J", self.lines.len()));
+            draw(&format!("\x1b[{}A\x1b[J", self.lines.len()));
         }
         self.lines.clear();
     }
