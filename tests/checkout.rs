@@ -8,6 +8,8 @@ mod desk;
 mod fleet;
 #[path = "checkout/hooks.rs"]
 mod hooks;
+#[path = "checkout/host_pushes.rs"]
+mod host_pushes;
 #[path = "checkout/import.rs"]
 mod import;
 #[path = "checkout/import_unit.rs"]

@@ -1,6 +1,7 @@
 //! `writ hook`: what git's hooks do in a deploy repository and on its server.
 
 mod lines;
+mod reports;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,10 @@ enum Hook {
     /// On a server: refuse a push of what hosts would refuse. The repository's config
     /// says from where it is judged: git config writ.introduction COMMIT.
     ///
+    /// Reports of hosts are taken where the host's own key has signed them. With
+    /// WRIT_HOST=NAME in the environment it is that host that pushes: it may write
+    /// refs/writ/status/NAME, and nothing else.
+    ///
     /// Example: writ hook pre-receive
     PreReceive,
     /// The same for one branch at a time, as git's hook of that name.
@@ -66,8 +71,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     match args.hook {
         Hook::PreCommit => pre_commit(),
         Hook::PrePush { remote, url: _ } => pre_push(&remote),
-        Hook::PreReceive => receive(&lines::updates(&input()?)?),
-        Hook::Update { reference, old, new } => receive(&[Update { old, new, reference }]),
+        Hook::PreReceive => receive(lines::updates(&input()?)?),
+        Hook::Update { reference, old, new } => receive(vec![Update { old, new, reference }]),
         Hook::PostReceive { config } => {
             post_receive(&config).await;
             Ok(())
@@ -130,8 +135,11 @@ fn pre_push(remote: &str) -> Result<(), Failure> {
 const FORCE: &str = "if it is meant all the same: git push --no-verify";
 
 /// What a server takes.
-fn receive(updates: &[Update]) -> Result<(), Failure> {
+fn receive(updates: Vec<Update>) -> Result<(), Failure> {
     let checkout = here();
+    reports::only_its_own(&updates)?;
+    let real = |update| reports::real(&checkout, update);
+    let updates: Vec<Update> = updates.into_iter().map(real).collect::<Result<_, _>>()?;
     let objects = Pushed::here()?;
     let pins = PinArgs::default().named(&checkout, &objects)?.ok_or_else(|| Failure {
         message: "this server does not know from where to judge a push".to_owned(),
@@ -140,6 +148,7 @@ fn receive(updates: &[Update]) -> Result<(), Failure> {
         ),
         blame: Blame::Refused,
     })?;
+    reports::signed(&updates, &checkout, &objects, &pins)?;
     for Update { old, new, reference } in updates.iter().filter(|u| follows(&pins, &u.reference)) {
         if is_none(new) {
             return Err(deletion(reference).hint("hosts follow it; nothing was changed"));

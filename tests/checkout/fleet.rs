@@ -16,17 +16,21 @@ impl Desk {
     /// A deploy repository with these hosts, each with a key of its own.
     fn with_hosts(hosts: &[&str]) -> Self {
         let desk = Self::with_services();
-        for host in hosts {
-            desk.make_key(host);
-            let public = fs::read_to_string(desk.home().join(format!(".ssh/{host}.pub"))).unwrap();
-            desk.host_file(host, &format!("reportKey = \"{}\"\n", public.trim()));
-        }
-        desk.commit("hosts and their keys");
-        desk.git(&["push", "-q"]);
+        desk.names_hosts(hosts);
         desk
     }
 
-    fn host_file(&self, host: &str, text: &str) {
+    pub(crate) fn names_hosts(&self, hosts: &[&str]) {
+        for host in hosts {
+            self.make_key(host);
+            let public = fs::read_to_string(self.home().join(format!(".ssh/{host}.pub"))).unwrap();
+            self.host_file(host, &format!("reportKey = \"{}\"\n", public.trim()));
+        }
+        self.commit("hosts and their keys");
+        self.git(&["push", "-q"]);
+    }
+
+    pub(crate) fn host_file(&self, host: &str, text: &str) {
         let folder = self.deploy().join("manifests/hosts");
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join(format!("{host}.toml")), text).unwrap();
@@ -37,7 +41,7 @@ impl Desk {
     }
 
     /// A report of a host that is well: it confirmed HEAD two minutes ago.
-    fn well(&self, host: &str) -> HostReport {
+    pub(crate) fn well(&self, host: &str) -> HostReport {
         let policy = fs::read_to_string(self.deploy().join(".writ/policy.toml")).unwrap();
         let channel = policy.split('"').nth(1).unwrap();
         let head = Some(self.head().parse().unwrap());
@@ -61,7 +65,7 @@ impl Desk {
         }
     }
 
-    fn signed(&self, key: &str, text: &str) -> String {
+    pub(crate) fn signed(&self, key: &str, text: &str) -> String {
         let key = self.home().join(".ssh").join(key);
         let args = ["-Y", "sign", "-q", "-n", "writ-status", "-f", key.to_str().unwrap()];
         let mut signing = self.command(self.dir.path(), "ssh-keygen", &args);
