@@ -1,6 +1,7 @@
 //! `writ review`: what a branch would change, who has signed it, and whose word is missing.
 
 mod advice;
+mod seen;
 mod text;
 mod you;
 
@@ -22,6 +23,7 @@ use crate::source::repo::Repository;
 use crate::trust::detached::TRAILER;
 use crate::trust::{self, Pins, Proposal, Review, SignedPlan, VerifiedCommit};
 use advice::{Advice, Seen};
+pub(super) use seen::is_as_looked_at;
 
 /// Show what becomes of a branch that is to go onto the one that hosts follow.
 ///
@@ -98,6 +100,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         show_json(&sight.told())?;
     } else {
         show(text::of(&sight));
+        seen::note(&sight.meeting)?;
     }
     match sight.advice.would_be_accepted() {
         true => Ok(()),

@@ -245,3 +245,29 @@ fn killed(moment: &str) -> bool {
     assert_eq!(team.landed().matches("Merge branch 'late'").count(), 1, "{moment}");
     died.status.code().is_none()
 }
+
+/// The second of two people agrees to what they saw, and not to what was put in its place.
+#[test]
+fn a_branch_that_was_moved_after_the_review_is_not_merged_unseen() {
+    let team = Team::with(TWO);
+    let late = team.branch(&team.bob, "late", 8002);
+    let main = team.main();
+    ok(&team.carol.in_deploy(&["review", "late"]));
+    team.bob.write("late", &service(ONE, "late", 6666));
+    team.bob.git(&["commit", "-q", "-a", "-S", "--amend", "--no-edit"]);
+    team.bob.git(&["push", "-q", "--force", "origin", "late"]);
+    let evil = team.bob.git(&["rev-parse", "HEAD"]);
+    for more in [&[][..], &["--detached"], &["--no-push"]] {
+        let refused = team.carol.in_deploy(&[&["approve", "late"], more].concat());
+        let said = team.told(&refused, &[(&late, "LATE"), (&evil, "EVIL")]);
+        assert!(said.contains("since then somebody has moved it (LATE..EVIL)"), "{said}");
+        assert!(said.ends_with("exit 1\n"), "{said}");
+    }
+    assert_eq!(team.main(), main);
+    // A program that looks is not the person who does.
+    ok(&team.carol.in_deploy(&["review", "late", "--json"]));
+    assert_eq!(team.carol.in_deploy(&["approve", "late"]).status.code(), Some(1));
+    ok(&team.carol.in_deploy(&["review", "late"]));
+    ok(&team.carol.in_deploy(&["approve", "late"]));
+    assert_ne!(team.main(), main);
+}
