@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
+use super::consequences::{self, Files};
 use super::way::{self, Way};
-use super::{Blame, Failure, consequences, show};
+use super::{Blame, Failure, show};
 use crate::names::{CommitId, ServiceName};
 use crate::source::checkout;
 use crate::source::git_program::{Checkout, GitError};
+use crate::source::landing::{Branch, Remote};
 use crate::trust::SignedPlan;
 
 /// Take a commit back, as a whole or in one service only, by a new signed commit.
@@ -44,13 +46,14 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let checkout = Checkout::at(checkout::root_of(&args.repo));
     let commit = Undone::find(&checkout, &args.commit)?;
     clean(&checkout)?;
+    let road = if args.push { Some(Road::of(&checkout)?) } else { None };
     let undone = commit.undo(&checkout, args.service.as_ref()).and_then(|()| {
-        show(consequences(&checkout)?);
+        let outcome = Outcome::staged(&checkout)?;
+        show(outcome.told(&checkout)?);
         if args.dry_run {
             return Ok(());
         }
-        let plans = plans(&checkout, args.sign_plan)?;
-        commit.record(&checkout, args.service.as_ref(), &plans)
+        commit.record(&checkout, args.service.as_ref(), &outcome.plans(&checkout, args.sign_plan)?)
     });
     if undone.is_err() || args.dry_run {
         // The checkout was clean before: this brings exactly that back.
@@ -61,13 +64,43 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Ok(());
     }
     show(format!("{}\n", checkout.run(&["log", "-1", "--format=%h %s"])?));
-    if args.push {
-        checkout.run(&["push", "--quiet"])?;
-        show("pushed\n");
-    } else {
-        show("look at it, then: git push\n");
+    match road {
+        Some(road) => road.push(),
+        None => {
+            show("look at it, then: git push\n");
+            Ok(())
+        }
     }
-    Ok(())
+}
+
+/// Where the branch is pushed, which has nothing that is not here.
+struct Road {
+    branch: Branch,
+    remote: Remote,
+}
+
+impl Road {
+    /// # Errors
+    /// There is none, or others have pushed: what hosts do then is another matter.
+    fn of(checkout: &Checkout) -> Result<Self, Failure> {
+        let branch = Branch::of(checkout)?;
+        let remote = branch.remote()?;
+        if branch.newer(&remote, &branch.fetch(&remote)?)? != branch.head()? {
+            let message = format!("{} has commits that are not here", remote.name());
+            return Err(refused(message, Some("git pull, then run this again")));
+        }
+        Ok(Self { branch, remote })
+    }
+
+    fn push(&self) -> Result<(), Failure> {
+        self.branch.push(&self.remote, &self.branch.head()?).map_err(|error| {
+            let hint =
+                "the commit is on your branch, and nothing else has changed; git push tries again";
+            Failure::new(Blame::Refused, &error).hint(hint)
+        })?;
+        show("pushed\n");
+        Ok(())
+    }
 }
 
 /// The commit that is taken back.
@@ -159,10 +192,8 @@ impl Undone {
                 format!("This takes back what commit {} changed in {service}.", self.id)
             }
         };
-        let plans: Vec<String> = plans.iter().map(|plan| format!("--trailer={plan}")).collect();
-        let mut commit = vec!["commit", "--quiet", "-S", "-m", &subject, "-m", &body];
-        commit.extend(plans.iter().map(String::as_str));
-        checkout.run(&commit)?;
+        let message = way::with_plans(checkout, &format!("{subject}\n\n{body}"), plans)?;
+        checkout.feed(&["commit", "--quiet", "-S", "--cleanup=whitespace", "-F", "-"], &message)?;
         Ok(())
     }
 }
@@ -182,22 +213,40 @@ fn clean(checkout: &Checkout) -> Result<(), Failure> {
     }
 }
 
-/// What each host would do with the working tree.
-fn consequences(checkout: &Checkout) -> Result<String, Failure> {
-    let broken = |error| Failure::new(Blame::Refused, &error);
-    let old = checkout::revision(checkout.root(), "HEAD").map_err(broken)?;
-    let new = checkout::working_tree(checkout.root()).map_err(broken)?;
-    consequences::told(&old, &new)
+/// What is staged: the commit that is to be, whatever else lies in the working tree.
+struct Outcome {
+    tree: String,
+    files: Files,
 }
 
-/// What the commit is to say that each host will do.
-fn plans(checkout: &Checkout, asked: bool) -> Result<Vec<SignedPlan>, Failure> {
-    if !asked && !way::plans_are_required(checkout.root()) {
-        return Ok(Vec::new());
+impl Outcome {
+    fn staged(checkout: &Checkout) -> Result<Self, Failure> {
+        let tree = checkout.run(&["write-tree"])?;
+        let mut files = checkout::tree(checkout.root(), &tree)?;
+        files.retain(|path, _| path.starts_with("manifests/"));
+        Ok(Self { tree, files })
     }
-    let old = Way::base(checkout.root(), "HEAD")?;
-    let way = Way { old, new: way::accepted(&checkout::working_tree(checkout.root())?)? };
-    Ok(way.signed(&way.hosts()))
+
+    /// What each host would do, and what else is taken back.
+    fn told(&self, checkout: &Checkout) -> Result<String, Failure> {
+        let old = checkout::revision(checkout.root(), "HEAD")?;
+        let mut text = consequences::told(&old, &self.files)?;
+        let changed = checkout.run(&["diff", "--cached", "--name-only", "--no-renames"])?;
+        for path in changed.lines().filter(|path| path.starts_with(".writ/")) {
+            text += &format!("changes who may do what: {path}; writ trust show tells\n");
+        }
+        Ok(text)
+    }
+
+    /// What the commit is to say that each host will do.
+    fn plans(&self, checkout: &Checkout, asked: bool) -> Result<Vec<SignedPlan>, Failure> {
+        if !asked && !way::plans_are_required(checkout.root(), &self.tree)? {
+            return Ok(Vec::new());
+        }
+        let old = Way::base(checkout.root(), "HEAD")?;
+        let way = Way { old, new: way::accepted(&self.files)? };
+        Ok(way.signed(&way.hosts()))
+    }
 }
 
 fn refused(message: String, hint: Option<&str>) -> Failure {

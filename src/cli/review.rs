@@ -11,7 +11,7 @@ use clap::Args as ClapArgs;
 use serde::Serialize;
 
 use super::basis::{self, PinArgs};
-use super::way::Way;
+use super::way::{Way, with_plans};
 use super::{Blame, Failure, consequences, show, show_json};
 use crate::fault::causes;
 use crate::manifest::Manifest;
@@ -138,7 +138,7 @@ impl LookArgs {
             .map_err(|refusal| basis::refused(&refusal))?;
         let plan = plan(&accepted, &review);
         let named = plans(&meeting, &review)?;
-        proposal.message = with_trailers(&meeting.checkout, &proposal.message, &named)?;
+        proposal.message = with_plans(&meeting.checkout, &proposal.message, &named)?;
         let you = you::of(&meeting.checkout, &review)?;
         let advice = Advice::on(&Seen {
             meeting: &meeting,
@@ -198,19 +198,6 @@ fn plans(meeting: &Meeting, review: &Review) -> Result<Vec<SignedPlan>, Failure>
     let Some(new) = new.filter(|_| review.requires_plan) else { return Ok(Vec::new()) };
     let way = Way { old: Way::base(meeting.checkout.root(), review.base.as_str())?, new };
     Ok(way.signed(&way.hosts()))
-}
-
-fn with_trailers(
-    checkout: &Checkout,
-    message: &str,
-    plans: &[SignedPlan],
-) -> Result<String, Failure> {
-    if plans.is_empty() {
-        return Ok(message.to_owned());
-    }
-    let mut asked = vec!["interpret-trailers".to_owned(), "--no-divider".to_owned()];
-    asked.extend(plans.iter().map(|plan| format!("--trailer={plan}")));
-    Ok(checkout.feed(&asked, &format!("{message}\n"))?)
 }
 
 /// The branch that the policy of this checkout is for.

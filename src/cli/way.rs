@@ -15,8 +15,9 @@ use crate::plan::digest::outline;
 use crate::plan::observed::Observed;
 use crate::plan::outlook::{HostOutlook, Outlook};
 use crate::plan::{Waiting, unsupported};
+use crate::source::git_program::Checkout;
 use crate::source::{checkout, operator};
-use crate::trust::{SignedPlan, requires_plans};
+use crate::trust::{SignedPlan, named_plans, requires_plans};
 
 /// How far down to look for a commit that hosts did not refuse.
 const BELOW: usize = 20;
@@ -102,10 +103,48 @@ impl Way {
     }
 }
 
-/// Whether the policy of a checkout's working tree asks for plans.
-pub(super) fn plans_are_required(root: &Path) -> bool {
-    operator::policy(root).is_ok_and(|policy| requires_plans(&policy))
+/// Whether the policy of a tree asks for plans: that of the commit which is to name them.
+pub(super) fn plans_are_required(root: &Path, tree: &str) -> Result<bool, Failure> {
+    let files = checkout::tree(root, tree)?;
+    Ok(operator::policy_in(&files).is_some_and(|policy| requires_plans(&policy)))
 }
+
+/// A message that names these plans, where hosts look for them.
+///
+/// # Errors
+/// They would be overlooked there.
+pub(super) fn with_plans(
+    checkout: &Checkout,
+    message: &str,
+    plans: &[SignedPlan],
+) -> Result<String, Failure> {
+    if plans.is_empty() {
+        return Ok(message.to_owned());
+    }
+    let mut asked: Vec<String> = TRAILERS.map(str::to_owned).to_vec();
+    asked.extend(plans.iter().map(|plan| format!("--trailer={plan}")));
+    let told = checkout.feed(&asked, &format!("{}\n", message.trim_end()))?;
+    let found = named_plans(&told);
+    if plans.iter().all(|plan| found.contains(plan)) {
+        return Ok(told);
+    }
+    Err(Failure {
+        message: "hosts would overlook the plans at the end of this message".to_owned(),
+        hint: Some("write it anew, without lines that begin with # at its end".to_owned()),
+        blame: Blame::Refused,
+    })
+}
+
+/// Whatever git's config says of trailers: each plan is there once, at the end.
+const TRAILERS: [&str; 7] = [
+    "-c",
+    "trailer.separators=:",
+    "interpret-trailers",
+    "--no-divider",
+    "--where=end",
+    "--if-exists=addIfDifferent",
+    "--if-missing=add",
+];
 
 fn supported(desired: &Desired<WorkingTree>) -> Result<(), Failure> {
     let lacking = unsupported(desired);

@@ -69,7 +69,7 @@ pub use explain::{
 };
 pub use host_key::{HostKey, STATUS};
 pub use overview::{Key, Overview, Person, Protected};
-pub use plans::{SignedPlan, requires_plans, without_plans};
+pub use plans::{SignedPlan, named_plans, requires_plans, without_plans};
 pub use review::{Brought, Merger, Missing, Proposal, Review, Reviewed, Right, review};
 use signers::Signer;
 pub use stages::Stage;

@@ -40,6 +40,11 @@ pub(super) fn of(message: &str, ignored: &mut Vec<String>) -> Vec<SignedPlan> {
     plans
 }
 
+/// The plans that hosts find in a message.
+pub fn named_plans(message: &str) -> Vec<SignedPlan> {
+    of(message, &mut Vec::new())
+}
+
 fn plan(value: &str) -> Option<SignedPlan> {
     let (host, digest) = value.split_once(' ')?;
     Some(SignedPlan { host: host.parse().ok()?, digest: digest.trim().parse().ok()? })

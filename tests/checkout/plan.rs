@@ -39,7 +39,7 @@ impl Desk {
         self.git(&["log", "-1", "--format=%(trailers:key=Writ-Plan,valueonly)"])
     }
 
-    fn requires_plans(&self) {
+    pub(crate) fn requires_plans(&self) {
         let path = self.deploy().join(".writ/policy.toml");
         let policy = fs::read_to_string(&path).unwrap();
         fs::write(&path, format!("requirePlan = true\n{policy}")).unwrap();
@@ -48,7 +48,7 @@ impl Desk {
     }
 
     /// The digest that a host is told to have.
-    fn digest(&self, args: &[&str]) -> String {
+    pub(crate) fn digest(&self, args: &[&str]) -> String {
         let told = ok(&self.plan(&[args, &["--host", "biz", "--json"]].concat()));
         let told: serde_json::Value = serde_json::from_str(&told).unwrap();
         told["hosts"]["biz"]["digest"].as_str().unwrap().to_owned()

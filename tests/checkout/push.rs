@@ -390,3 +390,18 @@ fn a_pushed_commit_names_the_plan_of_each_host_where_that_is_asked_for() {
     assert_eq!(message, format!("web: 1.2.4\n\nWrit-Plan: biz {digest}"));
     assert_eq!(desk.landed().lines().next(), Some("web: 1.2.4"));
 }
+
+/// This checkout may not have the policy yet that asks for it.
+#[test]
+fn the_policy_of_what_the_commit_goes_on_top_of_says_whether_plans_are_named() {
+    let desk = Desk::at_work();
+    let before = desk.git(&["rev-parse", "HEAD"]);
+    desk.requires_plans();
+    desk.git(&["reset", "-q", "--hard", &before]);
+    ok(&desk.push_with(&["--no-upload"]));
+    let message = desk.git(&["log", "-1", "--format=%B"]);
+    assert!(
+        message.ends_with(&format!("\n\nWrit-Plan: biz {}", desk.digest(&["HEAD"]))),
+        "{message}"
+    );
+}

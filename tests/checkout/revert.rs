@@ -179,3 +179,90 @@ fn taking_back_twice_says_so() {
     assert!(desk.told(&again).contains("nothing to take back"), "{}", desk.told(&again));
     assert_eq!(desk.revert(&["no-such"]).status.code(), Some(2));
 }
+
+/// The commit is what counts, and not what else somebody is writing.
+#[test]
+fn a_file_that_no_commit_has_is_no_part_of_the_plan() {
+    let desk = Desk::with_services();
+    desk.requires_plans();
+    desk.both_changed();
+    desk.write("late", &service(TWO, "late", 8002));
+    let told = ok(&desk.revert(&["HEAD"]));
+    assert!(!told.contains("late"), "{told}");
+    let message = desk.git(&["log", "-1", "--format=%B"]);
+    assert!(
+        message.ends_with(&format!("\n\nWrit-Plan: biz {}", desk.digest(&["HEAD"]))),
+        "{message}"
+    );
+    desk.write("late", "hots = 1\n");
+    ok(&desk.revert(&["HEAD"]));
+}
+
+/// Whatever git's config makes of trailers.
+#[test]
+fn the_plan_is_named_where_hosts_look_for_it() {
+    let desk = Desk::with_services();
+    for (key, value) in [("trailer.separators", "="), ("trailer.ifmissing", "doNothing")] {
+        desk.git(&["config", key, value]);
+    }
+    desk.requires_plans();
+    desk.both_changed();
+    ok(&desk.revert(&["HEAD"]));
+    let line = format!("Writ-Plan: biz {}", desk.digest(&["HEAD"]));
+    assert!(desk.git(&["log", "-1", "--format=%B"]).ends_with(&line));
+    // A message whose end would hide it is told, and HEAD stays as it is.
+    let bad = "odd\n\nReviewed-by: x\n# a note\n";
+    fs::write(desk.dir.path().join("message"), bad).unwrap();
+    desk.both_changed();
+    desk.git(&["commit", "-q", "--amend", "--cleanup=verbatim", "-F", "../message"]);
+    let head = desk.git(&["rev-parse", "HEAD"]);
+    let signed = desk.run_in(&desk.deploy(), "writ", &["plan", "--sign"]);
+    let named = desk.git(&["log", "-1", "--format=%B"]).contains(&desk.digest(&["HEAD"]));
+    let told = desk.told(&signed);
+    assert!(
+        named || signed.status.code() == Some(1) && desk.git(&["rev-parse", "HEAD"]) == head,
+        "{told}"
+    );
+}
+
+#[test]
+fn whatever_git_pushes_by_default_only_this_branch_goes_out() {
+    let desk = Desk::with_services();
+    desk.git(&["config", "push.default", "matching"]);
+    desk.git(&["push", "-q", "origin", "main:other"]);
+    desk.git(&["branch", "-q", "other"]);
+    desk.git(&["switch", "-q", "other"]);
+    desk.write("late", &service(TWO, "late", 8002));
+    desk.commit("on its way");
+    desk.git(&["switch", "-q", "main"]);
+    desk.both_changed();
+    ok(&desk.revert(&["HEAD", "--push"]));
+    assert_eq!(desk.git(&["rev-parse", "HEAD"]), desk.git(&["rev-parse", "origin/main"]));
+    assert_ne!(desk.git(&["rev-parse", "other"]), desk.git(&["rev-parse", "origin/other"]));
+}
+
+#[test]
+fn what_others_pushed_is_looked_at_before_anything_is_taken_back() {
+    let desk = Desk::with_services();
+    let head = desk.both_changed();
+    desk.git(&["push", "-q"]);
+    ok(&desk.run("git", &["clone", "-q", "origin.git", "bob"]));
+    let bob = desk.dir.path().join("bob");
+    ok(&desk.run_in(&bob, "git", &["commit", "-q", "--allow-empty", "-m", "bob's"]));
+    ok(&desk.run_in(&bob, "git", &["push", "-q"]));
+    let refused = desk.revert(&["HEAD", "--push"]);
+    assert!(desk.told(&refused).contains("origin has commits that are not here"));
+    assert_eq!(refused.status.code(), Some(1));
+    desk.untouched(&head);
+}
+
+/// Somebody's key may be listed again by it.
+#[test]
+fn a_change_of_who_may_sign_is_told() {
+    let desk = Desk::with_services();
+    let policy = desk.deploy().join(".writ/policy.toml");
+    fs::write(&policy, fs::read_to_string(&policy).unwrap() + "# looked at\n").unwrap();
+    desk.commit("a note");
+    let told = ok(&desk.revert(&["HEAD", "--dry-run"]));
+    assert!(told.contains("changes who may do what: .writ/policy.toml"), "{told}");
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::super::way::{Way, accepted};
+use super::super::way::{Way, accepted, with_plans};
 use super::super::{Blame, Failure, show};
 use super::{Args, before, hosts};
 use crate::names::HostName;
@@ -44,9 +44,7 @@ fn ways(args: &Args, root: &Path) -> Result<Vec<Way>, Failure> {
 
 fn record(checkout: &Checkout, only: &[HostName], plans: &[SignedPlan]) -> Result<(), Failure> {
     let message = checkout.run(&["log", "-1", "--format=%B", "HEAD"])?;
-    let mut args = vec!["interpret-trailers".to_owned(), "--no-divider".to_owned()];
-    args.extend(plans.iter().map(|plan| format!("--trailer={plan}")));
-    let told = checkout.feed(&args, &without_plans(&message, only))?;
+    let told = with_plans(checkout, &without_plans(&message, only), plans)?;
     if told.trim_end() == message.trim_end() {
         show(if plans.is_empty() { "no host needs a plan\n" } else { "signed already\n" });
         return Ok(());

@@ -22,7 +22,7 @@ const ATTEMPTS: usize = 5;
 pub(super) struct Desk {
     checkout: Checkout,
     service: ServiceName,
-    /// Whether the commit is to name each host's plan.
+    /// Whether the commit is to name each host's plan, whatever the policy says.
     plans: bool,
     /// None where only the file is written.
     branch: Option<(Branch, Option<Remote>)>,
@@ -60,8 +60,7 @@ impl Desk {
             let remote = if args.no_push { None } else { Some(branch.remote()?) };
             Some((branch, remote))
         };
-        let plans = args.sign_plan || way::plans_are_required(checkout.root());
-        let desk = Self { checkout, service, plans, branch };
+        let desk = Self { checkout, service, plans: args.sign_plan, branch };
         // What cannot land is told before the long work of building it.
         desk.basis()?;
         Ok(desk)
@@ -142,13 +141,13 @@ impl Desk {
         base: &CommitId,
         new: Manifest<WorkingTree>,
     ) -> Result<String, Failure> {
-        if !self.plans {
+        let root = self.checkout.root();
+        // Of the commit that it goes on top of, which this checkout may not stand at yet.
+        if !self.plans && !way::plans_are_required(root, &format!("{base}^{{tree}}"))? {
             return Ok(subject.to_owned());
         }
-        let way = Way { old: Way::base(self.checkout.root(), base.as_str())?, new };
-        let plans = way.signed(&way.hosts());
-        let lines: String = plans.iter().map(|plan| format!("\n{plan}")).collect();
-        Ok(if lines.is_empty() { subject.to_owned() } else { format!("{subject}\n{lines}") })
+        let way = Way { old: Way::base(root, base.as_str())?, new };
+        way::with_plans(&self.checkout, subject, &way.signed(&way.hosts()))
     }
 
     fn write(&self, release: &Release) -> Result<(), Failure> {
