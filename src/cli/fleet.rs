@@ -57,7 +57,7 @@ pub async fn run(args: &FleetArgs, json: bool) -> Result<(), Failure> {
     let mut fleet = Fleet::at(&repo, args.from.as_deref())?;
     if let Some(revision) = &args.wait {
         let commit = lineage::commit(fleet.checkout(), revision)?;
-        return wait(&mut fleet, &commit, args.timeout).await;
+        return wait(&mut fleet, (&commit, None), args.timeout).await;
     }
     fleet.look(DEADLINE).await?;
     let rows = fleet.rows(args.stale)?;
@@ -71,13 +71,14 @@ pub async fn run(args: &FleetArgs, json: bool) -> Result<(), Failure> {
     if good { Ok(()) } else { Err(Failure::told(Blame::Refused)) }
 }
 
-/// Waits for the verdicts on a commit that has just been pushed.
+/// Waits for the verdicts on a commit that has just been pushed, and on those that were
+/// pushed with it, after the second one.
 pub(super) async fn follow(
     repo: &std::path::Path,
-    commit: &CommitId,
+    pushed: (&CommitId, Option<&CommitId>),
     timeout: Duration,
 ) -> Result<(), Failure> {
-    wait(&mut Fleet::at(repo, None)?, commit, timeout).await
+    wait(&mut Fleet::at(repo, None)?, pushed, timeout).await
 }
 
 /// `90s`, `5m`, `2h`.

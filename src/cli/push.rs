@@ -14,7 +14,7 @@ use super::{Blame, Failure, fleet, show};
 use crate::manifest::edit::Release;
 use crate::names::{ServiceName, StorePath};
 use crate::world::nix::LocalNix;
-use desk::Desk;
+use desk::{Desk, Landed};
 
 /// Build a service, upload it, and push a signed commit that has hosts run it.
 ///
@@ -103,7 +103,9 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         cache.bring(&nix, &closure, std::slice::from_ref(&path)).await?;
     }
     match desk.land(&release)? {
-        Some(commit) if args.wait => fleet::follow(&args.repo, &commit, args.timeout).await,
+        Some(Landed { commit, before }) if args.wait => {
+            fleet::follow(&args.repo, (&commit, before.as_ref()), args.timeout).await
+        }
         Some(_) | None => Ok(()),
     }
 }

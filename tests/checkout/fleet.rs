@@ -347,3 +347,17 @@ fn a_push_waits_for_the_hosts_that_it_concerns() {
     waiting.until("biz: confirmed");
     assert_eq!(waiting.code(), Some(0));
 }
+
+/// What was committed here before goes out with it, and so do its consequences.
+#[test]
+fn a_push_waits_also_for_what_it_takes_along() {
+    let desk = Desk::with_hosts(&["biz", "web", "db"]).with_nix();
+    desk.write("api", &desk.read("api").replace("\"biz\"", "\"biz\", \"web\""));
+    desk.commit("api on web too, not pushed yet");
+    let args = ["push", "web", "--repo", "deploy", "--store-path", crate::push::NEW, "--no-upload"];
+    let args: Vec<&str> = args.into_iter().chain(["--wait", "--timeout", "1s"]).collect();
+    let short = desk.writ(&args);
+    let said = desk.told(&short);
+    assert!(said.contains("waiting for 2 host(s)") && said.contains("  web: never"), "{said}");
+    assert_eq!(short.status.code(), Some(3));
+}

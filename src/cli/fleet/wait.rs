@@ -17,16 +17,18 @@ const PAUSE_LONGEST: Duration = Duration::from_secs(10);
 /// Characters of a line that is drawn again.
 const WIDTH: usize = 78;
 
-/// Waits for the verdicts on a commit and tells each as it comes.
+/// Waits for the verdicts on a commit and tells each as it comes. What hosts had before
+/// is the second one, or else its first parent.
 ///
 /// # Errors
 /// A host has failed with it, or the time is over.
 pub(super) async fn wait(
     fleet: &mut Fleet,
-    commit: &CommitId,
+    (commit, before): (&CommitId, Option<&CommitId>),
     timeout: Duration,
 ) -> Result<(), Failure> {
-    let hosts = concerned(fleet, commit)?;
+    let parent = format!("{commit}^");
+    let hosts = concerned(fleet, commit, before.map_or(parent.as_str(), CommitId::as_str))?;
     whisper(&format!("waiting for {} host(s) and commit {}\n", hosts.len(), commit.short()));
     let end = Instant::now() + timeout;
     let mut screen = Screen::default();
@@ -63,10 +65,14 @@ pub(super) async fn wait(
 
 /// The hosts for which a commit changes something; all of them where it changes nothing,
 /// since each comes to a verdict on it.
-fn concerned(fleet: &Fleet, commit: &CommitId) -> Result<BTreeSet<HostName>, Failure> {
+fn concerned(
+    fleet: &Fleet,
+    commit: &CommitId,
+    before: &str,
+) -> Result<BTreeSet<HostName>, Failure> {
     let new = manifest_at(fleet.checkout(), commit.as_str())?;
     let all: BTreeSet<HostName> = new.hosts().into_iter().chain(fleet.hosts()).collect();
-    let Ok(old) = manifest_at(fleet.checkout(), &format!("{commit}^")) else { return Ok(all) };
+    let Ok(old) = manifest_at(fleet.checkout(), before) else { return Ok(all) };
     let changed = all.iter().filter(|host| old.desired(host) != new.desired(host));
     let changed: BTreeSet<HostName> = changed.cloned().collect();
     Ok(if changed.is_empty() { all } else { changed })

@@ -34,11 +34,18 @@ pub(super) struct Preview {
     pub(super) difference: String,
 }
 
+/// A change that the remote has.
+pub(super) struct Landed {
+    pub(super) commit: CommitId,
+    /// What the remote had before; none where it had all of it already.
+    pub(super) before: Option<CommitId>,
+}
+
 /// The manifest that a change is made to.
 struct Basis {
     commit: Option<CommitId>,
-    /// Whether every commit is at the remote.
-    pushed: bool,
+    /// What the remote has; none where nobody asks it.
+    there: Option<CommitId>,
     files: Files,
     /// The text of the service's file.
     text: String,
@@ -83,9 +90,8 @@ impl Desk {
         Ok(Preview { plan, difference: difference(&self.service, &basis.text, &text) })
     }
 
-    /// Changes the manifest, and commits and pushes it as was asked for; the commit that
-    /// the remote has now.
-    pub(super) fn land(&self, release: &Release) -> Result<Option<CommitId>, Failure> {
+    /// Changes the manifest, and commits and pushes it as was asked for.
+    pub(super) fn land(&self, release: &Release) -> Result<Option<Landed>, Failure> {
         let Some((branch, remote)) = &self.branch else {
             return self.write(release).map(|()| None);
         };
@@ -108,15 +114,15 @@ impl Desk {
             let Some(remote) = remote else {
                 return self.committed(branch, &commit, &change).map(|()| None);
             };
-            if commit == *base && basis.pushed {
+            if basis.there.as_ref() == Some(&commit) {
                 show("the remote has it already\n");
                 self.follow(branch, &commit, &change);
-                return Ok(Some(commit));
+                return Ok(Some(Landed { commit, before: None }));
             }
             match branch.push(remote, &commit) {
                 Ok(()) => {
                     self.pushed(branch, &commit, &change)?;
-                    return Ok(Some(commit));
+                    return Ok(Some(Landed { commit, before: basis.there }));
                 }
                 Err(error) => {
                     // Who was faster has moved the branch; anything else stays wrong.
@@ -200,7 +206,7 @@ impl Desk {
         let files = checkout::working_tree(self.checkout.root())?;
         let written = text_of(&files, &self.service)?.to_owned();
         let Some((branch, remote)) = &self.branch else {
-            return Ok(Basis { commit: None, pushed: false, files, text: written });
+            return Ok(Basis { commit: None, there: None, files, text: written });
         };
         let head = branch.head()?;
         let own = checkout::revision(self.checkout.root(), head.as_str())?;
@@ -210,15 +216,19 @@ impl Desk {
         };
         let there = branch.fetch(remote)?;
         let base = branch.newer(remote, &there)?;
-        let pushed = base == there;
         let files = checkout::revision(self.checkout.root(), base.as_str())?;
-        Ok(self.on(base, pushed, files, written))
+        Ok(self.on((base, Some(there)), files, written))
     }
 
     /// A file that no commit has yet is taken as it is written.
-    fn on(&self, commit: CommitId, pushed: bool, files: Files, written: String) -> Basis {
+    fn on(
+        &self,
+        (commit, there): (CommitId, Option<CommitId>),
+        files: Files,
+        written: String,
+    ) -> Basis {
         let text = text_of(&files, &self.service).map_or(written, str::to_owned);
-        Basis { commit: Some(commit), pushed, files, text }
+        Basis { commit: Some(commit), there, files, text }
     }
 
     /// As [`Self::basis`], where nobody else changed this service since this checkout.
