@@ -9,7 +9,17 @@ use writ::cli::{Blame, Cli, Command, Failure};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     log();
-    match run(cli.command) {
+    let by_an_operator = is_an_operators(&cli.command);
+    if by_an_operator {
+        writ::world::stop::watch();
+    }
+    let done = run(cli.command);
+    writ::world::stop::rest_if_leaving();
+    if by_an_operator {
+        // Where an upload was stopped, nix may not have heard of it.
+        writ::world::stop::end_children();
+    }
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let text = failure.to_string();
@@ -19,6 +29,23 @@ fn main() -> ExitCode {
             ExitCode::from(failure.blame as u8)
         }
     }
+}
+
+/// Whether it works in a checkout for somebody who may stop it.
+fn is_an_operators(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Init(_)
+            | Command::Status(_)
+            | Command::Plan(_)
+            | Command::Set(_)
+            | Command::Upload(_)
+            | Command::Push(_)
+            | Command::Review(_)
+            | Command::Approve(_)
+            | Command::Revert(_)
+            | Command::Trust(_)
+    )
 }
 
 fn run(command: Command) -> Result<(), Failure> {

@@ -24,6 +24,8 @@ mod push;
 mod revert;
 #[path = "checkout/review.rs"]
 mod review;
+#[path = "checkout/stops.rs"]
+mod stops;
 #[path = "checkout/surroundings.rs"]
 mod surroundings;
 #[path = "checkout/team.rs"]

@@ -14,6 +14,7 @@ use crate::world::nix::{
     Closure, LocalNix, SecretKey, Supply, Tally, check_shelf, check_upload, fill,
 };
 use crate::world::shelf::Shelf;
+use crate::world::stop;
 
 /// Upload closures to a binary cache, signed, and check that all of it is there.
 ///
@@ -132,6 +133,7 @@ fn begin(cache: &str, closure: &Closure) {
 async fn bring<S: Shelf>(shelf: &S, closure: &Closure, supply: &Supply<'_>) -> Result<(), Failure> {
     begin(shelf.name(), closure);
     let (progress, tally) = (Progress::begin(), Arc::<Tally>::default());
+    let own = stop::answering();
     let outcome = tokio::select! {
         biased;
         () = stopped() => Err(interrupted()),
@@ -140,9 +142,11 @@ async fn bring<S: Shelf>(shelf: &S, closure: &Closure, supply: &Supply<'_>) -> R
     };
     if outcome.is_err() {
         drop(progress);
+        stop::end_children();
         shelf.tidy().await;
         return outcome;
     }
+    drop(own);
     progress.end(&tally);
     check_shelf(shelf, closure, supply.key.map(SecretKey::public)).await?;
     Ok(())

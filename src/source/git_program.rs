@@ -6,10 +6,13 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use thiserror::Error;
 
 use super::checkout::CheckoutError;
+use super::patience::DEADLINE;
+use crate::world::stop;
 
 /// A checkout that `git` is run in.
 #[derive(Clone, Debug)]
@@ -46,6 +49,8 @@ pub enum GitError {
     Failed { command: String, said: String },
     #[error("`git {command}` printed something that is not UTF-8")]
     Text { command: String },
+    #[error("`git {command}` was not done after {}: the server may be away; git config {DEADLINE} gives it longer", patience.as_secs())]
+    Slow { command: String, patience: Duration },
 }
 
 impl Checkout {
@@ -193,7 +198,8 @@ impl Checkout {
     }
 }
 
-fn printed(command: String, output: Output) -> Result<String, GitError> {
+pub(super) fn printed(command: String, output: Output) -> Result<String, GitError> {
+    stop::rest_if_leaving();
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         return Err(GitError::Failed { command, said });
@@ -202,7 +208,7 @@ fn printed(command: String, output: Output) -> Result<String, GitError> {
     Ok(text.trim_end_matches('\n').to_owned())
 }
 
-fn told<A: AsRef<OsStr>>(args: &[A]) -> String {
+pub(super) fn told<A: AsRef<OsStr>>(args: &[A]) -> String {
     args.iter().map(|arg| arg.as_ref().to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 

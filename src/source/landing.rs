@@ -116,9 +116,8 @@ impl Branch {
     /// The newest commit at a remote, fetched.
     pub fn fetch(&self, remote: &Remote) -> Result<CommitId, LandingError> {
         self.checkout
-            .run(&["fetch", "--quiet", &remote.name, &remote.reference])
-            .map_err(|source| LandingError::Unreachable { remote: remote.name.clone(), source })?;
-        self.id("FETCH_HEAD")
+            .fetch(&remote.name, &remote.reference)
+            .map_err(|source| LandingError::Unreachable { remote: remote.name.clone(), source })
     }
 
     /// The newer of the newest commits here and at the remote.
@@ -204,7 +203,7 @@ impl Branch {
     pub fn push(&self, remote: &Remote, commit: &CommitId) -> Result<(), LandingError> {
         let to = format!("{commit}:{}", remote.reference);
         self.checkout
-            .run(&["push", "--quiet", &remote.name, &to])
+            .run_far(&["push", "--quiet", "--no-follow-tags", &remote.name, &to])
             .map(drop)
             .map_err(|source| LandingError::Refused { remote: remote.name.clone(), source })
     }

@@ -253,10 +253,12 @@ fn theirs(
 ) -> Result<CommitId, MergeError> {
     let missing = || MergeError::NoBranch { name: name.to_owned() };
     let remote = remote.ok_or_else(missing)?;
-    let reference = format!("refs/heads/{name}");
-    let fetched = checkout.run(&["fetch", "--quiet", remote.name(), &reference]);
-    fetched.map_err(|_| missing())?;
-    id_of(checkout, "FETCH_HEAD")
+    let plain: BranchName = name.parse().map_err(|_| missing())?;
+    match checkout.fetch(remote.name(), &format!("refs/heads/{plain}")) {
+        Ok(tip) => Ok(tip),
+        Err(error @ (GitError::Start { .. } | GitError::Slow { .. })) => Err(error.into()),
+        Err(GitError::Failed { .. } | GitError::Text { .. }) => Err(missing()),
+    }
 }
 
 fn current(checkout: &Checkout) -> Result<String, MergeError> {

@@ -23,6 +23,7 @@ pub mod merging;
 mod netrc;
 pub mod operator;
 pub mod outbox;
+mod patience;
 pub mod placing;
 pub mod quarantine;
 pub mod receipt;

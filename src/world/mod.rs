@@ -18,6 +18,7 @@ pub mod parcel;
 pub mod probes;
 pub mod shelf;
 pub mod stock;
+pub mod stop;
 pub mod systemd;
 pub mod web;
 

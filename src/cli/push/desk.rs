@@ -212,7 +212,7 @@ impl Desk {
         let own = checkout::revision(self.checkout.root(), head.as_str())?;
         self.nothing_of_theirs(&own, &written)?;
         let Some(remote) = remote else {
-            return Ok(self.on(head, false, own, written));
+            return Ok(self.on((head, None), own, written));
         };
         let there = branch.fetch(remote)?;
         let base = branch.newer(remote, &there)?;
@@ -312,6 +312,10 @@ impl From<LandingError> for Failure {
             LandingError::Unreachable { .. } => {
                 (Blame::World, Some("nothing was changed; run it again"))
             }
+            LandingError::Refused { source: GitError::Slow { .. }, .. } => (
+                Blame::World,
+                Some("it may have arrived all the same; run it again, and it says so"),
+            ),
             LandingError::Refused { .. } => (
                 Blame::Refused,
                 Some("nothing was changed here; what was uploaded stays in the cache"),
@@ -319,7 +323,9 @@ impl From<LandingError> for Failure {
             LandingError::Commit { .. } => {
                 (Blame::Refused, Some("nothing was changed; see that git can sign: git commit -S"))
             }
-            LandingError::Git(GitError::Start { .. }) => (Blame::World, None),
+            LandingError::Git(GitError::Start { .. } | GitError::Slow { .. }) => {
+                (Blame::World, None)
+            }
             LandingError::Git(GitError::Failed { .. } | GitError::Text { .. }) => {
                 (Blame::Refused, None)
             }

@@ -1,0 +1,131 @@
+//! Ctrl-C and SIGTERM: an operator's command ends at once, and what it started ends with it.
+//!
+//! Every such command may be killed anywhere and run again, so that nothing has to be
+//! finished first. Without this, a `git push` would go on behind the back of whoever
+//! stopped it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// What a shell adds to a signal's number (bash(1), "EXIT STATUS").
+const BY_SIGNAL: i32 = 128;
+
+/// How many parts of this program answer signals by themselves now.
+static ANSWERED: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether this process is about to end by a signal.
+static LEAVING: AtomicBool = AtomicBool::new(false);
+
+/// Has this process end by Ctrl-C and SIGTERM from now on, with its children.
+pub fn watch() {
+    // Without the thread, signals do what they do to every program.
+    let _ = std::thread::Builder::new().name("stop".to_owned()).spawn(wait);
+}
+
+fn wait() {
+    let Ok(runtime) = Builder::new_current_thread().enable_io().build() else { return };
+    runtime.block_on(async {
+        let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
+        let (Ok(mut interrupted), Ok(mut terminated)) = (signal(interrupt), signal(terminate))
+        else {
+            return;
+        };
+        loop {
+            let kind = tokio::select! {
+                _ = interrupted.recv() => interrupt,
+                _ = terminated.recv() => terminate,
+            };
+            if ANSWERED.load(Ordering::SeqCst) == 0 {
+                leave(kind.as_raw_value());
+            }
+        }
+    });
+}
+
+#[expect(clippy::exit, reason = "a signal ends a program wherever it is")]
+fn leave(number: i32) {
+    LEAVING.store(true, Ordering::SeqCst);
+    end_children();
+    std::process::exit(BY_SIGNAL + number);
+}
+
+/// Goes no further where this process is about to end: what its children have come to is
+/// no answer then, and nothing new is begun.
+pub fn rest_if_leaving() {
+    while LEAVING.load(Ordering::SeqCst) {
+        std::thread::park();
+    }
+}
+
+/// While it lives, signals are answered by whoever holds it.
+#[derive(Debug)]
+pub struct Answering(());
+
+/// Takes signals for oneself.
+pub fn answering() -> Answering {
+    ANSWERED.fetch_add(1, Ordering::SeqCst);
+    Answering(())
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        ANSWERED.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Ends every process that this one has started, and theirs. What has made itself
+/// independent, as agents for keys do, is nobody's child any more.
+pub fn end_children() {
+    below(std::process::id()).into_iter().for_each(end);
+}
+
+/// Ends a child, and what it has started.
+pub fn end_with_children(child: u32) {
+    let all = below(child);
+    end(child);
+    all.into_iter().for_each(end);
+}
+
+/// By SIGTERM, on which git removes its locks.
+fn end(process: u32) {
+    let id = i32::try_from(process).ok().and_then(Pid::from_raw);
+    // It may have ended by itself.
+    let _ = id.map(|id| kill_process(id, Signal::TERM));
+}
+
+/// The processes that one has started, and those that they have.
+fn below(process: u32) -> BTreeSet<u32> {
+    let all = parents();
+    let mut found = BTreeSet::from([process]);
+    // Each turn goes one generation down.
+    loop {
+        let known = found.len();
+        found.extend(
+            all.iter()
+                .filter(|(_, parent)| found.contains(parent))
+                .map(|(id, _)| *id)
+                .collect::<Vec<_>>(),
+        );
+        if found.len() == known {
+            found.remove(&process);
+            return found;
+        }
+    }
+}
+
+/// Every process and its parent.
+fn parents() -> Vec<(u32, u32)> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let parent = |name: &str| {
+        let stat = fs::read_to_string(format!("/proc/{name}/stat")).ok()?;
+        // proc(5): the name in brackets may hold anything, also brackets.
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    };
+    let pair = |name: String| Some((name.parse().ok()?, parent(&name)?));
+    entries.flatten().filter_map(|entry| pair(entry.file_name().into_string().ok()?)).collect()
+}
