@@ -1,11 +1,12 @@
 //! Unit files of a machine, or of a tree that is one: found as systemd finds them.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, OpenOptions};
+use std::io::{Error, ErrorKind, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use thiserror::Error;
+use rustix::fs::OFlags;
 
 use crate::manifest::import::UnitTexts;
 
@@ -24,11 +25,16 @@ const FOLDERS: [&str; 11] = [
     "run/systemd/generator.late",
 ];
 
+/// A longer text is none of a unit's, in bytes.
+const LIMIT: u64 = 1 << 20;
+/// Opening a pipe waits for nobody.
+const O_NONBLOCK: i32 = OFlags::NONBLOCK.bits().cast_signed();
+
 /// Links that are followed before they count as a circle.
 const LINKS: usize = 40;
 
 /// Why there is no unit to read.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum UnitError {
     #[error("there is no unit {name} below {root}")]
     Missing { name: String, root: PathBuf },
@@ -37,7 +43,7 @@ pub enum UnitError {
     #[error("{name} is no service: its name ends in .service")]
     Kind { name: String },
     #[error("could not read {path}")]
-    Unreadable { path: PathBuf, source: std::io::Error },
+    Unreadable { path: PathBuf, source: Error },
 }
 
 /// A service by its name, or by the path of its file, with its drop-ins and the timer
@@ -148,15 +154,28 @@ fn drop_ins_of(folder: &Path) -> Result<BTreeMap<String, PathBuf>, UnitError> {
     Ok(named.filter(|(name, _)| name.ends_with(".conf")).collect())
 }
 
+/// A plain file of a unit's size: a tree that is another machine's may hold anything.
 fn text(path: &Path) -> Result<Option<String>, UnitError> {
-    match fs::read_to_string(path) {
+    let read = || {
+        let file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(Error::other("it is no plain file"));
+        }
+        let mut text = String::new();
+        file.take(LIMIT + 1).read_to_string(&mut text)?;
+        match text.len() as u64 > LIMIT {
+            true => Err(Error::other(format!("it is larger than {LIMIT} bytes"))),
+            false => Ok(text),
+        }
+    };
+    match read() {
         Ok(text) => Ok(Some(text)),
         Err(error) if is_absent(&error) => Ok(None),
         Err(source) => Err(UnitError::Unreadable { path: path.to_owned(), source }),
     }
 }
 
-fn is_absent(error: &std::io::Error) -> bool {
+fn is_absent(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 

@@ -180,6 +180,16 @@ fn what_is_no_unit_is_told() {
         let said = import(&desk, &[unit]);
         assert!(said.contains(told) && said.ends_with("exit 1\n"), "{said}");
     }
+    // A tree of another machine's may hold what never ends.
+    let units = desk.dir.path().join("tree/etc/systemd/system");
+    ok(&desk.run("mkfifo", &[units.join("pipe.service").to_str().unwrap()]));
+    fs::write(units.join("huge.service"), "#".repeat((1 << 20) + 1)).unwrap();
+    for (unit, why) in
+        [("pipe", "it is no plain file"), ("huge", "it is larger than 1048576 bytes")]
+    {
+        let said = import(&desk, &[unit]);
+        assert!(said.contains(why) && said.ends_with("exit 1\n"), "{said}");
+    }
     let both = desk.told(&desk.writ(&["import", "x.json", "--systemd", "a"]));
     assert!(both.ends_with("exit 2\n"), "{both}");
 }
