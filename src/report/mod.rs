@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::names::{BranchName, HostName};
 use moment::Moment;
 pub use signed::{Flaw, LIMIT, joined, verify};
-pub use state::{Kind, State, Told, plain, short};
+pub use state::{Kind, State, Told, plain, short, without_passwords};
 
 const VERSION: u64 = 1;
 

@@ -111,7 +111,7 @@ pub fn short(text: &str) -> String {
 }
 
 /// `https://user:secret@host/` becomes `https://…@host/`.
-fn without_passwords(text: &str) -> String {
+pub fn without_passwords(text: &str) -> String {
     let mut parts = text.split("://");
     let mut bare = parts.next().unwrap_or_default().to_owned();
     for part in parts {

@@ -17,6 +17,7 @@ use super::git_url::{GitScheme, GitUrl};
 use super::words::NO_LOGIN;
 use crate::fault::Fault;
 use crate::names::{BranchName, CommitId};
+use crate::report::without_passwords;
 
 /// The largest pack that is taken, in bytes (rule O5).
 pub const PACK_LIMIT: u64 = 256 * 1024 * 1024;
@@ -159,6 +160,8 @@ impl GitSource {
             None if self.url.scheme() == GitScheme::File => OWNERSHIP,
             None => "see that the URL in the agent's config is right and the server can be reached",
         };
-        Fault::wait(format!("fetch {} of {}", self.branch, self.url), because).remedy(hint)
+        // More people may read a host's log and status than its config.
+        let doing = format!("fetch {} of {}", self.branch, without_passwords(&self.url));
+        Fault::wait(doing, without_passwords(&because)).remedy(hint)
     }
 }

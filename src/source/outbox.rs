@@ -15,6 +15,7 @@ use super::child::Bounded;
 use super::repo::ObjectFormat;
 use crate::fault::Fault;
 use crate::names::HostName;
+use crate::report::without_passwords;
 
 /// Where reports lie in a repository, one ref a host.
 pub const REFS: &str = "refs/writ/status/";
@@ -76,7 +77,9 @@ impl GitOutbox {
         // It holds nothing that is not at the other end now, or old.
         let _ = fs::remove_dir_all(&self.scratch);
         pushed.unwrap_or_else(|_| Err(format!("no answer within {deadline:?}"))).map_err(|why| {
-            Fault::wait(format!("push {reference} to {}", self.url), why).remedy(
+            // More people may read a host's log and status than its config.
+            let doing = format!("push {reference} to {}", without_passwords(&self.url));
+            Fault::wait(doing, without_passwords(&why)).remedy(
                 "see that git is here and that root's credentials may push this ref and no other: docs/fleet.md",
             )
         })
@@ -180,4 +183,24 @@ fn replace(folder: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
     file.sync_all()?;
     fs::rename(&fresh, folder.join(name))?;
     File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_lets_a_host_in_is_not_told_when_it_is_turned_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let outbox = Outbox::Git(GitOutbox {
+            url: "http://bob:s3cr3t@127.0.0.1:1/x.git".to_owned(),
+            format: ObjectFormat::Sha1,
+            scratch: dir.path().join("report.git"),
+        });
+        let host = "biz".parse().unwrap();
+        let letter = Letter { host: &host, bytes: b"x", at: 1 };
+        let fault = outbox.send(letter, Duration::from_secs(60)).await.unwrap_err();
+        let told = fault.to_string();
+        assert!(told.contains("127.0.0.1:1") && !told.contains("s3cr3t"), "{told}");
+    }
 }
