@@ -5,7 +5,7 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 use thiserror::Error;
@@ -14,6 +14,7 @@ use tokio::process::Command;
 use super::child::Bounded;
 use super::git_program::{Checkout, ELSEWHERE, GitError};
 use super::outbox::{END, FILE, REFS};
+use crate::world::stop;
 
 /// Hosts that a remote or a folder may tell of.
 const MOST: usize = 10_000;
@@ -87,11 +88,13 @@ impl Inbox {
         match &self.place {
             Place::Folder(folder) => folder_of(folder, self.limit).map(Some),
             Place::Remote(remote) => {
-                let listed = remote.list(deadline).await?;
+                // For all of it: a server that has many, and breaks each, holds nobody up.
+                let end = Instant::now() + deadline;
+                let listed = remote.list(end).await?;
                 if self.last.as_ref() == Some(&listed) {
                     return Ok(None);
                 }
-                let found = remote.fetch(&listed, self.limit, deadline).await?;
+                let found = remote.fetch(&listed, self.limit, end).await?;
                 self.last = Some(listed);
                 Ok(Some(found))
             }
@@ -114,9 +117,9 @@ impl Remote {
     }
 
     /// Each host's name and the commit that its ref stands at.
-    async fn list(&self, deadline: Duration) -> Result<BTreeMap<String, String>, InboxError> {
+    async fn list(&self, end: Instant) -> Result<BTreeMap<String, String>, InboxError> {
         let pattern = format!("{REFS}*");
-        let told = self.git(&["ls-remote", "--quiet", "--", &self.name, &pattern], deadline).await;
+        let told = self.git(&["ls-remote", "--quiet", "--", &self.name, &pattern], end).await;
         let told = told.map_err(|why| self.unreachable(why))?;
         let refs = told.lines().filter_map(|line| {
             let (id, name) = line.split_once('\t')?;
@@ -134,12 +137,12 @@ impl Remote {
         &self,
         listed: &BTreeMap<String, String>,
         limit: usize,
-        deadline: Duration,
+        end: Instant,
     ) -> Result<Found, InboxError> {
         let mut failed = BTreeMap::new();
-        if !listed.is_empty() && self.bring("*", deadline).await.is_err() {
+        if !listed.is_empty() && self.bring("*", end).await.is_err() {
             for name in listed.keys() {
-                if let Err(why) = self.bring(name, deadline).await {
+                if let Err(why) = self.bring(name, end).await {
                     failed.insert(name.clone(), format!("it cannot be fetched: {why}"));
                 }
             }
@@ -156,16 +159,16 @@ impl Remote {
         Ok(listed.keys().map(read).collect())
     }
 
-    async fn bring(&self, name: &str, deadline: Duration) -> Result<(), String> {
+    async fn bring(&self, name: &str, end: Instant) -> Result<(), String> {
         let refspec = format!("+{REFS}{name}:{REFS}{name}");
         let fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--prune", "--"];
         let args: Vec<&str> = fetch.into_iter().chain([&*self.name, &refspec]).collect();
-        self.git(&args, deadline).await.map(drop)
+        self.git(&args, end).await.map(drop)
     }
 
     /// Git, as its owner has set it up, in a repository of this program's: what hosts
     /// push reaches neither the checkout nor the whole disk.
-    async fn git(&self, args: &[&str], deadline: Duration) -> Result<String, String> {
+    async fn git(&self, args: &[&str], end: Instant) -> Result<String, String> {
         let mut command = Command::new("sh");
         command.arg("-c").arg(format!("ulimit -f {BLOCKS}; exec git \"$@\"")).arg("git");
         command.arg("--git-dir").arg(&self.scratch.0);
@@ -176,6 +179,7 @@ impl Remote {
             command.env_remove(name);
         }
         // It may ask for a passphrase, and so stays at its owner's terminal.
+        let deadline = end.saturating_duration_since(Instant::now());
         let printed = Bounded { command, deadline, apart: false }.run(b"").await?;
         String::from_utf8(printed).map_err(|error| error.to_string())
     }
@@ -260,6 +264,7 @@ impl Scratch {
         let name = format!("writ-fleet-{:016x}", u64::from_ne_bytes(dice));
         let path = std::env::temp_dir().join(name);
         DirBuilder::new().mode(0o700).create(&path)?;
+        stop::goes_with_us(&path);
         Ok(Self(path))
     }
 }

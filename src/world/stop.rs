@@ -6,7 +6,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Builder;
@@ -17,6 +19,9 @@ const BY_SIGNAL: i32 = 128;
 
 /// How many parts of this program answer signals by themselves now.
 static ANSWERED: AtomicUsize = AtomicUsize::new(0);
+
+/// Folders that nobody needs after this process.
+static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// Whether this process is about to end by a signal.
 static LEAVING: AtomicBool = AtomicBool::new(false);
@@ -51,7 +56,16 @@ fn wait() {
 fn leave(number: i32) {
     LEAVING.store(true, Ordering::SeqCst);
     end_children();
+    for folder in FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        // Whoever cleans the folder for temporary files does it otherwise.
+        let _ = fs::remove_dir_all(folder);
+    }
     std::process::exit(BY_SIGNAL + number);
+}
+
+/// A folder that is removed also where a signal ends this process.
+pub fn goes_with_us(folder: &Path) {
+    FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).push(folder.to_owned());
 }
 
 /// Goes no further where this process is about to end: what its children have come to is

@@ -28,6 +28,9 @@ impl Desk {
 
     fn started(&self, args: &[&str]) -> Child {
         let mut command = self.command(&self.deploy(), "writ", args);
+        let own = self.home().join("tmp");
+        fs::create_dir_all(&own).unwrap();
+        command.env("TMPDIR", own);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     }
 }
@@ -104,7 +107,10 @@ fn whoever_waits_for_hosts_can_stop_waiting() {
         assert!(read > 0, "{told}");
         told.push_str(&String::from_utf8_lossy(&bytes[..read]));
     }
+    let scratch = || fs::read_dir(desk.home().join("tmp")).unwrap().count();
+    assert_eq!(scratch(), 1);
     assert!(Path::new(&desk.dir.path().join("cache/nix-cache-info")).exists());
     signal(&writ, "-INT");
     assert_eq!(writ.wait().unwrap().code(), Some(130));
+    assert_eq!(scratch(), 0);
 }
