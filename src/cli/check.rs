@@ -9,6 +9,7 @@ use super::{Blame, Failure, show, show_json};
 use crate::fault::causes;
 use crate::manifest::{Manifest, Problem, WorkingTree};
 use crate::plan::unsupported;
+use crate::source::checkout::CheckoutError;
 use crate::source::{checkout, operator};
 
 /// Check a deploy repository's manifest: every problem, with file, line and column.
@@ -29,8 +30,14 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let files =
-        checkout::working_tree(&args.dir).map_err(|error| Failure::new(Blame::Refused, &error))?;
+    let files = match checkout::working_tree(&args.dir) {
+        // A folder of a checkout stands for the whole, as for every other command.
+        Err(CheckoutError::NoManifests { .. }) => {
+            checkout::working_tree(&checkout::root_of(&args.dir))
+        }
+        files => files,
+    };
+    let files = files.map_err(|error| Failure::new(Blame::Refused, &error))?;
     told(&files, &warnings(&args.dir), args.json)
 }
 

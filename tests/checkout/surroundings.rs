@@ -55,6 +55,17 @@ fn the_repository_is_the_one_that_is_named_and_not_gits_environments() {
     assert_eq!(ok(&desk.run_in(&other, "git", &["log", "--format=%s"])), "x");
 }
 
+#[test]
+fn a_folder_of_the_checkout_stands_for_all_of_it() {
+    let desk = Desk::with_services();
+    for folder in ["manifests/services", ".git/.."] {
+        let told = desk.run_in(&desk.deploy().join(folder), "writ", &["check"]);
+        ok(&told);
+    }
+    let told = desk.run_in(&desk.home(), "writ", &["check"]);
+    assert!(desk.told(&told).contains("has no folder `manifests`"));
+}
+
 /// A server's words, a colleague's file names: nothing of them steers the terminal.
 #[test]
 fn what_others_wrote_does_not_steer_the_terminal() {
