@@ -132,7 +132,7 @@ impl LookArgs {
             blame: Blame::Refused,
         })?;
         let mut approvals = meeting.lines(TRAILER)?;
-        approvals.extend(self.approval.iter().map(|line| line.trim().to_owned()));
+        approvals.extend(self.approvals()?);
         let mut proposal = meeting.proposal(message, &approvals)?;
         let review = trust::review(&objects, &pins, accepted.anchor(), &proposal, now)
             .map_err(|refusal| basis::refused(&refusal))?;
@@ -149,6 +149,23 @@ impl LookArgs {
             published: meeting.remote.is_none() || meeting.is_published()?,
         });
         Ok(Sight { meeting, pins, proposal, review, plan, you, advice })
+    }
+}
+
+impl LookArgs {
+    /// Lines that others sent go into a message that you sign: each is one, and says no more.
+    fn approvals(&self) -> Result<Vec<String>, Failure> {
+        let start = format!("{TRAILER}:");
+        let line = |given: &String| {
+            let line = given.trim();
+            let fit = line.starts_with(&start) && !line.contains(char::is_control);
+            fit.then(|| line.to_owned()).ok_or_else(|| Failure {
+                message: format!("{line:?} is no approval: one line, `{start} …`"),
+                hint: Some("give it as `writ approve --detached` has printed it".to_owned()),
+                blame: Blame::Usage,
+            })
+        };
+        self.approval.iter().map(line).collect()
     }
 }
 

@@ -246,6 +246,18 @@ fn killed(moment: &str) -> bool {
     died.status.code().is_none()
 }
 
+/// It becomes part of a message that whoever merges signs.
+#[test]
+fn an_approval_that_brings_more_than_itself_is_none() {
+    let team = Team::with("");
+    team.branch(&team.bob, "late", 8002);
+    for line in ["Writ-Approval: x\n\nWrit-Urgent: yes", "Writ-Urgent: yes"] {
+        let refused = team.carol.in_deploy(&["approve", "late", "--approval", line]);
+        assert_eq!(refused.status.code(), Some(2));
+    }
+    assert_ne!(team.landed().lines().next(), Some("Merge branch 'late'"));
+}
+
 /// The second of two people agrees to what they saw, and not to what was put in its place.
 #[test]
 fn a_branch_that_was_moved_after_the_review_is_not_merged_unseen() {
