@@ -123,6 +123,7 @@ fn whoever_pushes_it_a_report_is_signed_by_the_host_it_is_of_and_no_older() {
     }
     server.refused(None, &format!("+{good}:refs/writ/status/other"), "has no such host");
     server.refused(None, &format!("+{good}:refs/writ/status/Bad"), "is not a host name");
+    server.refused(None, "HEAD:refs/writ/status", "would be in the way of what hosts push");
     assert_eq!(server.has("refs/writ"), "");
     ok(&server.push(None, &format!("+{good}:{BIZ}")));
     report.sequence -= 1;

@@ -48,6 +48,7 @@ pub(super) fn signed(
     objects: &Pushed,
     pins: &Pins,
 ) -> Result<(), Failure> {
+    in_the_way(updates)?;
     let mut told = updates.iter().filter_map(|update| {
         Some((update.reference.strip_prefix(REFS)?, update)).filter(|(_, u)| !is_none(&u.new))
     });
@@ -61,6 +62,17 @@ pub(super) fn signed(
             refused(format!("{REFS}{name} takes a report of the host {name}: {why}"))
         })
     })
+}
+
+/// A ref `refs/writ/status` would leave no room for those below it.
+fn in_the_way(updates: &[Update]) -> Result<(), Failure> {
+    let above = |update: &&Update| REFS.starts_with(&format!("{}/", update.reference));
+    match updates.iter().filter(|update| !is_none(&update.new)).find(above) {
+        Some(Update { reference, .. }) => {
+            Err(refused(format!("{reference} would be in the way of what hosts push")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The hosts as the branch names them that is here already.
