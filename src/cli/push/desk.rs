@@ -304,7 +304,7 @@ impl From<LandingError> for Failure {
                 (Blame::Usage, Some("git switch to the branch that hosts follow"))
             }
             LandingError::NoRemote { .. } => {
-                (Blame::Usage, Some("git push -u REMOTE BRANCH once, or say --no-push"))
+                (Blame::Usage, Some("git push -u REMOTE BRANCH, once"))
             }
             LandingError::Diverged { .. } => {
                 (Blame::Refused, Some("git pull --rebase, then run this again"))
