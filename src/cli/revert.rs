@@ -155,8 +155,8 @@ impl Undone {
             let later = format!("{} cannot be taken back cleanly: {error}", self.id.short());
             Failure { message: later, hint: Some(hint.to_owned()), blame }
         })?;
-        let staged = checkout.ask(&["diff", "--cached", "--name-only"])?;
-        if staged.is_none() {
+        let (same, _) = checkout.answer(&["diff", "--cached", "--quiet"])?;
+        if same {
             let what = service.map_or_else(String::new, |service| format!(" in {service}"));
             let message = format!("{} has nothing{what} to take back", self.id.short());
             return Err(refused(message, Some("it may have been taken back already")));
@@ -231,8 +231,8 @@ impl Outcome {
     fn told(&self, checkout: &Checkout) -> Result<String, Failure> {
         let old = checkout::revision(checkout.root(), "HEAD")?;
         let mut text = consequences::told(&old, &self.files)?;
-        let changed = checkout.run(&["diff", "--cached", "--name-only", "--no-renames"])?;
-        for path in changed.lines().filter(|path| path.starts_with(".writ/")) {
+        let asked = ["diff", "--cached", "--name-only", "--no-renames", "--", ".writ"];
+        for path in checkout.run(&asked)?.lines() {
             text += &format!("changes who may do what: {path}; writ trust show tells\n");
         }
         Ok(text)

@@ -123,7 +123,11 @@ pub fn tree(root: &Path, id: &str) -> Result<BTreeMap<String, Vec<u8>>, Checkout
         tree.traverse().breadthfirst.files().map_err(|error| unusable(error.to_string()))?;
     let mut files = BTreeMap::new();
     for entry in entries {
-        let name = entry.filepath.to_str_lossy().into_owned();
+        let name = entry.filepath.to_str().map_err(|_| {
+            let name = entry.filepath.escape_ascii();
+            unusable(format!("{name} is not UTF-8, and hosts refuse such a name; git mv it"))
+        })?;
+        let name = name.to_owned();
         let inside = name.starts_with("manifests/") || name.starts_with(".writ/");
         match entry.mode.kind() {
             _ if !inside => {}
