@@ -47,6 +47,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let commit = Undone::find(&checkout, &args.commit)?;
     clean(&checkout)?;
     let road = if args.push { Some(Road::of(&checkout)?) } else { None };
+    let stopped = checkout.clean_if_stopped();
     let undone = commit.undo(&checkout, args.service.as_ref()).and_then(|()| {
         let outcome = Outcome::staged(&checkout)?;
         show(outcome.told(&checkout)?);
@@ -57,8 +58,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     });
     if undone.is_err() || args.dry_run {
         // The checkout was clean before: this brings exactly that back.
-        checkout.run(&["reset", "--quiet", "--hard", "HEAD"])?;
+        checkout.clean()?;
     }
+    drop(stopped);
     undone?;
     if args.dry_run {
         return Ok(());
@@ -204,6 +206,13 @@ fn file_of(service: &ServiceName) -> String {
 
 /// What people have not committed must not get lost.
 fn clean(checkout: &Checkout) -> Result<(), Failure> {
+    for head in ["MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD"] {
+        // Its end would become a part of the commit, or get lost.
+        if checkout.ask(&["rev-parse", "--verify", "--quiet", head])?.is_some() {
+            let message = format!("something is under way in the checkout: it has a {head}");
+            return Err(refused(message, Some("git status tells; finish or abort that first")));
+        }
+    }
     match checkout.ask(&["status", "--porcelain", "--untracked-files=no"])? {
         None => Ok(()),
         Some(changed) => Err(refused(

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::checkout::CheckoutError;
 use super::patience::DEADLINE;
-use crate::world::stop;
+use crate::world::stop::{self, Undoing};
 
 /// A checkout that `git` is run in.
 #[derive(Clone, Debug)]
@@ -52,6 +52,8 @@ pub enum GitError {
     #[error("`git {command}` was not done after {}: the server may be away; git config {DEADLINE} gives it longer", patience.as_secs())]
     Slow { command: String, patience: Duration },
 }
+
+const CLEAN: [&str; 4] = ["reset", "--quiet", "--hard", "HEAD"];
 
 impl Checkout {
     /// The checkout whose working tree begins at `root`.
@@ -183,6 +185,20 @@ impl Checkout {
             }
             _ => Ok((true, printed(told(args), output)?)),
         }
+    }
+
+    /// Brings a checkout that was clean back to HEAD, should this program be stopped
+    /// while the result lives.
+    pub fn clean_if_stopped(&self) -> Undoing {
+        stop::undone_by(self.command(&CLEAN))
+    }
+
+    /// Brings a checkout that was clean back to HEAD.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn clean(&self) -> Result<(), GitError> {
+        self.run(&CLEAN).map(drop)
     }
 
     pub(super) fn command<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {

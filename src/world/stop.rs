@@ -7,8 +7,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Builder;
@@ -22,6 +24,9 @@ static ANSWERED: AtomicUsize = AtomicUsize::new(0);
 
 /// Folders that nobody needs after this process.
 static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// What brings back what was there, where this process ends in the middle.
+static UNDO: Mutex<Option<Command>> = Mutex::new(None);
 
 /// Whether this process is about to end by a signal.
 static LEAVING: AtomicBool = AtomicBool::new(false);
@@ -56,6 +61,7 @@ fn wait() {
 fn leave(number: i32) {
     LEAVING.store(true, Ordering::SeqCst);
     end_children();
+    undo();
     for folder in FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         // Whoever cleans the folder for temporary files does it otherwise.
         let _ = fs::remove_dir_all(folder);
@@ -74,6 +80,37 @@ pub fn rest_if_leaving() {
     while LEAVING.load(Ordering::SeqCst) {
         std::thread::park();
     }
+}
+
+/// Takes back by this command what a signal cuts short, while the result lives.
+pub fn undone_by(command: Command) -> Undoing {
+    *UNDO.lock().unwrap_or_else(PoisonError::into_inner) = Some(command);
+    Undoing(())
+}
+
+/// See [`undone_by`].
+#[derive(Debug)]
+#[must_use = "nothing is taken back once it is dropped"]
+pub struct Undoing(());
+
+impl Drop for Undoing {
+    fn drop(&mut self) {
+        *UNDO.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+fn undo() {
+    let command = UNDO.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(mut command) = command else { return };
+    // Who is asked to end may hold a lock until then.
+    for _ in 0..200 {
+        if below(std::process::id()).is_empty() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // Whoever stopped this sees by `git status` what it could not.
+    let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
 }
 
 /// While it lives, signals are answered by whoever holds it.
@@ -138,7 +175,10 @@ fn parents() -> Vec<(u32, u32)> {
     let parent = |name: &str| {
         let stat = fs::read_to_string(format!("/proc/{name}/stat")).ok()?;
         // proc(5): the name in brackets may hold anything, also brackets.
-        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+        let mut words = stat.rsplit_once(')')?.1.split_whitespace();
+        // One that has ended and nobody has asked after is none.
+        words.next().filter(|state| *state != "Z")?;
+        words.next()?.parse().ok()
     };
     let pair = |name: String| Some((name.parse().ok()?, parent(&name)?));
     entries.flatten().filter_map(|entry| pair(entry.file_name().into_string().ok()?)).collect()

@@ -163,6 +163,20 @@ fn changes_that_are_not_committed_stop_it() {
     assert_eq!(desk.read("web"), "# being written\n");
 }
 
+/// Its second parent would be part of the revert, or be forgotten.
+#[test]
+fn a_merge_that_is_under_way_stops_it() {
+    let desk = Desk::with_services();
+    desk.both_changed();
+    desk.git(&["switch", "-q", "-c", "empty", "HEAD^"]);
+    desk.git(&["commit", "-q", "--allow-empty", "-m", "nothing"]);
+    desk.git(&["switch", "-q", "main"]);
+    desk.git(&["merge", "-q", "--no-ff", "--no-commit", "empty"]);
+    let refused = desk.revert(&["HEAD"]);
+    assert!(desk.told(&refused).contains("it has a MERGE_HEAD"), "{}", desk.told(&refused));
+    assert!(desk.deploy().join(".git/MERGE_HEAD").exists());
+}
+
 #[test]
 fn a_commit_that_cannot_be_signed_leaves_no_trace() {
     let desk = Desk::with_services();

@@ -76,6 +76,25 @@ fn a_command_that_is_stopped_takes_what_it_started_with_it() {
     }
 }
 
+/// While somebody looks for the key to sign with.
+#[test]
+fn a_revert_that_is_stopped_leaves_the_checkout_as_it_was() {
+    let desk = Desk::with_services();
+    desk.write("web", &desk.read("web").replace("8000", "9000"));
+    let head = desk.commit("web on 9000");
+    desk.script(&desk.home().join("bin/silent"), SILENT);
+    desk.git(&["config", "gpg.ssh.program", "silent"]);
+    let mut writ = desk.started(&["revert", "HEAD"]);
+    let signer = until(|| fs::read_to_string(desk.home().join("ssh")).ok());
+    assert_eq!(desk.git(&["status", "--short"]), "M  manifests/services/web.toml");
+    signal(&writ, "-INT");
+    assert_eq!(writ.wait().unwrap().code(), Some(130));
+    until(|| is_gone(&signer));
+    assert_eq!(desk.git(&["status", "--short"]), "");
+    assert_eq!(desk.git(&["rev-parse", "HEAD"]), head);
+    assert!(!desk.deploy().join(".git/REVERT_HEAD").exists());
+}
+
 #[test]
 fn a_server_that_does_not_answer_is_given_up() {
     let desk = Desk::with_a_silent_server();
