@@ -72,10 +72,7 @@ impl Meeting {
         if name == against.as_str() {
             return Err(MergeError::Same { branch: name });
         }
-        let tip = match commit_of(checkout, &name)? {
-            Some(tip) => tip,
-            None => theirs(checkout, &name, remote.as_ref().filter(|_| fetch))?,
-        };
+        let tip = tip(checkout, &name, remote.as_ref().filter(|_| fetch))?;
         let (checkout, against) = (checkout.clone(), against.clone());
         Ok(Self { checkout, against, remote, base, name, tip })
     }
@@ -244,6 +241,22 @@ pub fn commit_of(checkout: &Checkout, name: &str) -> Result<Option<CommitId>, Gi
     let told = checkout.ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &asked])?;
     // Older versions of git repeat the option.
     Ok(told.and_then(|told| told.lines().last().and_then(|id| id.parse().ok())))
+}
+
+/// A branch here, or else at the remote; or else whatever commit the name stands for.
+fn tip(checkout: &Checkout, name: &str, remote: Option<&Remote>) -> Result<CommitId, MergeError> {
+    if let Some(own) = commit_of(checkout, &format!("refs/heads/{name}"))? {
+        return Ok(own);
+    }
+    // A server can give everybody who fetches a tag of any name.
+    let tag = commit_of(checkout, &format!("refs/tags/{name}"))?.is_some();
+    match commit_of(checkout, name)? {
+        Some(tip) if !tag => Ok(tip),
+        found => match theirs(checkout, name, remote) {
+            Err(MergeError::NoBranch { name }) => found.ok_or(MergeError::NoBranch { name }),
+            tip => tip,
+        },
+    }
 }
 
 fn theirs(

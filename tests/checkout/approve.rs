@@ -276,6 +276,7 @@ fn a_branch_that_was_moved_after_the_review_is_not_merged_unseen() {
         assert!(said.ends_with("exit 1\n"), "{said}");
     }
     assert_eq!(team.main(), main);
+    assert_eq!(team.carol.in_deploy(&["approve", "origin/late"]).status.code(), Some(1));
     // A program that looks is not the person who does.
     ok(&team.carol.in_deploy(&["review", "late", "--json"]));
     assert_eq!(team.carol.in_deploy(&["approve", "late"]).status.code(), Some(1));

@@ -23,6 +23,22 @@ fn a_branch_that_takes_two_people_is_told_with_who_could_be_the_second() {
     insta::assert_snapshot!("json", told(json));
 }
 
+/// A server gives everybody who fetches the tags that it likes.
+#[test]
+fn a_tag_does_not_pass_for_a_branch() {
+    let team = Team::with("");
+    let old = team.branch(&team.bob, "old", 8001);
+    let late = team.branch(&team.bob, "late", 8002);
+    team.on_server(&["update-ref", "refs/tags/late", &old]);
+    team.carol.git(&["fetch", "-q", "--tags"]);
+    let told = ok(&team.carol.in_deploy(&["review", "late"]));
+    assert!(told.starts_with(&format!("late ({}) onto main", &late[..10])), "{told}");
+    // Where nothing else has that name, it is what is meant.
+    team.carol.git(&["tag", "v1", &old]);
+    let told = ok(&team.carol.in_deploy(&["review", "v1"]));
+    assert!(told.starts_with(&format!("v1 ({}) onto main", &old[..10])), "{told}");
+}
+
 #[test]
 fn a_branch_that_takes_nobody_else_can_go_as_it_is() {
     let team = Team::with("");

@@ -6,10 +6,7 @@ use crate::source::merging::Meeting;
 
 /// Keeps what has been looked at.
 pub(super) fn note(meeting: &Meeting) -> Result<(), Failure> {
-    if is_own(meeting)? {
-        return Ok(());
-    }
-    Ok(Looked::of(&meeting.checkout)?.keep(&meeting.name, &meeting.tip)?)
+    Ok(Looked::of(&meeting.checkout)?.keep(branch(meeting), &meeting.tip)?)
 }
 
 /// # Errors
@@ -19,9 +16,8 @@ pub(in crate::cli) fn is_as_looked_at(meeting: &Meeting) -> Result<(), Failure> 
         return Ok(());
     }
     let (name, now) = (&meeting.name, &meeting.tip);
-    let Some(then) = Looked::of(&meeting.checkout)?.at(name)?.filter(|then| then != now) else {
-        return Ok(());
-    };
+    let then = Looked::of(&meeting.checkout)?.at(branch(meeting))?;
+    let Some(then) = then.filter(|then| then != now) else { return Ok(()) };
     let range = format!("{}..{}", then.short(), now.short());
     Err(Failure {
         message: format!(
@@ -32,6 +28,14 @@ pub(in crate::cli) fn is_as_looked_at(meeting: &Meeting) -> Result<(), Failure> 
         )),
         blame: Blame::Refused,
     })
+}
+
+/// `late`, also where it was called `origin/late`.
+fn branch(meeting: &Meeting) -> &str {
+    let name = meeting.name.strip_prefix("refs/remotes/").unwrap_or(&meeting.name);
+    let remote = meeting.remote.as_ref();
+    let bare = remote.and_then(|remote| name.strip_prefix(remote.name())?.strip_prefix('/'));
+    bare.unwrap_or(name)
 }
 
 /// A branch of this checkout, which nobody else moves, and a commit by its id.
