@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! anchor.json               the last accepted commit
+//! anchor.lock               held by whoever moves it
 //! stages.json               generations about to be entered, while the anchor moves
 //! revoked.json              keys that were once revoked
 //! freshness.json            the newest statement about where the branch stands

@@ -2,6 +2,8 @@
 
 #[path = "agent/ailing.rs"]
 mod ailing;
+#[path = "agent/anchor.rs"]
+mod anchor;
 #[path = "agent/attacks.rs"]
 mod attacks;
 #[path = "agent/branch.rs"]

@@ -98,7 +98,8 @@ impl<W: World> Agent<W> {
         };
         match trust::verify(repository, &pins, None, &statement.to, at.as_second()) {
             Ok(commit) => {
-                self.ledger.recover(&commit, statement.sequence, &at.to_string())?;
+                let way = (anchor, &commit);
+                self.ledger.recover(way, statement.sequence, &at.to_string())?;
                 tracing::warn!("moved the anchor to {commit}, as the recovery keys say");
                 Ok(Some(commit.anchor().clone()))
             }

@@ -17,6 +17,8 @@ pub enum LedgerError {
     Writable { path: PathBuf, mode: u32, owner: u32 },
     #[error("{path} is missing although generations are recorded beside it")]
     AnchorLost { path: PathBuf },
+    #[error("the accepted commit was changed meanwhile, by root or by recovery keys")]
+    AnchorMoved,
     #[error(
         "another agent{} works on this host: it holds {path}",
         holder.map(|pid| format!(" (process {pid})")).unwrap_or_default()
@@ -49,6 +51,7 @@ impl LedgerError {
                 )
             }
             Self::AnchorLost { .. } => ANCHOR_REMEDY.to_owned(),
+            Self::AnchorMoved => "nothing is to be done: the branch is judged again".to_owned(),
             Self::Claimed { .. } => {
                 "stop the other agent, or ask it: writ sync, writ status".to_owned()
             }

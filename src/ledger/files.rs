@@ -84,6 +84,23 @@ impl Ledger {
         })
     }
 
+    /// A file to lock, made where there is none. Nobody else may open it.
+    pub(super) fn lock_file(&self, name: &str) -> Result<(PathBuf, File), LedgerError> {
+        let path = self.dir.join(name);
+        // To read a file is enough to lock it, also on a disk that has become read-only.
+        let opened = File::open(&path).or_else(|error| match error.kind() {
+            ErrorKind::NotFound => {
+                let mut options = OpenOptions::new();
+                options.write(true).create(true).truncate(false).mode(0o600).open(&path)
+            }
+            _ => Err(error),
+        });
+        match opened {
+            Ok(file) => Ok((path, file)),
+            Err(source) => Err(io("open", &path, source)),
+        }
+    }
+
     pub(super) fn forget(&self, name: &str) -> Result<bool, LedgerError> {
         let path = self.dir.join(name);
         match fs::remove_file(&path) {

@@ -1,9 +1,8 @@
 //! What becomes of old generations: which are needed, and how the others go.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt as _;
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -35,16 +34,7 @@ pub struct Turn {
 impl Ledger {
     /// Takes the turn; `None` while another process has it.
     pub fn turn(&self) -> Result<Option<Turn>, LedgerError> {
-        let path = self.dir.join(LOCK);
-        // To read a file is enough to lock it, also on a disk that has become read-only.
-        let opened = File::open(&path).or_else(|error| match error.kind() {
-            ErrorKind::NotFound => {
-                let mut options = OpenOptions::new();
-                options.write(true).create(true).truncate(false).mode(0o600).open(&path)
-            }
-            _ => Err(error),
-        });
-        let file = opened.map_err(|source| io("open", &path, source))?;
+        let (path, file) = self.lock_file(LOCK)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Turn { _file: file })),
             Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => Ok(None),

@@ -1,9 +1,13 @@
 //! What trust remembers on this host: the anchor, revoked keys, and the last statements.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::error::io;
 use super::{CommitRecord, Ledger, LedgerError};
 use crate::names::Fingerprint;
 use crate::trust::{Anchor, HeadStatement, VerifiedCommit};
@@ -40,7 +44,20 @@ impl Ledger {
     /// Moves the anchor to a commit, which makes it this host's newest generation,
     /// and returns the generation's number. Accepting the newest again changes
     /// nothing.
+    ///
+    /// # Errors
+    /// Somebody moved the anchor since the commit was verified: it may not follow from
+    /// where the anchor is now.
     pub fn accept(&self, commit: &VerifiedCommit, now: &str) -> Result<u64, LedgerError> {
+        let _held = self.hold_anchor()?;
+        let known = self.anchor_or_none()?;
+        if known.as_ref() != commit.since() && known.as_ref() != Some(commit.anchor()) {
+            return Err(LedgerError::AnchorMoved);
+        }
+        self.accepted(commit, now)
+    }
+
+    fn accepted(&self, commit: &VerifiedCommit, now: &str) -> Result<u64, LedgerError> {
         self.remember_revoked(commit)?;
         if self.anchor_or_none()?.as_ref() != Some(commit.anchor()) {
             self.note_stages(commit, now)?;
@@ -60,6 +77,11 @@ impl Ledger {
 
     /// Puts the anchor somewhere else by root's own decision.
     pub fn reset(&self, commit: &VerifiedCommit, now: &str) -> Result<u64, LedgerError> {
+        let _held = self.hold_anchor()?;
+        self.moved(commit, now)
+    }
+
+    fn moved(&self, commit: &VerifiedCommit, now: &str) -> Result<u64, LedgerError> {
         self.remember_revoked(commit)?;
         self.write("anchor.json", 0o600, commit.anchor())?;
         self.forget_head()?;
@@ -69,7 +91,7 @@ impl Ledger {
             let number = self.numbers()?.last().map_or(1, |last| last + 1);
             self.enter(number, &CommitRecord::of(commit, now, None))?;
         }
-        self.accept(commit, now)
+        self.accepted(commit, now)
     }
 
     /// The newest statement about the head that this host has seen (rule F2).
@@ -88,16 +110,24 @@ impl Ledger {
         Ok(recovered.map_or(0, |recovered| recovered.sequence))
     }
 
-    /// Puts the anchor somewhere else by a statement of recovery keys (rule T4).
+    /// Puts the anchor from where it has to be somewhere else, by a statement of recovery
+    /// keys (rule T4).
+    ///
+    /// # Errors
+    /// Somebody moved the anchor since the statement was read.
     pub fn recover(
         &self,
-        commit: &VerifiedCommit,
+        (from, to): (&Anchor, &VerifiedCommit),
         sequence: u64,
         now: &str,
     ) -> Result<u64, LedgerError> {
+        let _held = self.hold_anchor()?;
+        if self.anchor_or_none()?.as_ref() != Some(from) {
+            return Err(LedgerError::AnchorMoved);
+        }
         // The anchor first: a statement that was noted and not obeyed would be lost, and
         // one that was obeyed leads from a commit that is the anchor no more.
-        let number = self.reset(commit, now)?;
+        let number = self.moved(to, now)?;
         self.write("recovery.json", 0o600, &Recovered { sequence })?;
         Ok(number)
     }
@@ -116,6 +146,19 @@ impl Ledger {
         }
         let keys = known.union(commit.revoked()).cloned().collect();
         self.write("revoked.json", 0o600, &Revoked { keys })
+    }
+
+    /// The agent and root's `writ trust reset` move the anchor one after the other; each
+    /// is done in milliseconds.
+    fn hold_anchor(&self) -> Result<File, LedgerError> {
+        let (path, file) = self.lock_file("anchor.lock")?;
+        loop {
+            match flock(&file, FlockOperation::LockExclusive) {
+                Ok(()) => return Ok(file),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(io("lock", &path, errno.into())),
+            }
+        }
     }
 
     fn anchor_or_none(&self) -> Result<Option<Anchor>, LedgerError> {

@@ -10,7 +10,7 @@ use super::policy::{self, Policy};
 use super::range::{Node, Range};
 use super::seal::{Seal, moment};
 use super::tree::Entry;
-use super::{Objects, Pins, Reason, Refusal};
+use super::{Anchor, Objects, Pins, Reason, Refusal};
 use crate::names::{CommitId, Fingerprint};
 
 /// Seconds that a commit may lie ahead of this host's clock.
@@ -27,6 +27,8 @@ pub(super) struct Judge<'a, O> {
     pub(super) approvals: Vec<(CommitId, Fingerprint)>,
     /// The host's clock.
     pub(super) now: i64,
+    /// What the host had accepted before.
+    pub(super) since: Option<Anchor>,
     /// A commit that nobody has signed yet, and whose key is to be taken for its signer's.
     pub(super) supposed: Option<(CommitId, Fingerprint)>,
     /// Policies by the id of their `.writ/`, and by commit.
@@ -41,6 +43,7 @@ impl<'a, O: Objects> Judge<'a, O> {
             pins,
             range,
             now,
+            since: None,
             supposed: None,
             seals: HashMap::new(),
             approvals: Vec::new(),

@@ -147,6 +147,8 @@ pub struct VerifiedCommit {
 #[derive(Debug)]
 struct Verified {
     anchor: Anchor,
+    /// What the host had accepted when it was verified.
+    since: Option<Anchor>,
     principal: Principal,
     key: Fingerprint,
     author: String,
@@ -295,6 +297,12 @@ impl VerifiedCommit {
     /// What the host remembers of this commit once it is accepted.
     pub fn anchor(&self) -> &Anchor {
         &self.inner.anchor
+    }
+
+    /// What the host had accepted when this commit was verified: what it was judged to
+    /// follow from.
+    pub fn since(&self) -> Option<&Anchor> {
+        self.inner.since.as_ref()
     }
 
     /// Who signed it.

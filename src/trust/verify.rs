@@ -70,6 +70,7 @@ fn judged<'a, O: Objects>(
     }
     let mut judge = Judge::new(reader, pins, range, now);
     judge.supposed = signer.map(|key| (head.clone(), key.clone()));
+    judge.since = anchor.cloned();
     judge.new_commits()?;
     if judge.range.new.get(head).is_some_and(|node| !node.twin) {
         judge.valid_now(head).map_err(|breach| breach.of(head))?;
@@ -150,6 +151,7 @@ impl<O: Objects> Judge<'_, O> {
         let introduction = self.pins.introduction.clone();
         Ok(Verified {
             anchor: Anchor { commit: head.clone(), payload, time, introduction },
+            since: self.since.take(),
             principal: seal.principal,
             key: seal.key,
             author: commit.author,
