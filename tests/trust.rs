@@ -58,6 +58,8 @@ mod table;
 mod team;
 #[path = "trust/trailers.rs"]
 mod trailers;
+#[path = "trust/zones.rs"]
+mod zones;
 
 use forge::{CHANNEL, Forge, NOW};
 use writ::trust::{recall, verify};
