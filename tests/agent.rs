@@ -14,6 +14,10 @@ mod closures;
 mod control;
 #[path = "agent/crash.rs"]
 mod crash;
+#[path = "agent/crash_holds.rs"]
+mod crash_holds;
+#[path = "agent/crash_kinds.rs"]
+mod crash_kinds;
 #[path = "agent/crashes.rs"]
 mod crashes;
 #[path = "agent/dependents.rs"]

@@ -17,7 +17,7 @@ use crate::world::How;
 
 impl Scene {
     /// A host that runs `web` 1 under the policy.
-    async fn requiring_plans() -> Self {
+    pub(crate) async fn requiring_plans() -> Self {
         let mut scene = Self::new();
         scene.push_service("web", "1");
         assert_eq!(word(&scene.round().await), "confirmed");
@@ -50,7 +50,7 @@ impl Scene {
     }
 
     /// Pushes a version of a service, signed for the way from `from`.
-    fn push_planned(&mut self, name: &str, version: &str, from: &CommitId) {
+    pub(crate) fn push_planned(&mut self, name: &str, version: &str, from: &CommitId) {
         let draft = self.draft(name, version);
         let plan = told(HOST, self.digest(from, &draft));
         self.push_as(&draft, &format!("{name}: {version}\n\n{plan}\n"));

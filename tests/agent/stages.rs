@@ -1,16 +1,11 @@
 //! Commits that hosts which were away may not pass over.
 
-use std::path::Path;
-
-use serde_json::{Value, json};
 use writ::next::Next;
 use writ::verdict::Verdict;
 
 use crate::forge::CHANNEL;
 use crate::scene::{Scene, closure, word};
-use crate::trouble::frozen;
 use crate::windows::opens_in;
-use crate::world::How;
 
 const SIGNERS: &str = ".writ/allowed_signers";
 const POLICY: &str = ".writ/policy.toml";
@@ -167,98 +162,6 @@ async fn each_of_them_waits_for_the_window_unless_one_is_urgent() {
     scene.push_told("4", &closed, "a fix\n\nWrit-Urgent: yes\n");
     assert_eq!(word(&scene.round().await), "confirmed");
     assert_eq!(log(&scene), ["1 confirmed", "2 confirmed", "3 waiting", "4 confirmed"]);
-}
-
-/// Killed before or after any change of the machine, the host ends where it would have.
-#[tokio::test]
-async fn an_agent_killed_anywhere_leaves_nothing_out() {
-    let base = away().await;
-    for how in [How::FreezesBefore, How::FreezesAfter] {
-        for n in 0.. {
-            let scene = base.twin();
-            scene.world.trouble_at(n, how);
-            let mut agent = scene.agent();
-            let hit = tokio::select! {
-                _ = agent.round() => false,
-                () = frozen(&scene) => true,
-            };
-            drop(agent);
-            if !hit {
-                assert!(n > 6, "{n}");
-                break;
-            }
-            assert_eq!(word(&scene.round().await), "confirmed", "{how:?} after {n} changes");
-            let passed = ["1 confirmed", "2 confirmed", "3 confirmed", "5 confirmed"];
-            assert_eq!(log(&scene), passed, "{how:?} after {n} changes");
-            scene.assert_runs(&[("web", "5")]);
-        }
-    }
-}
-
-/// Killed anywhere in a rollback of the first of them, the host does not go on.
-#[tokio::test]
-async fn an_agent_killed_while_one_fails_does_not_try_what_was_behind_it() {
-    let base = away().await;
-    base.world.touch(|machine| {
-        machine.crashing.insert(closure("web", "2"));
-    });
-    for n in 0.. {
-        let scene = base.twin();
-        scene.world.trouble_at(n, How::FreezesAfter);
-        let mut agent = scene.agent();
-        let hit = tokio::select! {
-            _ = agent.round() => false,
-            () = frozen(&scene) => true,
-        };
-        drop(agent);
-        if !hit {
-            assert!(n > 3, "{n}");
-            break;
-        }
-        assert_eq!(word(&scene.round().await), "refused", "after {n} changes");
-        assert_eq!(log(&scene), ["1 confirmed", "2 rolled-back", "3 refused", "5 refused"]);
-        scene.assert_runs(&[("web", "1")]);
-    }
-}
-
-/// Killed between any two writes while it accepts a head, the host has all of its
-/// stages or none.
-#[tokio::test]
-async fn an_agent_killed_while_it_accepts_forgets_no_stage() {
-    let base = away().await;
-    let old = std::fs::read(base.state().join("anchor.json")).unwrap();
-    base.world.touch(|machine| {
-        machine.cached.remove(&closure("web", "2"));
-    });
-    assert_eq!(word(&base.round().await), "waiting");
-    let folder = |state: &Path, number: u64| state.join(format!("generations/{number}"));
-    let records: Vec<Value> = (2..=4)
-        .map(|number| {
-            let text = std::fs::read(folder(&base.state(), number).join("commit.json")).unwrap();
-            let mut record: Value = serde_json::from_slice(&text).unwrap();
-            record.as_object_mut().unwrap().remove("version");
-            record
-        })
-        .collect();
-    let noted = json!({ "version": 1, "first": 2, "records": records }).to_string();
-    for (moved, entered) in [(false, 0), (true, 0), (true, 1), (true, 2), (true, 3)] {
-        let scene = base.twin();
-        let state = scene.state();
-        std::fs::write(state.join("stages.json"), &noted).unwrap();
-        if !moved {
-            std::fs::write(state.join("anchor.json"), &old).unwrap();
-        }
-        for number in 2 + entered..=4 {
-            std::fs::remove_dir_all(folder(&state, number)).unwrap();
-        }
-        scene.world.touch(|machine| {
-            machine.cached.insert(closure("web", "2"));
-        });
-        assert_eq!(word(&scene.round().await), "confirmed", "{moved} {entered}");
-        let passed = ["1 confirmed", "2 confirmed", "3 confirmed", "5 confirmed"];
-        assert_eq!(log(&scene), passed, "{moved} {entered}");
-        assert!(!state.join("stages.json").exists());
-    }
 }
 
 /// A thief has bob's key, and signs what can never be applied and may not be skipped.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use writ::agent::{Agent, Report};
 use writ::events::{Events, Kind};
 use writ::next::Next;
+use writ::verdict::Verdict;
 
 use crate::scene::{Scene, word};
 use crate::world::SimWorld;
@@ -31,6 +32,9 @@ pub(crate) struct Tour<'a> {
     base: &'a Scene,
     met: Met,
     quiet: BTreeSet<String>,
+    /// What an agent that nobody killed has come to, where all have to come to that, and
+    /// from which texts its units run.
+    undisturbed: Option<(String, String)>,
     changes: usize,
     restarts: usize,
 }
@@ -38,7 +42,23 @@ pub(crate) struct Tour<'a> {
 impl<'a> Tour<'a> {
     pub(crate) fn of(base: &'a Scene) -> Self {
         let quiet = BTreeSet::new();
-        Self { base, met: Met::default(), quiet, changes: 0, restarts: 0 }
+        let undisturbed = None;
+        Self { base, met: Met::default(), quiet, undisturbed, changes: 0, restarts: 0 }
+    }
+
+    /// The whole walk: whoever was killed, and whoever had a power cut, comes to where an
+    /// agent comes that nobody disturbed, by the same generations.
+    pub(crate) async fn through(what: &str, base: &'a Scene, word: &'static str) -> Vec<Wreck> {
+        let mut tour = Self::of(base);
+        let wrecks = tour.watch().await;
+        let there = base.twin();
+        settled(&mut there.agent(), &there).await;
+        tour.undisturbed = Some((shape(&there), texts(&there)));
+        let end = End { word, runs: &[] };
+        tour.each_comes_to(&wrecks, end).await;
+        tour.each_boots_to(&wrecks, end).await;
+        tour.tell(what);
+        wrecks
     }
 
     /// Lets an agent go its way undisturbed, and returns what a crash would have left at
@@ -46,7 +66,7 @@ impl<'a> Tour<'a> {
     pub(crate) async fn watch(&mut self) -> Vec<Wreck> {
         let mut wrecks = vec![Wreck::of(self.base)];
         let (scene, met) = (self.base.twin(), Arc::clone(&self.met));
-        wrecks.extend(self.settle(&scene, &met).await.1);
+        wrecks.extend(self.watched(&scene, &met).await.1);
         wrecks
     }
 
@@ -55,7 +75,11 @@ impl<'a> Tour<'a> {
     pub(crate) async fn each_comes_to(&mut self, wrecks: &[Wreck], end: End) {
         for wreck in wrecks {
             let scene = wreck.found_by(self.base);
-            self.comes_to(&scene, end, &Met::default()).await;
+            let report = settled(&mut scene.agent(), &scene).await;
+            self.has_come_to(&scene, end, &report).await;
+            if let Some((_, undisturbed)) = &self.undisturbed {
+                assert_eq!(&texts(&scene), undisturbed);
+            }
         }
     }
 
@@ -65,7 +89,9 @@ impl<'a> Tour<'a> {
         let met = Arc::clone(&self.met);
         while let Some(wreck) = wrecks.pop() {
             let scene = wreck.found_by(self.base);
-            wrecks.extend(self.comes_to(&scene, end, &met).await);
+            let (report, more) = self.watched(&scene, &met).await;
+            self.has_come_to(&scene, end, &report).await;
+            wrecks.extend(more);
         }
     }
 
@@ -77,23 +103,26 @@ impl<'a> Tour<'a> {
             let kinds = if wreck.is_half_written() { &garbage[..] } else { &garbage[..1] };
             for garbage in kinds {
                 let scene = wreck.booted_by(self.base, garbage);
-                self.comes_to(&scene, end, &Met::default()).await;
+                let report = settled(&mut scene.agent(), &scene).await;
+                self.has_come_to(&scene, end, &report).await;
             }
         }
     }
 
-    async fn comes_to(&mut self, scene: &Scene, end: End, met: &Met) -> Vec<Wreck> {
+    async fn has_come_to(&mut self, scene: &Scene, end: End, report: &Report) {
         self.restarts += 1;
-        let (report, wrecks) = self.settle(scene, met).await;
-        assert_eq!(word(&report), end.word, "{report:?}");
+        assert_eq!(word(report), end.word, "{report:?}");
+        match &self.undisturbed {
+            Some((undisturbed, _)) => assert_eq!(&shape(scene), undisturbed),
+            None => scene.assert_runs(end.runs),
+        }
         agrees(scene, end);
         if self.quiet.insert(key(&scene.state(), &scene.world.state())) {
             stays(scene).await;
         }
-        wrecks
     }
 
-    async fn settle(&mut self, scene: &Scene, met: &Met) -> (Report, Vec<Wreck>) {
+    async fn watched(&mut self, scene: &Scene, met: &Met) -> (Report, Vec<Wreck>) {
         let eye = Eye::on(scene, met);
         let mut agent = scene.agent_on(scene.config(), eye.ledger(scene));
         let report = settled(&mut agent, scene).await;
@@ -106,7 +135,7 @@ impl<'a> Tour<'a> {
     #[expect(clippy::print_stdout, reason = "how much was tried is worth a line")]
     pub(crate) fn tell(&self, what: &str) {
         println!(
-            "{what}: {} changes, {} restarts after a kill or a power cut",
+            "{what}: {} changes watched, {} restarts after a kill or a power cut",
             self.changes, self.restarts
         );
     }
@@ -127,9 +156,10 @@ async fn settled(agent: &mut Agent<SimWorld>, scene: &Scene) -> Report {
 
 /// Ledger, units, routes, profiles and roots tell of one and the same generation.
 fn agrees(scene: &Scene, end: End) {
-    scene.assert_runs(end.runs);
     let (machine, ledger) = (scene.world.state(), scene.ledger());
-    assert!(machine.fetched.is_empty(), "roots of downloads are left: {:?}", machine.fetched);
+    // One that waits keeps what it has fetched.
+    let kept = if end.word == "waiting" { usize::MAX } else { 0 };
+    assert!(machine.fetched.len() <= kept, "roots of downloads are left: {:?}", machine.fetched);
     let good = ledger.last_good().unwrap();
     assert_eq!(ledger.current().unwrap(), good, "the links differ");
     let kept = good.map(|good| ledger.units(good).unwrap()).unwrap_or_default();
@@ -144,6 +174,29 @@ fn agrees(scene: &Scene, end: End) {
     }
 }
 
+/// Units, profiles, routes and roots of the machine, and every generation's verdict.
+fn shape(scene: &Scene) -> String {
+    let (machine, ledger) = (scene.world.state(), scene.ledger());
+    let mut shape = format!("{:#?}\n{:#}\n", machine.current(), machine.config);
+    for (unit, text) in &machine.files {
+        let loaded = machine.loaded.get(unit).map(|loaded| loaded.state);
+        shape += &format!("{unit} {loaded:?}\n{text}");
+    }
+    let units = machine.loaded.keys().filter(|unit| !machine.files.contains_key(*unit));
+    shape += &format!("{:?} {:?}\n", units.collect::<Vec<_>>(), machine.fetched);
+    for number in ledger.numbers().unwrap() {
+        let generation = ledger.generation(number).unwrap();
+        let verdict = generation.verdict.as_ref().map(Verdict::word);
+        shape += &format!("{number} {} {verdict:?}\n", generation.record.commit);
+    }
+    shape
+}
+
+/// What each unit runs from. A boot starts all of them from their files.
+fn texts(scene: &Scene) -> String {
+    scene.world.state().running().iter().map(|(unit, text)| format!("{unit}\n{text}")).collect()
+}
+
 fn is_half_made(name: &str) -> bool {
     let signs = [".new", ".tmp", ".gone", "incoming.", "repo.fresh", "repo.old"];
     signs.iter().any(|sign| name.contains(sign))
@@ -151,9 +204,13 @@ fn is_half_made(name: &str) -> bool {
 
 /// One more start of the agent changes nothing and writes nothing.
 async fn stays(scene: &Scene) {
-    let before = (written(scene), scene.world.state().changes);
+    let before = (written(scene), scene.world.state());
     let report = scene.round().await;
-    assert_eq!((written(scene), scene.world.state().changes), before, "{report:?}");
+    let (files, machine) = (written(scene), scene.world.state());
+    assert_eq!((files, machine.key()), (before.0, before.1.key()), "{report:?}");
+    // While it waits, an agent asks for the closures once, here or not.
+    let asked = usize::from(word(&report) == "waiting" && !machine.fetched.is_empty());
+    assert_eq!(machine.changes, before.1.changes + asked, "{report:?}");
 }
 
 /// Every file with what changes when it is written.

@@ -39,24 +39,7 @@ async fn a_world_that_fails_at_any_change_is_waited_for() {
 #[tokio::test]
 async fn an_agent_killed_at_any_change_goes_on_where_it_was() {
     let base = two_generations().await;
-    for how in [How::FreezesBefore, How::FreezesAfter] {
-        for n in 0.. {
-            let scene = base.twin();
-            scene.world.trouble_at(n, how);
-            let mut agent = scene.agent();
-            let killed = tokio::select! {
-                _ = agent.round() => false,
-                () = frozen(&scene) => true,
-            };
-            drop(agent);
-            if !killed {
-                break;
-            }
-            let report = scene.round().await;
-            assert_eq!(word(&report), "confirmed", "{how:?} after {n} changes: {report:?}");
-            scene.assert_runs(&[("new", "1"), ("web", "2")]);
-        }
-    }
+    each_killed_ends(&base, "confirmed", &[("new", "1"), ("web", "2")]).await;
 }
 
 /// The same for a generation that does not work: wherever the agent is killed, the
@@ -64,27 +47,38 @@ async fn an_agent_killed_at_any_change_goes_on_where_it_was() {
 #[tokio::test]
 async fn an_agent_killed_while_rolling_back_ends_on_the_last_good_generation() {
     let base = two_generations().await;
+    base.world.touch(|machine| {
+        machine.crashing.insert(closure("web", "2"));
+    });
+    each_killed_ends(&base, "rolled-back", &[("old", "1"), ("web", "1")]).await;
+}
+
+async fn each_killed_ends(base: &Scene, verdict: &str, runs: &[(&str, &str)]) {
     for how in [How::FreezesBefore, How::FreezesAfter] {
         for n in 0.. {
             let scene = base.twin();
-            scene.world.touch(|machine| {
-                machine.crashing.insert(closure("web", "2"));
-            });
-            scene.world.trouble_at(n, how);
-            let mut agent = scene.agent();
-            let killed = tokio::select! {
-                _ = agent.round() => false,
-                () = frozen(&scene) => true,
-            };
-            drop(agent);
-            if !killed {
+            if !killed_at(&scene, n, how).await {
+                assert!(n > 6, "only {n} changes");
                 break;
             }
             let report = scene.round().await;
-            assert_eq!(word(&report), "rolled-back", "{how:?} after {n} changes: {report:?}");
-            scene.assert_runs(&[("old", "1"), ("web", "1")]);
+            assert_eq!(word(&report), verdict, "{how:?} after {n} changes: {report:?}");
+            scene.assert_runs(runs);
         }
     }
+}
+
+/// Starts an agent and kills it at the n-th change that it makes to the machine; whether
+/// it made that many.
+pub(crate) async fn killed_at(scene: &Scene, n: usize, how: How) -> bool {
+    scene.world.trouble_at(n, how);
+    let mut agent = scene.agent();
+    let killed = tokio::select! {
+        _ = agent.round() => false,
+        () = frozen(scene) => true,
+    };
+    scene.world.heal();
+    killed
 }
 
 /// A host on `old` 1 and `web` 1, and a branch with `web` 2, `new` 1 and no `old`.

@@ -207,12 +207,16 @@ impl Machine {
     }
 
     /// A reboot: what systemd and Caddy had in memory is gone, and these units are
-    /// started.
+    /// started; of a job it is the timer.
     pub(crate) fn reboot(&mut self, units: BTreeMap<UnitName, String>) {
         self.config = Value::Null;
         self.config_version += 1;
         self.loaded.clear();
-        for (unit, text) in &units {
+        let timed = |unit: &UnitName| {
+            let timer = unit.service().map(|service| service.timer());
+            timer.is_some_and(|timer| *unit != timer && units.contains_key(&timer))
+        };
+        for (unit, text) in units.iter().filter(|(unit, _)| !timed(unit)) {
             let (invocation, pid) = self.invocation();
             let (text, state) = (text.clone(), UnitState::Active);
             self.loaded.insert(unit.clone(), Loaded { text, state, invocation, pid });

@@ -85,9 +85,22 @@ impl Visits for SimWorld {
         }
         let unit = machine.loaded.get(&route.service.unit());
         let runs = unit.is_some_and(|unit| unit.state == UnitState::Active);
-        if !runs || machine.unreachable.contains(route.domain.as_str()) {
+        let files = is_of_files(&machine.config, route.service.as_str());
+        if !(runs || files) || machine.unreachable.contains(route.domain.as_str()) {
             return Err("502 Bad Gateway".to_owned());
         }
         Ok(())
     }
+}
+
+/// Whether Caddy itself answers for a service, out of its closure.
+fn is_of_files(config: &serde_json::Value, service: &str) -> bool {
+    let servers = config.pointer("/apps/http/servers").and_then(|servers| servers.as_object());
+    let routes = servers.into_iter().flat_map(|servers| servers.values());
+    let mut routes = routes.filter_map(|server| server["routes"].as_array()).flatten();
+    let ours = format!("writ-{service}-");
+    routes.any(|route| {
+        let id = route["@id"].as_str().unwrap_or_default();
+        id.starts_with(&ours) && route.to_string().contains("\"file_server\"")
+    })
 }
