@@ -333,9 +333,12 @@ mod tests {
         let read = |text: &str| Config::parse(&format!("{}[report]\n{text}", sample("")));
         assert!(read("to = \"git\"\nurl = \"ssh://git@forge/deploy.git\"").is_ok());
         assert!(read("to = \"dir:///srv/status\"").is_ok());
+        assert!(read("to = \"s3://b/hosts\"\ncredentialsFile = \"credential:s3\"").is_ok());
         for (text, why) in [
-            ("to = \"s3://bucket\"", "s3:// cannot be written to yet"),
-            ("to = \"dir://srv\"", "report.to is \"git\" or \"dir:///path\""),
+            ("to = \"s3://bucket?profil=a\"", "report.to: profil: it is not known here"),
+            ("to = \"dir://srv\"", "report.to is \"git\", \"dir:///path\""),
+            ("to = \"git\"\ncredentialsFile = \"/k\"", "credentialsFile belongs to"),
+            ("to = \"dir:///srv\"\nurl = \"file:///srv\"", "url belongs to"),
             ("to = \"git\"\nurl = \"ext::sh -c id\"", "report.url"),
             ("to = \"git\"\ninterval = \"0s\"", "longer than nothing"),
             ("interval = \"1m\"", "missing field"),

@@ -8,6 +8,8 @@ mod anchor;
 mod attacks;
 #[path = "agent/branch.rs"]
 mod branch;
+#[path = "cache/server.rs"]
+mod bucket_server;
 #[path = "agent/closures.rs"]
 mod closures;
 #[path = "agent/control.rs"]
@@ -49,6 +51,8 @@ mod leftovers;
 mod recovery;
 #[path = "agent/report.rs"]
 mod report;
+#[path = "agent/report_bucket.rs"]
+mod report_bucket;
 #[path = "agent/require_plan.rs"]
 mod require_plan;
 #[path = "agent/retention.rs"]

@@ -6,6 +6,8 @@ mod approve;
 mod desk;
 #[path = "checkout/fleet.rs"]
 mod fleet;
+#[path = "checkout/fleet_bucket.rs"]
+mod fleet_bucket;
 #[path = "checkout/hooks.rs"]
 mod hooks;
 #[path = "checkout/host_pushes.rs"]
@@ -24,6 +26,8 @@ mod push;
 mod revert;
 #[path = "checkout/review.rs"]
 mod review;
+#[path = "cache/server.rs"]
+mod server;
 #[path = "checkout/stops.rs"]
 mod stops;
 #[path = "checkout/surroundings.rs"]

@@ -25,8 +25,9 @@ pub struct FleetArgs {
     /// With --fleet: a checkout of the deploy repository; here where it is left out.
     #[arg(long, requires = "fleet")]
     repo: Option<PathBuf>,
-    /// With --fleet: where the reports lie: a remote, a URL, or dir:///path; git's
-    /// `writ.reports`, or where the branch is pushed, where it is left out.
+    /// With --fleet: where the reports lie: a remote, a URL, dir:///path, or
+    /// s3://BUCKET/FOLDER?profile=…; git's `writ.reports`, or where the branch is pushed,
+    /// where it is left out.
     #[arg(long, requires = "fleet", value_name = "PLACE")]
     from: Option<String>,
     /// With --fleet: how old a report may be; three of the host's own intervals where it

@@ -7,46 +7,72 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::{Config, duration};
 use crate::source::host_key::KeyFile;
-use crate::source::outbox::{Folder, GitOutbox, Outbox};
+use crate::source::outbox::{BucketOutbox, Folder, GitOutbox, Outbox};
+use crate::source::secret::SecretFile;
+use crate::world::bucket::BucketFolder;
 
 /// What a host tells without being asked.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(try_from = "Written")]
 pub struct Report {
     pub to: To,
-    /// Where it pushes to, where that is another URL than the one it fetches from.
-    #[serde(default, deserialize_with = "url")]
-    pub url: Option<String>,
-    /// The host's private key; `report_key` in the state directory where it is left out.
     pub key: Option<PathBuf>,
-    /// After this long there is another report even if nothing changed.
-    #[serde(default = "interval", deserialize_with = "duration")]
     pub interval: Duration,
-    /// Whether journal lines of what failed are part of it.
-    #[serde(default)]
     pub detail: bool,
 }
 
-/// `"git"` or `"dir:///path"`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum To {
-    /// The deploy repository, at a ref of this host's own.
-    Git,
-    /// A folder that something else carries on, or that others see too.
-    Folder(PathBuf),
+/// The table as it stands in the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Written {
+    to: Kind,
+    /// Where it pushes to, where that is another URL than the one it fetches from.
+    #[serde(default, deserialize_with = "url")]
+    url: Option<String>,
+    /// AWS's file with the keys of the bucket, where it is in none of the usual places.
+    credentials_file: Option<SecretFile>,
+    /// The host's private key; `report_key` in the state directory where it is left out.
+    key: Option<PathBuf>,
+    /// After this long there is another report even if nothing changed.
+    #[serde(default = "interval", deserialize_with = "duration")]
+    interval: Duration,
+    /// Whether journal lines of what failed are part of it.
+    #[serde(default)]
+    detail: bool,
 }
 
-impl<'de> Deserialize<'de> for To {
+/// Where reports go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum To {
+    /// A repository, at a ref of this host's own; the one that it follows where none is
+    /// named.
+    Git(Option<String>),
+    /// A folder that something else carries on, or that others see too.
+    Folder(PathBuf),
+    /// A folder of a bucket.
+    Bucket(Box<BucketOutbox>),
+}
+
+/// `"git"`, `"dir:///path"` or `"s3://BUCKET/FOLDER?…"`.
+enum Kind {
+    Git,
+    Folder(PathBuf),
+    Bucket(BucketFolder),
+}
+
+impl<'de> Deserialize<'de> for Kind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         if text.starts_with("s3://") {
-            let why = "report.to: s3:// cannot be written to yet; use \"git\" or \"dir:///path\"";
-            return Err(de::Error::custom(why));
+            let bad = |why| de::Error::custom(format!("report.to: {why}"));
+            return BucketFolder::parse(&text).map(Self::Bucket).map_err(bad);
         }
         match (text.as_str(), text.strip_prefix("dir://")) {
             ("git", _) => Ok(Self::Git),
             (_, Some(path)) if path.starts_with('/') => Ok(Self::Folder(path.into())),
-            _ => Err(de::Error::custom("report.to is \"git\" or \"dir:///path\"")),
+            _ => Err(de::Error::custom(
+                "report.to is \"git\", \"dir:///path\" or \"s3://BUCKET/FOLDER?…\"",
+            )),
         }
     }
 }
@@ -54,7 +80,29 @@ impl<'de> Deserialize<'de> for To {
 impl Report {
     /// Whether only a source can say where it is pushed to.
     pub(super) fn needs_url(&self) -> bool {
-        self.to == To::Git && self.url.is_none()
+        self.to == To::Git(None)
+    }
+}
+
+impl TryFrom<Written> for Report {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        let Written { to, url, credentials_file, key, interval, detail } = written;
+        let to = match (to, url, credentials_file) {
+            (Kind::Git, url, None) => To::Git(url),
+            (Kind::Folder(path), None, None) => To::Folder(path),
+            (Kind::Bucket(folder), None, keys) => {
+                To::Bucket(Box::new(BucketOutbox { folder, keys }))
+            }
+            (Kind::Folder(_) | Kind::Bucket(_), Some(_), _) => {
+                return Err("report.url belongs to report.to = \"git\"");
+            }
+            (Kind::Git | Kind::Folder(_), _, Some(_)) => {
+                return Err("report.credentialsFile belongs to report.to = \"s3://…\"");
+            }
+        };
+        Ok(Self { to, key, interval, detail })
     }
 }
 
@@ -70,9 +118,9 @@ impl Config {
     pub fn outbox(&self, report: &Report) -> Outbox {
         match &report.to {
             To::Folder(folder) => Outbox::Folder(Folder::at(folder.clone())),
-            To::Git => Outbox::Git(GitOutbox {
-                url: report
-                    .url
+            To::Bucket(bucket) => Outbox::Bucket(bucket.clone()),
+            To::Git(url) => Outbox::Git(GitOutbox {
+                url: url
                     .clone()
                     .or_else(|| self.git_url().map(ToString::to_string))
                     .unwrap_or_default(),

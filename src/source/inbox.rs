@@ -1,4 +1,6 @@
-//! Where an operator finds what hosts have told: refs of a remote, or a folder.
+//! Where an operator finds what hosts have told: refs of a remote, a folder, or a bucket.
+
+mod bucket;
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -14,9 +16,11 @@ use tokio::process::Command;
 use super::child::Bounded;
 use super::git_program::{Checkout, ELSEWHERE, GitError};
 use super::outbox::{END, FILE, REFS};
+use crate::fault::Fault;
 use crate::world::stop;
+use bucket::Reports;
 
-/// Hosts that a remote or a folder may tell of.
+/// Hosts that a place may tell of.
 const MOST: usize = 10_000;
 /// Blocks of 512 bytes that git may write into one file, for shells' `ulimit -f`.
 const BLOCKS: u32 = 131_072;
@@ -35,10 +39,14 @@ pub enum InboxError {
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("{given} is no place that reports can lie in: dir:// needs a whole path")]
     Unknown { given: String },
+    #[error("{given} is no place that reports can lie in: {why}")]
+    BadUrl { given: String, why: String },
     #[error("could not make room for the reports")]
     Scratch { source: std::io::Error },
     #[error(transparent)]
     Git(#[from] GitError),
+    #[error(transparent)]
+    Bucket(#[from] Fault),
 }
 
 /// One place with reports.
@@ -54,6 +62,7 @@ pub struct Inbox {
 enum Place {
     Remote(Remote),
     Folder(PathBuf),
+    Bucket(Box<Reports>),
 }
 
 #[derive(Debug)]
@@ -66,7 +75,8 @@ struct Remote {
 }
 
 impl Inbox {
-    /// `from` is a folder (`dir:///path`), a URL, or a remote of the checkout; what is
+    /// `from` is a folder (`dir:///path`), a bucket (`s3://…`), a URL, or a remote of the
+    /// checkout; what is
     /// larger than `limit` bytes is not read.
     ///
     /// # Errors
@@ -75,6 +85,7 @@ impl Inbox {
         let place = match from.strip_prefix("dir://") {
             Some(path) if path.starts_with('/') => Place::Folder(path.into()),
             Some(_) => return Err(InboxError::Unknown { given: from.to_owned() }),
+            None if from.starts_with("s3://") => Place::Bucket(Box::new(Reports::of(from)?)),
             None => Place::Remote(Remote::of(checkout, from)?),
         };
         Ok(Self { place, limit, last: None })
@@ -85,8 +96,9 @@ impl Inbox {
     /// # Errors
     /// The place cannot be reached or read within the deadline.
     pub async fn look(&mut self, deadline: Duration) -> Result<Option<Found>, InboxError> {
-        match &self.place {
+        match &mut self.place {
             Place::Folder(folder) => folder_of(folder, self.limit).map(Some),
+            Place::Bucket(reports) => reports.look(self.limit, deadline).await,
             Place::Remote(remote) => {
                 // For all of it: a server that has many, and breaks each, holds nobody up.
                 let end = Instant::now() + deadline;

@@ -1,4 +1,6 @@
-//! Where a host leaves its reports: a ref of the deploy repository, or a folder.
+//! Where a host leaves its reports: a ref of the deploy repository, a folder, or a bucket.
+
+mod bucket;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -16,12 +18,13 @@ use super::repo::ObjectFormat;
 use crate::fault::Fault;
 use crate::names::HostName;
 use crate::report::without_passwords;
+pub use bucket::BucketOutbox;
 
 /// Where reports lie in a repository, one ref a host.
 pub const REFS: &str = "refs/writ/status/";
 /// The one file in the tree that a ref leads to.
 pub const FILE: &str = "status";
-/// What follows the host's name in a folder.
+/// What follows the host's name in a folder and in a bucket.
 pub const END: &str = ".status";
 
 /// The road that a host's reports take.
@@ -29,6 +32,7 @@ pub const END: &str = ".status";
 pub enum Outbox {
     Git(GitOutbox),
     Folder(Folder),
+    Bucket(Box<BucketOutbox>),
 }
 
 /// A folder, of this disk or one that others see too.
@@ -66,6 +70,7 @@ impl Outbox {
         match self {
             Self::Git(git) => git.push(letter, deadline).await,
             Self::Folder(folder) => folder.leave(letter, deadline).await,
+            Self::Bucket(bucket) => bucket.leave(letter, deadline).await,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod board;
 mod credentials;
+mod folder;
 mod reading;
 mod refusal;
 mod url;
@@ -22,6 +23,7 @@ use object_store::{
 use super::shelf::{Content, Created, Shelf};
 use crate::fault::Fault;
 use credentials::Surroundings;
+pub use folder::{BucketFolder, Entry, OpenFolder};
 pub use reading::Reader;
 use refusal::Asked;
 pub use url::{BadBucketUrl, BucketUrl};

@@ -1,5 +1,7 @@
 //! An S3 server in this process, which can be in trouble.
 
+#![allow(dead_code, reason = "each test program uses its own part of the server")]
+
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -14,7 +14,7 @@ const SINCE: &str = "2026-01-02T03:04:05Z";
 
 impl Desk {
     /// A deploy repository with these hosts, each with a key of its own.
-    fn with_hosts(hosts: &[&str]) -> Self {
+    pub(crate) fn with_hosts(hosts: &[&str]) -> Self {
         let desk = Self::with_services();
         desk.names_hosts(hosts);
         desk
@@ -36,7 +36,7 @@ impl Desk {
         fs::write(folder.join(format!("{host}.toml")), text).unwrap();
     }
 
-    fn head(&self) -> String {
+    pub(crate) fn head(&self) -> String {
         self.git(&["rev-parse", "HEAD"])
     }
 
@@ -94,7 +94,7 @@ impl Desk {
         self.leave(host, &self.signed(host, &report.text().unwrap()));
     }
 
-    fn fleet(&self, args: &[&str]) -> Output {
+    pub(crate) fn fleet(&self, args: &[&str]) -> Output {
         let all = ["status", "--fleet", "--repo", "deploy"];
         self.writ(&all.iter().chain(args).copied().collect::<Vec<_>>())
     }

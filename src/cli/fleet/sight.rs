@@ -186,7 +186,8 @@ impl From<InboxError> for Failure {
             InboxError::TooMany { .. } | InboxError::Unreadable { .. } | InboxError::Git(_) => {
                 Blame::Refused
             }
-            InboxError::Unknown { .. } => Blame::Usage,
+            InboxError::Unknown { .. } | InboxError::BadUrl { .. } => Blame::Usage,
+            InboxError::Bucket(fault) => return fault.clone().into(),
         };
         Self::new(blame, &error)
     }

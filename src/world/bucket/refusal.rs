@@ -53,6 +53,12 @@ impl Asked {
         let server = endpoint.as_deref().unwrap_or("AWS");
         let refuse = |because: String, remedy: &str| Fault::refuse(doing, because).remedy(remedy);
         let keys = |what: &str| format!("{server} {what} ({origin})");
+        let denied = || {
+            refuse(
+                keys(&format!("denies access{}", named(code.as_deref()))),
+                &format!("the keys need {needs} for the bucket's objects"),
+            )
+        };
         match code.as_deref() {
             Some("NoSuchBucket") => refuse(
                 format!("{server} has no bucket {bucket}"),
@@ -74,10 +80,9 @@ impl Asked {
             Some("AuthorizationHeaderMalformed" | "PermanentRedirect" | "IllegalLocationConstraintException") => {
                 self.elsewhere(doing, error)
             }
-            _ if matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. }) => refuse(
-                keys(&format!("denies access{}", named(code.as_deref()))),
-                &format!("the keys need {needs} for the bucket's objects"),
-            ),
+            // Of a list, only the code tells it.
+            Some("AccessDenied") => denied(),
+            _ if matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. }) => denied(),
             _ if is_redirect(error) => self.elsewhere(doing, error),
             _ if is_tls(error) => Fault::wait(doing, plain(error)).remedy(format!(
                 "{server} has to show a certificate that this machine trusts and that names it; a server without one is named with scheme=http"

@@ -79,6 +79,19 @@ fn keys_are_found_where_aws_has_them() {
 }
 
 #[test]
+fn a_file_that_is_named_is_the_only_one() {
+    let read = with(&[]).read;
+    let found = |file: &str, profile| {
+        Surroundings { read, ..Surroundings::of_file(Path::new(file)) }.find(profile)
+    };
+    let keys = found("/else/keys", None).unwrap().credentials;
+    assert_eq!((&*keys.id, &*keys.origin), ("AKDEFAULT", "profile `default` of /else/keys"));
+    assert_eq!(found("/else/keys", Some("ci")).unwrap().credentials.id, "AKCI");
+    assert!(found("/else/keys", Some("inline")).is_err());
+    assert!(found("/nowhere", None).is_err());
+}
+
+#[test]
 fn a_secret_is_not_shown() {
     let found = with(&ENV).find(None).unwrap();
     let shown = format!("{found:?}");
