@@ -134,7 +134,7 @@ impl Config {
 impl Default for Report {
     /// What a kit is told, where nobody else is told anything.
     fn default() -> Self {
-        Self { to: To::Git, url: None, key: None, interval: interval(), detail: false }
+        Self { to: To::Git(None), key: None, interval: interval(), detail: false }
     }
 }
 

@@ -161,7 +161,7 @@ impl GitSource {
             None => "see that the URL in the agent's config is right and the server can be reached",
         };
         // More people may read a host's log and status than its config.
-        let doing = format!("fetch {} of {}", self.branch, without_passwords(&self.url));
+        let doing = format!("fetch {} of {}", self.branch, without_passwords(self.url.as_str()));
         Fault::wait(doing, without_passwords(&because)).remedy(hint)
     }
 }
