@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
 use crate::names::{BranchName, CommitId, Fingerprint, HostName, UnitName};
+use crate::report::without_passwords;
 use crate::source::git_url::GitUrl;
 use crate::source::repo::ObjectFormat;
 use crate::source::secret::SecretFile;
@@ -170,7 +171,9 @@ impl Config {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        // Where it is told, the line is shown.
+        let told = |error: toml::de::Error| without_passwords(&error.to_string());
+        let config: Self = toml::from_str(text).map_err(told)?;
         let digits = match config.repository.object_format {
             ObjectFormat::Sha1 => 40,
             ObjectFormat::Sha256 => 64,

@@ -112,9 +112,10 @@ impl Written {
             let place = Place { url: self.url, credentials: self.credentials_file };
             return Ok(At::Bundles(place));
         }
-        let url: GitUrl = self.url.parse().map_err(|why| match why {
-            why if self.url.contains("://") => format!("{why}; or with s3:// or dir:///"),
-            why => why,
+        let known = KINDS.iter().any(|(begins, _)| self.url.starts_with(begins));
+        let url: GitUrl = self.url.parse().map_err(|why| match known {
+            true => why,
+            false => format!("{why}; or with s3:// or dir:///"),
         })?;
         let access = match url.scheme() {
             GitScheme::Https => Access::Http(self.http()?),
@@ -150,11 +151,16 @@ impl Written {
 
     fn checked_proxy(&self) -> Result<Option<String>, String> {
         let Some(proxy) = &self.proxy else { return Ok(None) };
-        let url: GitUrl = proxy.parse().map_err(|why| format!("proxy: {why}"))?;
-        match url.scheme() {
-            GitScheme::Https | GitScheme::Http => Ok(Some(proxy.clone())),
-            GitScheme::Ssh | GitScheme::File => {
-                Err("proxy: it begins with http:// or https://".to_owned())
+        if proxy.contains('@') {
+            return Err(
+                "proxy: a login cannot be given; name one that takes this host as it is".to_owned()
+            );
+        }
+        let url: Result<GitUrl, String> = proxy.parse();
+        match url.map(|url| url.scheme()) {
+            Ok(GitScheme::Https | GitScheme::Http) => Ok(Some(proxy.clone())),
+            Ok(GitScheme::Ssh | GitScheme::File) | Err(_) => {
+                Err("proxy: write http://HOST:PORT or https://HOST:PORT".to_owned())
             }
         }
     }
