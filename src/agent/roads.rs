@@ -120,7 +120,7 @@ pub(super) struct Roads {
     early: Vec<Heard>,
     /// When waiting ends because one source has brought something new.
     hurry: Option<Instant>,
-    /// Whether this round has heard from a source that was asked recently enough.
+    /// Whether a source was heard since somebody asked for a round.
     answered: bool,
     renewals: usize,
 }
@@ -140,7 +140,7 @@ impl Roads {
     /// Begins a round: the sources to ask now.
     pub(super) fn due(&mut self, ask: Ask) -> Vec<usize> {
         self.hurry = None;
-        self.answered = false;
+        self.answered &= ask == Ask::Nobody;
         let now = Instant::now();
         let seen = self.lanes.iter().any(|lane| lane.fault.is_none() && lane.seen.is_some());
         let mut due = Vec::new();

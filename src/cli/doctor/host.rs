@@ -11,7 +11,7 @@ use crate::fault::Fault;
 use crate::plan::observed::ObservedRoutes;
 use crate::plan::routes;
 use crate::plan::step::human_bytes;
-use crate::trust::Reason;
+use crate::trust::{Reason, Refusal};
 use crate::world::clock::is_synchronised;
 use crate::world::{Routes as _, Store as _, Units as _, World as _};
 
@@ -109,6 +109,19 @@ pub(super) async fn clock(patient: &Patient) -> Checked {
         None => {
             Ok("not behind the commits; nobody tells whether it follows a time server".to_owned())
         }
+    }
+}
+
+/// Why the agent does not obey what a source shows; nothing where it does, or where no
+/// agent runs.
+pub(super) async fn refused_from(patient: &Patient, source: &str) -> Option<Refusal> {
+    let path = socket::path(&patient.config.runtime_directory);
+    match socket::ask(&path, Request::Status, patient.deadline).await {
+        Ok(Reply::Status(status)) => {
+            let mut sources = status.sources.into_iter();
+            sources.find(|one| one.name == source).and_then(|one| one.refusal)
+        }
+        Ok(Reply::Refused { .. }) | Err(_) => None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::host::refused_from;
 use super::{Checked, Patient};
 use crate::fault::Fault;
 use crate::source::repo::Repository;
@@ -60,6 +61,10 @@ pub(super) async fn source(patient: &Patient, road: Road) -> Checked {
     let Some(anchor) = patient.ledger.anchor().ok().flatten() else { return Ok(stands) };
     if anchor.commit == tip {
         return Ok(format!("{stands}, which is accepted"));
+    }
+    let refused = refused_from(patient, &road.name).await.filter(|refusal| refusal.commit == tip);
+    if let Some(refusal) = refused {
+        return Err(Fault::wait(format!("follow {}", road.name), &refusal).remedy(refusal.remedy));
     }
     let copy = Repository::open(&patient.ledger.repository()).ok();
     match copy.and_then(|copy| trust::first_met(&copy, &anchor, &[&tip]).cloned()) {
