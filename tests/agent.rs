@@ -47,6 +47,8 @@ mod keys;
 mod kinds;
 #[path = "agent/leftovers.rs"]
 mod leftovers;
+#[path = "agent/mirrors.rs"]
+mod mirrors;
 #[path = "agent/recovery.rs"]
 mod recovery;
 #[path = "agent/report.rs"]

@@ -181,6 +181,7 @@ impl<W: World> Agent<W> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let _watcher = notify::watch(&self.config.poll.watch, Arc::clone(&moved));
+        self.roads.resident = true;
         let sticks = plugged::watch(self.roads.watched().collect(), Arc::clone(&moved));
         ready::tell("READY=1");
         tokio::select! {

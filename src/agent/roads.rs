@@ -123,13 +123,15 @@ pub(super) struct Roads {
     /// Whether a source was heard since somebody asked for a round.
     answered: bool,
     renewals: usize,
+    /// Whether it goes on, so that a stick may be plugged in later.
+    pub(super) resident: bool,
 }
 
 impl Roads {
     pub(super) fn new(roads: Vec<Road>) -> Self {
         let lanes = roads.into_iter().map(Lane::new).collect();
         let (under_way, early) = (JoinSet::new(), Vec::new());
-        Self { lanes, under_way, early, hurry: None, answered: false, renewals: 0 }
+        Self { lanes, under_way, early, hurry: None, answered: false, renewals: 0, resident: false }
     }
 
     /// Whether there are several, so that one can be out of date without harm.
@@ -245,6 +247,10 @@ impl Roads {
                 lane.seen = Some(now);
                 (lane.failures, lane.rests, lane.fault) = (0, None, None);
             }
+            // It costs nothing to look for it, and it is there when it is plugged in.
+            Err(fault) if lane.is_unplugged() => {
+                (lane.failures, lane.rests, lane.fault) = (0, None, Some(fault.clone()));
+            }
             Err(fault) => {
                 lane.failures += 1;
                 let rest = interval.saturating_mul(1 << lane.failures.min(10));
@@ -332,6 +338,11 @@ impl Lane {
             Standing::Current | Standing::Unknown => false,
         };
         self.tip.iter().filter(move |_| judged).chain(&self.statements)
+    }
+
+    /// Whether it is a stick that is not plugged in.
+    pub(super) fn is_unplugged(&self) -> bool {
+        self.source.is_unplugged()
     }
 
     /// Whether it can be seen and shows the accepted commit.

@@ -41,6 +41,8 @@ pub enum SourceState {
     Refused,
     /// It cannot be seen.
     Lost,
+    /// It is a folder that is not there now.
+    Unplugged,
     /// It has not answered yet.
     Unknown,
 }
@@ -49,6 +51,10 @@ impl<W> Agent<W> {
     /// Tells of a source that was lost or found.
     pub(super) fn tell_source(&self, lane: usize, outcome: &Result<(), Fault>) {
         let Lane { name, fault: known, .. } = &self.roads.lanes[lane];
+        if self.roads.resident && self.roads.lanes[lane].is_unplugged() {
+            tracing::debug!("{name} is not there");
+            return;
+        }
         let source = self.roads.several().then_some(name.as_str());
         match outcome {
             Ok(()) => {
@@ -116,12 +122,15 @@ impl<W> Agent<W> {
             return lanes.iter().find_map(foreign);
         }
         let lost = lanes.iter().all(|lane| lane.fault.is_some());
-        lanes.iter().find_map(|lane| lane.fault.clone()).filter(|_| lost)
+        let away = |lane: &Lane| self.roads.resident && lane.is_unplugged();
+        let told = lanes.iter().filter(|lane| !away(lane)).find_map(|lane| lane.fault.clone());
+        told.filter(|_| lost)
     }
 }
 
 fn status(lane: &Lane) -> SourceStatus {
     let state = match (&lane.fault, &lane.standing) {
+        (Some(_), _) if lane.is_unplugged() => SourceState::Unplugged,
         (Some(_), _) => SourceState::Lost,
         (None, Standing::Current) => SourceState::Current,
         (None, Standing::Behind) => SourceState::Behind,
@@ -145,6 +154,7 @@ impl SourceState {
             Self::Behind => "behind",
             Self::Refused => "refused",
             Self::Lost => "lost",
+            Self::Unplugged => "away",
             Self::Unknown => "not seen",
         }
     }
@@ -156,10 +166,10 @@ impl fmt::Display for SourceStatus {
         if let Some(tip) = &self.tip {
             write!(f, "  {}", tip.short())?;
         }
-        if let (Some(seen), SourceState::Lost) = (&self.seen, self.state) {
+        if let (Some(seen), SourceState::Lost | SourceState::Unplugged) = (&self.seen, self.state) {
             write!(f, "  (last seen {seen})")?;
         }
-        if let Some(fault) = &self.fault {
+        if let Some(fault) = self.fault.as_ref().filter(|_| self.state == SourceState::Lost) {
             write!(f, "\n           {fault}")?;
         }
         if let Some(refusal) = &self.refusal {

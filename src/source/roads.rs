@@ -32,6 +32,14 @@ impl Source {
         }
     }
 
+    /// Whether it is a folder that was not there at the last look.
+    pub fn is_unplugged(&self) -> bool {
+        match self {
+            Self::Git(_) => false,
+            Self::Bundles(bundles) => bundles.is_unplugged(),
+        }
+    }
+
     /// Asks where the branch stands, and has what leads there written into `folder`,
     /// which is made where anything is written; a failure leaves nothing in it.
     ///

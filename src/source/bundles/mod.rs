@@ -57,6 +57,8 @@ struct Memory {
     /// With a connection that is kept.
     site: Option<Site>,
     seen: Option<(Option<Tag>, Arc<Index>)>,
+    /// A folder was not there at the last look.
+    unplugged: bool,
 }
 
 impl BundleSource {
@@ -82,13 +84,10 @@ impl BundleSource {
         }
     }
 
-    /// Whether this is a folder that is not there now: a stick that is not plugged in is
-    /// no trouble.
+    /// Whether this is a folder that was not there at the last look: a stick that is not
+    /// plugged in is no trouble.
     pub fn is_unplugged(&self) -> bool {
-        match &self.url {
-            SiteUrl::Bucket(..) => false,
-            SiteUrl::Folder(path) => path.join(INDEX).symlink_metadata().is_err(),
-        }
+        self.memory().unplugged
     }
 
     /// As [`super::roads::Source::fetch`].
@@ -135,7 +134,9 @@ impl BundleSource {
     async fn index(&self) -> Result<(Site, Arc<Index>), Fault> {
         let (site, seen) = (self.site()?, self.memory().seen.clone());
         let tag = seen.as_ref().and_then(|(tag, _)| tag.as_ref());
-        let index = match (site.look(tag).await?, &seen) {
+        let look = site.look(tag).await?;
+        self.memory().unplugged = look == Look::Absent && matches!(site, Site::Folder(_));
+        let index = match (look, &seen) {
             (Look::New(bytes, tag), _) => {
                 let index = Index::read(&bytes).map_err(|bad| self.unreadable(&site, &bad))?;
                 let index = Arc::new(index);
