@@ -168,6 +168,20 @@ fn a_host_that_was_away_finds_a_road_and_old_bundles_go() {
 }
 
 #[test]
+fn who_may_not_list_a_bucket_publishes_and_is_told_that_old_bundles_stay() {
+    let town = Town::new();
+    town.commit("one");
+    town.server.rule(|asked, _| match asked.contains("list-type") {
+        true => Answer::Status(403, "<Error><Code>AccessDenied</Code></Error>"),
+        false => Answer::Normal,
+    });
+    let told = town.mirror(&["--to", &town.s3()]);
+    assert!(told.contains("now, 1 bundle") && told.ends_with("exit 0\n"), "{told}");
+    assert!(told.contains("warning: old bundles stay there: could not list"), "{told}");
+    town.assert_in_order(&town.bucket());
+}
+
+#[test]
 fn a_kit_begins_with_what_the_host_has() {
     let town = Town::new();
     let old = town.commit("one");

@@ -195,8 +195,8 @@ fn a_folder_that_is_not_there_is_told_as_that() {
     let town = Town::new();
     town.commit("one");
     let mut host = town.host("a", &town.folder());
-    assert!(host.source.is_unplugged());
     let mut told = town.fault("no stick", host.fetch());
+    assert!(host.source.is_unplugged());
     fs::create_dir(town.path("stick")).unwrap();
     let huge = fs::File::create(town.path("stick/index")).unwrap();
     huge.set_len(100 << 20).unwrap();
@@ -223,6 +223,24 @@ fn an_index_that_promises_too_much_is_not_followed() {
     fs::write(town.path("stick/index"), index.to_string()).unwrap();
     let told = town.fault("a whole bundle that is too large", host.fetch());
     assert!(told.contains("268435457 bytes, and 268435456 are taken at once"), "{told}");
+}
+
+#[test]
+fn an_object_that_unpacks_to_much_more_is_not_imported() {
+    let town = Town::new();
+    fs::write(town.deploy().join("zeros"), vec![0; 96 << 20]).unwrap();
+    town.git(&town.deploy(), &["add", "zeros"]);
+    town.commit("one");
+    town.publish(&town.folder(), &How::default()).unwrap();
+    let size = town.index(&town.path("stick")).entries[0].file.size;
+    assert!(size < 200 << 10, "{size}");
+    let host = town.host("a", &town.folder());
+    let Ok(Fetched::Packs { packs, .. }) = host.fetch() else { panic!("it is small") };
+    let told = host.import(&packs).unwrap_err();
+    assert!(told.contains("import a pack"), "{told}");
+    assert!(!town.path("hosts/a/incoming").exists());
+    let left = fs::read_dir(town.path("hosts/a/repo.git/objects/pack")).unwrap().count();
+    assert_eq!(left, 0);
 }
 
 /// Counts what goes over the wire to a server and back.

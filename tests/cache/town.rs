@@ -241,6 +241,10 @@ impl Host {
         }
     }
 
+    pub(crate) fn import(&self, packs: &[PathBuf]) -> Result<(), String> {
+        Delivery::import(&self.repository, packs).map(drop).map_err(|fault| fault.to_string())
+    }
+
     /// The whole history is there, says git.
     pub(crate) fn assert_whole(&self, town: &Town) {
         let tip = self.known.have[0].as_str();

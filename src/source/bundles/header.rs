@@ -151,6 +151,23 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_stands_there_is_a_header_or_none(
+            v3: bool,
+            at in 0usize..120,
+            cut in 0usize..20,
+            new: Vec<u8>,
+        ) {
+            let text = match v3 {
+                true => format!("# v3 git bundle\n@object-format=sha1\n-{A} x\n{A} refs/heads/a\n\nPACK"),
+                false => format!("# v2 git bundle\n-{A} x\n{A} refs/heads/a\n\nPACK"),
+            };
+            let (at, end) = (at.min(text.len()), (at + cut).min(text.len()));
+            fuzz(&[&text.as_bytes()[..at], &new, &text.as_bytes()[end..]].concat());
+        }
+    }
+
     #[test]
     fn what_is_not_known_is_refused() {
         let long = "b".repeat(64);

@@ -81,6 +81,19 @@ fn each_mistake_is_told_with_its_line() {
     insta::assert_snapshot!(told.join("\n"));
 }
 
+proptest::proptest! {
+    #[test]
+    fn whatever_stands_there_is_read_as_it_is_written_or_refused(
+        at in 0usize..900,
+        cut in 0usize..40,
+        new in "[\\[\\]\"=#\\\\\t\n a-z0-9]{0,20}",
+    ) {
+        let text = sample().to_string();
+        let (at, end) = (at.min(text.len()), (at + cut).min(text.len()));
+        fuzz(format!("{}{new}{}", &text[..at], &text[end..]).as_bytes());
+    }
+}
+
 #[test]
 fn an_index_of_any_size_is_refused_at_once() {
     let many: String = (0..1_000_000).map(|n| format!("[bundle \"{n}\"]\n")).collect();
