@@ -184,6 +184,13 @@ impl NixStore {
         (caches, missing)
     }
 
+    /// Brings what is missing, where there is room for it.
+    async fn download(&self, config: &NixConfig, paths: &[&StorePath]) -> Result<(), Fault> {
+        let (caches, missing) = self.found(config, paths).await;
+        config.room.check(missing, &fetch::doing(paths))?;
+        fetch::Download { config, caches, missing }.realise(paths, &self.progress).await
+    }
+
     fn remember(&self) -> std::sync::MutexGuard<'_, BTreeSet<StorePath>> {
         self.fetched.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -284,11 +291,14 @@ impl Store for NixStore {
             .and_then(|()| self.digests().forget(&paths))
             .map_err(|e| self.profiles.fault("make garbage-collector roots", &e))?;
         let road = stick::road(&self.config, &paths).await;
-        let (caches, missing) = self.found(&road.config, &paths).await;
-        self.config.room.check(missing, &fetch::doing(&paths))?;
-        let download = fetch::Download { config: &road.config, caches, missing };
         let refused = || road.refused.iter().map(ToString::to_string);
-        let fetched = download.realise(&paths, &self.progress).await;
+        let fetched = match (self.download(&road.config, &paths).await, &road.otherwise) {
+            (Err(fault), Some(otherwise)) => {
+                tracing::warn!("{fault}; asking the other caches too");
+                self.download(otherwise, &paths).await
+            }
+            (fetched, _) => fetched,
+        };
         fetched.map_err(|fault| fault.evidence(refused()))?;
         self.check_digests(&signed).await?;
         self.digests()

@@ -42,6 +42,8 @@ enum Share {
 /// How nix is to be asked for some closures.
 pub(super) struct Road {
     pub(super) config: NixConfig,
+    /// Where a disk was to be asked alone, and is damaged or has less than it seemed.
+    pub(super) otherwise: Option<NixConfig>,
     /// Disks that nix is not let near.
     pub(super) refused: Vec<Fault>,
 }
@@ -49,13 +51,17 @@ pub(super) struct Road {
 /// The host's caches, and what disks have beside them. A disk that has everything is
 /// asked alone: nix gives up where another cache cannot be reached.
 pub(super) async fn road(config: &NixConfig, roots: &[&StorePath]) -> Road {
-    let mut road = Road { config: config.clone(), refused: Vec::new() };
+    let mut road = Road { config: config.clone(), otherwise: None, refused: Vec::new() };
     for folder in &config.sticks {
         let cache = folder.join(CACHE);
         let url = format!("file://{}", cache.display());
         match look(folder, &url, roots).await {
             Ok(Share::All) => {
-                road.config.substituters = vec![url];
+                road.config.substituters.push(url.clone());
+                let alone = NixConfig { substituters: vec![url], ..config.clone() };
+                let others = !config.substituters.is_empty();
+                let all = std::mem::replace(&mut road.config, alone);
+                road.otherwise = others.then_some(all);
                 return road;
             }
             Ok(Share::Part) => road.config.substituters.push(url),

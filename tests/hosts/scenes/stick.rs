@@ -14,6 +14,7 @@ pub(super) const SCENES: &[Scene] = &[
     ("a_stick_pulled_out_and_a_power_cut_end_in_the_old_or_the_new_version", pulled),
     ("one_round_from_a_stick_that_may_only_be_read", once),
     ("a_hostile_stick_is_told_by_name_and_the_next_one_is_taken", hostile),
+    ("a_damaged_stick_does_not_stand_in_the_way_of_a_cache", damaged),
 ];
 
 /// A workshop with a network and a host without.
@@ -207,4 +208,28 @@ fn hostile() {
     scene.plug("one");
     scene.biz.confirmed(&v1);
     scene.biz.serves("web.acme.example", "v1");
+}
+
+fn damaged() {
+    let scene = Offline::begin();
+    scene.kit("one", &[]);
+    let v1 = scene.head();
+    let spoil = "cd /srv/kits/one/cache/nar; for nar in *; do
+             size=$(stat -c %s $nar); head -c $((size - 3)) $nar >../half; printf xxx >>../half; mv ../half $nar
+         done";
+    scene.acme.workshop.host.sh(spoil);
+    scene.biz.start();
+    scene.plug("one");
+    let status = scene.biz.judged(&v1, "waiting");
+    assert!(
+        status.why().contains("a cache sent something else than it announced"),
+        "{}",
+        status.why()
+    );
+    let cache = format!("s|^trustedPublicKeys|substituters = [\"{CACHE}\"]\\n&|");
+    scene.biz.host.must(&["sed", "-i", &cache, "/etc/writ/agent.toml"]);
+    scene.biz.host.must(&["systemctl", "restart", "writ-agent"]);
+    scene.biz.confirmed(&v1);
+    scene.biz.serves("web.acme.example", "v1");
+    assert!(scene.biz.journal().contains("asking the other caches too"));
 }
