@@ -7,6 +7,8 @@
 
 #[path = "cache/gateway.rs"]
 mod gateway;
+#[path = "cache/carrier.rs"]
+mod carrier;
 #[path = "cache/kits.rs"]
 mod kits;
 #[path = "cache/mirrors.rs"]

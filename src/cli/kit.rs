@@ -5,7 +5,7 @@ mod label;
 mod needs;
 mod statement;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args as ClapArgs, Subcommand};
@@ -19,7 +19,7 @@ use crate::names::HostName;
 use crate::plan::step::human_bytes;
 use crate::source::carrying::carry;
 use crate::world::archive;
-use crate::world::nix::{CacheKey, LocalNix, SecretKey, Sizes, Sources, Stock, Tally, ship, stock};
+use crate::world::nix::{LocalNix, SecretKey, Sizes, Sources, Stock, Tally, ship, stock};
 use crate::world::parcel::{Parcel, free, is_packed};
 use caches::Cache;
 use needs::Needs;
@@ -95,30 +95,39 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let caches = args.caches.iter().map(|url| Cache::named(url)).collect::<Result<Vec<_>, _>>()?;
     let key = args.key.as_deref().map(SecretKey::read).transpose()?;
     let needs = Needs::of(&args)?;
-    let trusted: Vec<CacheKey> =
-        needs.trusted.iter().filter_map(|key| CacheKey::parse(key)).collect();
     let nix = LocalNix::default();
-    let sources = Sources { nix: &nix, depots: &caches, key: key.as_ref(), trusted: &trusted };
+    let sources =
+        Sources { nix: &nix, depots: &caches, key: key.as_ref(), trusted: &needs.trusted };
     let whole = stock(&needs.wanted, &needs.had, &sources).await?;
     show(needs.told(&whole.sizes()));
     needs.warnings.iter().for_each(|warning| whisper(&format!("warning: {warning}\n")));
     if args.dry_run {
         return Ok(());
     }
-    let parcel = Parcel::at(&out)?;
-    let missing = whole.clone().lacking(&parcel).await?;
-    has_room(&out, &missing.sizes())?;
-    parcel.furnish()?;
-    fill(&missing, &sources, &parcel).await?;
-    if !is_packed(&out) && !whole.clone().lacking(&parcel).await?.is_empty() {
-        return Err(damaged(&out));
-    }
-    carry(needs.root(), needs.history(), parcel.history()).await?;
-    parcel.note("kit.json", &label::json(&needs, &whole.sizes())?)?;
-    parcel.note("README.txt", &label::readme(&needs, &whole.sizes()))?;
-    parcel.end()?;
+    write(&out, &needs, &whole, &sources).await?;
     show(format!("{} is ready; unmount the disk before you pull it out\n", out.display()));
     Ok(())
+}
+
+/// The closures, then the commits, and what makes it a kit at last.
+async fn write(
+    out: &Path,
+    needs: &Needs,
+    whole: &Stock,
+    sources: &Sources<'_, Cache>,
+) -> Result<(), Failure> {
+    let parcel = Parcel::at(out)?;
+    let missing = whole.clone().lacking(&parcel).await?;
+    has_room(out, &missing.sizes())?;
+    parcel.furnish()?;
+    fill(&missing, sources, &parcel).await?;
+    if !is_packed(out) && !whole.clone().lacking(&parcel).await?.is_empty() {
+        return Err(damaged(out));
+    }
+    carry(needs.root(), needs.history(), parcel.history()).await?;
+    parcel.note("kit.json", &label::json(needs, &whole.sizes())?)?;
+    parcel.note("README.txt", &label::readme(needs, &whole.sizes()))?;
+    Ok(parcel.end()?)
 }
 
 /// Writes what is missing, until it is done or somebody stops it.
@@ -146,7 +155,7 @@ async fn fill(
 }
 
 /// What certainly does not fit is not begun.
-fn has_room(out: &std::path::Path, sizes: &Sizes) -> Result<(), Failure> {
+fn has_room(out: &Path, sizes: &Sizes) -> Result<(), Failure> {
     let Some(free) = free(out) else { return Ok(()) };
     let [least, most, free_text] = [sizes.at_least, sizes.at_most, free].map(human_bytes);
     if sizes.at_least > free {
@@ -164,7 +173,7 @@ fn has_room(out: &std::path::Path, sizes: &Sizes) -> Result<(), Failure> {
     Ok(())
 }
 
-fn unpack(file: &std::path::Path, folder: &std::path::Path) -> Result<(), Failure> {
+fn unpack(file: &Path, folder: &Path) -> Result<(), Failure> {
     let count = archive::unpack(file, folder).map_err(|error| {
         Fault::wait(format!("unpack {}", file.display()), error)
             .remedy("see that it was copied whole, and that there is room")
@@ -181,7 +190,7 @@ fn interrupted() -> Failure {
     }
 }
 
-fn damaged(out: &std::path::Path) -> Failure {
+fn damaged(out: &Path) -> Failure {
     Failure {
         message: format!("files in {} are not what was written there", out.display()),
         hint: Some("the disk may be failing: take another one".to_owned()),

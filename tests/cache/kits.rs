@@ -4,113 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::carrier::Carrier;
 use crate::server::Answer;
-use crate::shop::{Shop, narinfos, noise, path};
-
-/// A deploy repository beside the shop's store.
-struct Carrier {
-    shop: Shop,
-}
-
-impl Carrier {
-    /// The host biz runs web, whose closure the bucket has too, signed; the local store
-    /// has it unsigned.
-    fn open() -> Self {
-        let carrier = Self { shop: Shop::open() };
-        let home = carrier.shop.home();
-        fs::write(home.join("closures"), "").unwrap();
-        fs::create_dir(home.join(".ssh")).unwrap();
-        let key = ["-q", "-t", "ed25519", "-N", "", "-C", "alice", "-f"];
-        let made = Command::new("ssh-keygen").args(key).arg(home.join(".ssh/id_ed25519")).output();
-        assert!(made.unwrap().status.success());
-        for (name, value) in [("user.name", "Alice"), ("user.email", "alice@acme.example")] {
-            carrier.git(&home, &["config", "--global", name, value]);
-        }
-        let init = ["init", "deploy", "--id", "acme", "--host", "biz", "--host", "db"];
-        carrier.fine(&init);
-        carrier.web(&path('2', "web-1.2"), "");
-        carrier
-    }
-
-    fn deploy(&self) -> PathBuf {
-        self.shop.home().join("deploy")
-    }
-
-    fn git(&self, dir: &Path, args: &[&str]) -> String {
-        let git = self.shop.command(&[]).get_envs().fold(Command::new("git"), |mut git, (k, v)| {
-            git.env(k, v.unwrap_or_default());
-            git
-        });
-        let mut git = git;
-        let ran = git.args(args).current_dir(dir).env("GIT_CONFIG_NOSYSTEM", "1").output().unwrap();
-        assert!(ran.status.success(), "{args:?}: {}", String::from_utf8_lossy(&ran.stderr));
-        String::from_utf8(ran.stdout).unwrap().trim().to_owned()
-    }
-
-    /// Has biz run this path, by a signed commit; its id.
-    fn web(&self, store_path: &str, more: &str) -> String {
-        let text = format!(
-            "hosts = [\"biz\"]\n[artifact]\nstorePath = \"{store_path}\"\n{more}\n[exec]\ncommand = \"web\"\n"
-        );
-        let file = self.deploy().join("manifests/services/web.toml");
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, text).unwrap();
-        self.git(&self.deploy(), &["add", "--all"]);
-        self.git(&self.deploy(), &["commit", "--quiet", "-S", "--no-verify", "--message", "web"]);
-        self.git(&self.deploy(), &["rev-parse", "HEAD"])
-    }
-
-    fn out(&self) -> PathBuf {
-        self.shop.dir.path().join("stick/kit")
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let out = self.out();
-        let out = out.to_str().unwrap();
-        let all = ["kit", "--repo", "deploy", "--host", "biz"];
-        let named = args.contains(&"--out");
-        let out: &[&str] = if named { &[] } else { &["--out", out] };
-        self.shop.command(&[&all[..], out, args].concat())
-    }
-
-    fn kit(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap()
-    }
-
-    fn fine(&self, args: &[&str]) -> String {
-        let ran = self.shop.command(args).output().unwrap();
-        assert!(ran.status.success(), "{args:?}: {}", String::from_utf8_lossy(&ran.stderr));
-        String::from_utf8(ran.stdout).unwrap()
-    }
-
-    /// What a person was told, without what differs from run to run.
-    fn told(&self, output: &Output) -> String {
-        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), self.shop.told(output));
-        let head = self.git(&self.deploy(), &["rev-parse", "HEAD"]);
-        let text = text.replace(&self.shop.dir.path().display().to_string(), "/shop");
-        text.replace(&head, "HEAD").replace(&head[..10], "HEAD").replace(&head[..8], "HEAD")
-    }
-
-    fn cache(&self) -> PathBuf {
-        self.out().join("cache")
-    }
-
-    /// Which paths the kit has, by the digits that their hashes are made of.
-    fn carried(&self) -> String {
-        let digit = |text: &String| text["StorePath: /nix/store/".len()..].chars().next().unwrap();
-        narinfos(&self.cache()).iter().map(digit).collect()
-    }
-
-    fn fill_bucket(&self) {
-        let told = self.shop.told(&self.shop.upload(&self.shop.url()));
-        assert!(told.ends_with("exit 0\n"), "{told}");
-    }
-}
+use crate::shop::{narinfos, noise, path};
 
 /// Every file below a folder.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -493,4 +394,34 @@ fn only_the_host_s_own_word_tells_what_it_has() {
         unknown.contains("does not follow 55555555") && unknown.ends_with("exit 2\n"),
         "{unknown}"
     );
+}
+
+#[test]
+fn a_signature_counts_if_the_host_trusts_its_key() {
+    const KEY: &str = "k1:6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw=";
+    let carrier = Carrier::open();
+    carrier.fill_bucket();
+    let introduction = carrier.git(&carrier.deploy(), &["rev-list", "--max-parents=0", "HEAD"]);
+    let public = carrier.shop.home().join(".ssh/id_ed25519.pub");
+    let listed = Command::new("ssh-keygen").arg("-lf").arg(public).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let introducer = listed.split(' ').nth(1).unwrap();
+    let kit = |keys: &str, args: &[&str]| {
+        let config = format!(
+            "host = \"biz\"\n[repository]\nid = \"acme\"\nbranch = \"main\"\nurl = \"file:///srv\"\nrequireHead = true\nintroduction = \"{introduction}\"\nintroducer = \"{introducer}\"\n[nix]\ntrustedPublicKeys = [\"{keys}\"]\n"
+        );
+        let file = carrier.shop.home().join("agent.toml");
+        fs::write(&file, config).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        let all = ["--host-config", "agent.toml", "--dry-run"];
+        carrier.told(&carrier.kit(&[&all[..], args].concat()))
+    };
+    let url = carrier.shop.url();
+    for args in [&["--from", url.as_str()][..], &["--key", "cache.sec"]] {
+        let good = kit(KEY, args);
+        assert!(good.ends_with("exit 0\n"), "{good}");
+        assert!(good.contains("the host requires one and will wait"), "{good}");
+        let stranger = kit("k1:j8puWMXyQU0Rff+8c1F6yXhQpPURHmV+kPaMzh0N0Yg=", args);
+        assert!(stranger.contains("no key that hosts trust has signed it"), "{stranger}");
+    }
 }

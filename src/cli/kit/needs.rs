@@ -7,6 +7,7 @@ use super::{Args, statement};
 use crate::cli::basis::{branch_of, judge};
 use crate::cli::way::Way;
 use crate::cli::{Blame, Failure};
+use crate::config::Config;
 use crate::manifest::Manifest;
 use crate::names::{BranchName, ClosureDigest, CommitId, HostName, StorePath};
 use crate::plan::outlook::roots;
@@ -16,7 +17,7 @@ use crate::source::carrying::Reach;
 use crate::source::git_program::Checkout;
 use crate::source::{checkout, inbox, lineage};
 use crate::trust::VerifiedCommit;
-use crate::world::nix::Sizes;
+use crate::world::nix::{CacheKey, Sizes};
 
 /// What hosts are to come to, and from where.
 pub(super) struct Needs {
@@ -32,7 +33,7 @@ pub(super) struct Needs {
     /// Closures that they have.
     pub(super) had: BTreeSet<StorePath>,
     /// Keys of binary caches, as the named host's config has them.
-    pub(super) trusted: Vec<String>,
+    pub(super) trusted: Vec<CacheKey>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -52,26 +53,20 @@ impl Needs {
         let hosts: BTreeSet<HostName> = args.hosts.iter().cloned().collect();
         known(&manifest, &hosts)?;
         let since = since(args, &desk, &manifest, &pins.channel, &head)?;
-        let mut wanted = BTreeMap::new();
-        for host in &hosts {
-            let services = manifest.desired(host).services.into_values();
-            let artifacts = services.map(|service| service.artifact);
-            wanted.extend(artifacts.map(|a| (a.store_path, a.closure_digest)));
-        }
         let branch: BranchName = branch_of(&pins).parse().map_err(usage)?;
         let required = config.as_ref().map(|config| config.repository.require_head);
         let told = statement::Told { root: &root, branch: &branch, channel: &pins.channel };
         Ok(Self {
             had: since.as_ref().map_or(Ok(BTreeSet::new()), |since| had(&root, since, &hosts))?,
             warnings: told.warnings(&verified, required, now)?,
-            trusted: config.map(|config| config.nix.trusted_public_keys).unwrap_or_default(),
+            trusted: config.map(|config| keys(&config)).unwrap_or_default(),
             channel: pins.channel.clone(),
             commit: head,
             branch,
+            wanted: wanted(&manifest, &hosts),
             root,
             hosts,
             since,
-            wanted,
         })
     }
 
@@ -118,6 +113,21 @@ fn unsigned() -> Failure {
         hint: Some("is this a checkout of the deploy repository? name it with --repo".to_owned()),
         blame: Blame::Usage,
     }
+}
+
+/// The closures that hosts are to run.
+fn wanted(
+    manifest: &Manifest<VerifiedCommit>,
+    hosts: &BTreeSet<HostName>,
+) -> BTreeMap<StorePath, Option<ClosureDigest>> {
+    let services = hosts.iter().flat_map(|host| manifest.desired(host).services.into_values());
+    let artifacts = services.map(|service| service.artifact);
+    artifacts.map(|artifact| (artifact.store_path, artifact.closure_digest)).collect()
+}
+
+/// Whose signatures on closures a host takes.
+fn keys(config: &Config) -> Vec<CacheKey> {
+    config.nix.trusted_public_keys.iter().filter_map(|key| CacheKey::parse(key)).collect()
 }
 
 fn known(manifest: &Manifest<VerifiedCommit>, hosts: &BTreeSet<HostName>) -> Result<(), Failure> {
