@@ -286,7 +286,7 @@ impl Store for NixStore {
             .iter()
             .filter_map(|c| Some((&c.store_path, c.closure_digest.as_ref()?)))
             .collect();
-        fs::create_dir_all(&self.config.home)
+        fetch::make_home(&self.config.home)
             .and_then(|()| self.root(&paths))
             .and_then(|()| self.digests().forget(&paths))
             .map_err(|e| self.profiles.fault("make garbage-collector roots", &e))?;

@@ -1,6 +1,7 @@
 //! Caches that nix cannot read by itself, or that do not answer, with a real nix.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use super::super::server::{Answer, ID, SECRET, Server};
 use super::nix::{Caches, put};
 
 const STALL: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(30);
 
 /// Takes the closures and all that they need out of the store.
 fn forget(caches: &Caches) {
@@ -81,7 +83,9 @@ pub(crate) async fn a_private_bucket_is_read_by_nix_which_has_no_keys_to_it(cach
         };
         (seen, download)
     };
-    let (fetched, ((arguments, environment), download)) = tokio::join!(store.fetch(&wanted), look);
+    let look = tokio::time::timeout(SOON, look);
+    let (fetched, seen) = tokio::join!(store.fetch(&wanted), look);
+    let ((arguments, environment), download) = seen.expect("nix was seen");
     fetched.unwrap();
     assert!(caches.is_valid(0));
     assert!(!arguments.contains("127.0.0.1") && !arguments.contains("http"), "{arguments}");
@@ -89,6 +93,10 @@ pub(crate) async fn a_private_bucket_is_read_by_nix_which_has_no_keys_to_it(cach
     for text in [&arguments, &environment] {
         assert!(!text.contains(SECRET) && !text.contains(ID) && !text.contains("s3://"), "{text}");
     }
+    // Nix writes down whom it asked.
+    let home = fs::metadata("/var/cache/writ/.cache").unwrap();
+    assert_eq!(home.permissions().mode() & 0o077, 0);
+    assert!(Path::new("/var/cache/writ/.cache/nix").is_dir());
     assert_eq!(download.of_paths, 2, "{download}");
     assert!(download.of_bytes > 0 && store.downloading().is_none());
     // Whoever cannot read the bucket learns why.

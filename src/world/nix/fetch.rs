@@ -1,6 +1,8 @@
 //! Has nix bring closures from binary caches, and from nowhere else.
 
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -147,6 +149,15 @@ fn late(doing: &str, deadline: Duration) -> Fault {
     let because = format!("nix did not end within {} s and was stopped", deadline.as_secs());
     Fault::wait(doing, because)
         .remedy("look at the network and at the caches of this host's config")
+}
+
+/// Makes a home for nix. It writes down there which caches it asked, and the address of
+/// a private one is nobody's business.
+pub(super) fn make_home(home: &Path) -> io::Result<()> {
+    let own = home.join(".cache");
+    DirBuilder::new().recursive(true).mode(0o755).create(home)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(&own)?;
+    fs::set_permissions(own, Permissions::from_mode(0o700))
 }
 
 /// `nix-store` with an environment in which no user's settings count.
