@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use futures_util::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
 use http_body_util::{BodyExt, StreamBody};
@@ -176,7 +177,11 @@ async fn answer(state: &State, request: Request<Incoming>) -> Result<Response<Bo
         }
         Answer::Cut => Err("cut"),
         Answer::CutAfter(length) => {
-            let rest = stream::once(async { Err(std::io::Error::other("cut")) });
+            // What was written has to be on its way before.
+            let rest = stream::once(async {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                Err(std::io::Error::other("cut"))
+            });
             Ok(begun(state, request, length).await.map(|begun| whole(begun.chain(rest))))
         }
         Answer::SilenceAfter(length) => {
