@@ -2,6 +2,8 @@
 
 #[path = "checkout/approve.rs"]
 mod approve;
+#[path = "checkout/ci.rs"]
+mod ci;
 #[path = "checkout/desk.rs"]
 mod desk;
 #[path = "checkout/fleet.rs"]
