@@ -5,10 +5,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-#[path = "cache/gateway.rs"]
-mod gateway;
 #[path = "cache/carrier.rs"]
 mod carrier;
+#[path = "cache/gateway.rs"]
+mod gateway;
 #[path = "cache/kits.rs"]
 mod kits;
 #[path = "cache/mirrors.rs"]

@@ -11,7 +11,6 @@ mod itself;
 mod lab;
 mod scenes;
 #[path = "../cache/server.rs"]
-#[allow(dead_code, reason = "the tests of uploads ask it more")]
 mod server;
 
 use std::process::ExitCode;
