@@ -350,3 +350,91 @@ impl Lane {
         self.fault.is_none() && self.standing == Standing::Current
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::source::access::Access;
+    use crate::source::git::GitSource;
+
+    const INTERVAL: Duration = Duration::from_secs(30);
+
+    fn roads(names: &[&str]) -> Roads {
+        let road = |name: &&str| Road {
+            name: (*name).to_owned(),
+            source: Source::Git(GitSource {
+                url: format!("file:///{name}").parse().unwrap(),
+                access: Access::Open,
+                branch: "main".parse().unwrap(),
+                deadline: INTERVAL,
+                program: "/bin/false".into(),
+            }),
+        };
+        Roads::new(names.iter().map(road).collect())
+    }
+
+    fn answers(roads: &mut Roads, lane: usize, outcome: Result<(), Fault>) {
+        roads.note(lane, &outcome, "2026-01-01T00:00:00Z".to_owned(), INTERVAL);
+    }
+
+    fn away() -> Result<(), Fault> {
+        Err(Fault::wait("fetch", "away"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_is_away_is_asked_less_and_less_often_beside_another() {
+        let mut roads = roads(&["here", "away"]);
+        let mut asked = Vec::new();
+        for round in 0..120 {
+            let due = roads.due(Ask::Due);
+            assert!(due.contains(&0), "the other one is asked in each round");
+            answers(&mut roads, 0, Ok(()));
+            if due.contains(&1) {
+                asked.push(round);
+                answers(&mut roads, 1, away());
+            }
+            advance(INTERVAL).await;
+        }
+        assert!((6..=16).contains(&asked.len()), "in an hour: {asked:?}");
+        assert!(asked.windows(2).all(|two| two[1] - two[0] <= 26), "10 minutes at most: {asked:?}");
+        assert_eq!(roads.due(Ask::Anew), [0, 1], "whoever asks is not put off");
+        answers(&mut roads, 1, Ok(()));
+        assert_eq!(roads.due(Ask::Due), [0, 1], "once found, in each round");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_none_is_seen_each_is_asked_in_each_round() {
+        let mut roads = roads(&["a", "b"]);
+        for _ in 0..20 {
+            assert_eq!(roads.due(Ask::Due), [0, 1]);
+            answers(&mut roads, 0, away());
+            answers(&mut roads, 1, away());
+            advance(INTERVAL).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_whole_history_is_asked_in_turn_of_those_that_answer() {
+        let mut roads = roads(&["a", "b", "c"]);
+        answers(&mut roads, 1, away());
+        let turns: Vec<_> = (0..4).filter_map(|_| roads.for_the_whole()).collect();
+        assert_eq!(turns, [0, 2, 2, 0]);
+    }
+
+    #[test]
+    fn whoever_was_not_heard_keeps_nobody_waiting_for_an_answer() {
+        let mut roads = roads(&["a", "b"]);
+        roads.due(Ask::Anew);
+        assert!(roads.answered(), "nobody is being asked");
+        roads.lanes[1].asked = Some(Instant::now());
+        assert!(!roads.answered());
+        answers(&mut roads, 0, Ok(()));
+        assert!(roads.answered(), "one was seen, the other may take its time");
+        roads.due(Ask::Anew);
+        assert!(!roads.answered() && roads.lanes[1].again);
+        answers(&mut roads, 1, Ok(()));
+        assert!(!roads.answered(), "that was asked before");
+    }
+}
