@@ -43,6 +43,8 @@ pub(crate) enum Answer {
     CutAfter(usize),
     /// So many bytes of the body, then nothing.
     SilenceAfter(usize),
+    /// It is done once somebody lets it go on.
+    Held,
 }
 
 /// Says it from `METHOD /path?query` and how often that was asked before.
@@ -54,6 +56,7 @@ struct State {
     rule: Mutex<Rule>,
     /// The server looks at a condition and writes in two steps, which S3 does in one.
     writing: tokio::sync::Mutex<()>,
+    held: tokio::sync::Semaphore,
 }
 
 pub(crate) struct Server {
@@ -78,6 +81,7 @@ impl Server {
             asked: Mutex::default(),
             rule: Mutex::new(Box::new(|_, _| Answer::Normal)),
             writing: tokio::sync::Mutex::default(),
+            held: tokio::sync::Semaphore::new(0),
         });
         let listener = std::net::TcpListener::bind(address).unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -102,6 +106,11 @@ impl Server {
 
     pub(crate) fn well(&self) {
         self.rule(|_, _| Answer::Normal);
+    }
+
+    /// Lets one go on that is held.
+    pub(crate) fn let_go(&self) {
+        self.state.held.add_permits(1);
     }
 
     /// Everything that was asked since the last look.
@@ -187,6 +196,10 @@ async fn answer(state: &State, request: Request<Incoming>) -> Result<Response<Bo
         Answer::SilenceAfter(length) => {
             let rest = stream::pending();
             Ok(begun(state, request, length).await.map(|begun| whole(begun.chain(rest))))
+        }
+        Answer::Held => {
+            state.held.acquire().await.map_err(|_| "the server ends")?.forget();
+            normal(state, request).await
         }
         Answer::Silence => {
             let never: Infallible = std::future::pending().await;

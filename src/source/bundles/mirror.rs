@@ -19,7 +19,9 @@
 
 mod next;
 
+use std::collections::BTreeSet;
 use std::fs::File;
+use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,12 +29,13 @@ use std::time::Duration;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::growth;
 use super::index::{BadIndex, Digested, Index};
 use super::site::{INDEX, Site};
 use super::snapshot::{Made, Snapshot, Way};
+use super::{growth, road};
 use crate::fault::Fault;
 use crate::names::CommitId;
+use crate::source::git::PACK_LIMIT;
 use crate::world::shelf::{Created, Listed, Look, Replaced, Tag};
 use next::{Next, begin, follow, restate};
 
@@ -112,7 +115,7 @@ pub async fn publish(
         let seen = see(site).await?;
         let known = known(site, seen.as_ref(), how)?;
         let next = match known {
-            Some(known) => match judge(snapshot, site, known)? {
+            Some(known) => match judge(snapshot, site, known).await? {
                 Course::On => Some(follow(snapshot, known, how)?),
                 Course::Same => restate(snapshot, known)?,
                 Course::Ahead => return Ok(Outcome::Ahead { tip: known.tip.clone() }),
@@ -164,7 +167,7 @@ enum Course {
     Ahead,
 }
 
-fn judge(snapshot: &Snapshot, site: &Site, known: &Index) -> Result<Course, Fault> {
+async fn judge(snapshot: &Snapshot, site: &Site, known: &Index) -> Result<Course, Fault> {
     if known.branch != snapshot.branch {
         let because = format!("it is of the branch {}, not {}", known.branch, snapshot.branch);
         return Err(refuse(site, because)
@@ -174,10 +177,16 @@ fn judge(snapshot: &Snapshot, site: &Site, known: &Index) -> Result<Course, Faul
         return Ok(Course::Same);
     }
     let there = known.tip.short();
-    match snapshot.way_from(&known.tip)? {
+    let mut way = snapshot.way_from(&known.tip)?;
+    if way == Way::Unknown && !growth::has_been_at(known, &snapshot.tip) {
+        learn(snapshot, site, known).await?;
+        way = snapshot.way_from(&known.tip)?;
+    }
+    match way {
         Way::Onward => Ok(Course::On),
         Way::Back => Ok(Course::Ahead),
         Way::Unknown if growth::has_been_at(known, &snapshot.tip) => Ok(Course::Ahead),
+        // Not even the bundles tell.
         Way::Unknown => {
             let because = format!("it is at {there}, which this repository does not have");
             Err(fault(site, because).remedy(
@@ -191,6 +200,39 @@ fn judge(snapshot: &Snapshot, site: &Site, known: &Index) -> Result<Course, Faul
                 .remedy("where the history was reset and hosts follow that: --anew"))
         }
     }
+}
+
+/// Takes the published commits, so that it can be told which way they went: somebody with
+/// newer ones may have been faster.
+async fn learn(snapshot: &Snapshot, site: &Site, known: &Index) -> Result<(), Fault> {
+    let mut have = Vec::new();
+    for entry in &known.entries {
+        if snapshot.has(&entry.tip)? {
+            have.push(entry.tip.clone());
+        }
+    }
+    let road = road::cheapest(known, &have, &BTreeSet::new());
+    for entry in road.unwrap_or_default() {
+        let path = snapshot.room(&format!("published-{}", entry.token));
+        let unwritten = |error| Fault::wait(format!("write {}", path.display()), error);
+        let mut file = File::create(&path).map_err(unwritten)?;
+        let (mut left, mut written) = (entry.file.size.min(PACK_LIMIT), Ok(()));
+        let mut write = |piece: &[u8]| {
+            written = file.write_all(piece);
+            left = left.saturating_sub(piece.len() as u64);
+            if written.is_err() || left == 0 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        site.carry(&entry.file.name(), &mut write).await?;
+        written.map_err(unwritten)?;
+        if !snapshot.learn(&path)? {
+            break;
+        }
+    }
+    Ok(())
 }
 
 async fn bring(site: &Site, next: &Next, tally: &Tally) -> Result<(), Fault> {

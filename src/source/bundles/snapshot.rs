@@ -107,10 +107,26 @@ impl Snapshot {
         refs
     }
 
+    /// Whether a commit is known.
+    pub fn has(&self, commit: &CommitId) -> Result<bool, Fault> {
+        self.git().holds(&["cat-file", "-e", &format!("{commit}^{{commit}}")])
+    }
+
+    /// Where a file may be put that goes with the snapshot.
+    pub fn room(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Learns of the commits in a bundle; whether they continue what is known. The
+    /// repository that the branch is in does not get them.
+    pub fn learn(&self, bundle: &Path) -> Result<bool, Fault> {
+        self.git().holds(&["bundle", "unbundle", &bundle.display().to_string()])
+    }
+
     /// How another commit stands to the tip.
     pub fn way_from(&self, other: &CommitId) -> Result<Way, Fault> {
         let git = self.git();
-        if !git.holds(&["cat-file", "-e", &format!("{other}^{{commit}}")])? {
+        if !self.has(other)? {
             return Ok(Way::Unknown);
         }
         let before = |one: &CommitId, next: &CommitId| {
