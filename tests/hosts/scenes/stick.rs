@@ -159,9 +159,11 @@ fn pulled() {
     scene.biz.host.boot_again(false);
     scene.biz.serves("web.acme.example", "v1");
     scene.biz.judged(&v2, "waiting");
-    scene.plug("two");
+    // This one is mounted, as a disk is.
+    scene.biz.host.sh("mkdir /media/stick/kit && mount --bind /srv/kits/two /media/stick/kit");
     scene.biz.confirmed(&v2);
     scene.biz.serves("web.acme.example", "v2");
+    scene.biz.host.must(&["umount", "/media/stick/kit"]);
 }
 
 fn once() {
