@@ -112,11 +112,12 @@ impl Written {
             let place = Place { url: self.url, credentials: self.credentials_file };
             return Ok(At::Bundles(place));
         }
-        let known = KINDS.iter().any(|(begins, _)| self.url.starts_with(begins));
-        let url: GitUrl = self.url.parse().map_err(|why| match known {
-            true => why,
-            false => format!("{why}; or with s3:// or dir:///"),
-        })?;
+        if self.url.contains("://") && !KINDS.iter().any(|(begins, _)| self.url.starts_with(begins))
+        {
+            let known = KINDS.map(|(begins, _)| begins).join(", ");
+            return Err(format!("it begins with none of {known}"));
+        }
+        let url: GitUrl = self.url.parse()?;
         let access = match url.scheme() {
             GitScheme::Https => Access::Http(self.http()?),
             GitScheme::Http => {
