@@ -96,9 +96,12 @@ impl<W: World> Agent<W> {
 
     fn ask_one(&mut self, lane: usize, copy: &Repository, anchor: Option<&Anchor>) {
         let held = anchor.filter(|anchor| copy.contains(&anchor.commit)).map(|a| &a.commit);
+        let road = &self.roads.lanes[lane];
+        // Bundles lead on from where their place stood, which need not be the newest.
+        let passed = road.passed().filter(|tip| held.is_some() && copy.contains(tip));
         let known = Known {
-            tips: held.into_iter().chain(self.roads.lanes[lane].known()).cloned().collect(),
-            have: held.into_iter().cloned().collect(),
+            tips: held.into_iter().chain(road.known()).cloned().collect(),
+            have: held.into_iter().chain(passed).cloned().collect(),
         };
         let folder = self.ledger.incoming(lane);
         self.roads.ask(Question { lane, known, folder, whole: false });

@@ -340,6 +340,12 @@ impl Lane {
         self.tip.iter().filter(move |_| judged).chain(&self.statements)
     }
 
+    /// Where it stood when it was behind: a commit that was accepted before, so that its
+    /// history is here.
+    pub(super) fn passed(&self) -> Option<&CommitId> {
+        self.tip.as_ref().filter(|_| self.standing == Standing::Behind)
+    }
+
     /// Whether it is a stick that is not plugged in.
     pub(super) fn is_unplugged(&self) -> bool {
         self.source.is_unplugged()

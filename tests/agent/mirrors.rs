@@ -261,6 +261,33 @@ async fn a_bucket_in_trouble_beside_a_forge_holds_nobody_up() {
     assert!(is_clean(&scene.state()));
 }
 
+/// The bucket's bundles lead from one push of several commits to the next, and the host
+/// was led to a commit in between by a forge that is gone now.
+#[tokio::test]
+async fn a_host_between_two_bundles_takes_the_later_one_alone() {
+    let places = Places::new();
+    let mut scene = Scene::new();
+    scene.more = places.bucket_table();
+    scene.push_service("web", "1");
+    places.mirror(&scene, &places.s3(), &[]);
+    let mut agent = scene.agent();
+    assert_eq!(word(&agent.round().await), "confirmed");
+    scene.push_service("web", "2");
+    for _ in 0..2 {
+        assert_eq!(word(&agent.round().await), "confirmed");
+    }
+    scene.push_service("web", "3");
+    places.mirror(&scene, &places.s3(), &[]);
+    let forge = scene.forge.git_dir();
+    fs::rename(&forge, forge.with_extension("gone")).unwrap();
+    places.server.asked();
+    agent.round().await;
+    scene.assert_runs(&[("web", "3")]);
+    let asked = places.server.asked();
+    let bundles = asked.iter().filter(|asked| asked.contains("/bundles/")).count();
+    assert_eq!(bundles, 1, "{asked:?}");
+}
+
 /// Nothing lies in a host's state that a fetch left there.
 fn is_clean(state: &Path) -> bool {
     !fs::read_dir(state)
