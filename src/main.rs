@@ -40,6 +40,8 @@ fn is_an_operators(command: &Command) -> bool {
             | Command::Plan(_)
             | Command::Set(_)
             | Command::Upload(_)
+            | Command::Mirror(_)
+            | Command::Kit(_)
             | Command::Push(_)
             | Command::Review(_)
             | Command::Approve(_)

@@ -61,6 +61,7 @@ impl Snapshot {
         let tip = source.tip(branch, rev)?;
         let folder = tempfile::Builder::new().prefix("writ-mirror-").tempdir();
         let folder = folder.map_err(|error| Fault::wait("make a temporary folder", error))?;
+        crate::world::stop::goes_with_us(folder.path());
         let snapshot = Self {
             head: source.noted(&format!("refs/writ/head/{branch}"))?,
             reset: source.noted(&format!("refs/writ/reset/{branch}"))?,
