@@ -21,6 +21,7 @@ use crate::source::carrying::carry;
 use crate::world::archive;
 use crate::world::nix::{LocalNix, SecretKey, Sizes, Sources, Stock, Tally, ship, stock};
 use crate::world::parcel::{Parcel, free, is_packed};
+use crate::world::stop;
 use caches::Cache;
 use needs::Needs;
 
@@ -137,6 +138,7 @@ async fn fill(
     parcel: &Parcel,
 ) -> Result<(), Failure> {
     let (progress, tally) = (Progress::begin(), Arc::<Tally>::default());
+    let _own = stop::answering();
     let outcome = tokio::select! {
         biased;
         () = stopped() => Err(interrupted()),
@@ -144,6 +146,9 @@ async fn fill(
         () = progress.follow(&tally) => Ok(()),
     };
     drop(progress);
+    if outcome.is_err() {
+        stop::end_children();
+    }
     outcome?;
     let look = tally.look();
     whisper(&match look.of_paths {
