@@ -336,7 +336,7 @@ mod tests {
         let read = |text: &str| Config::parse(&format!("{}[report]\n{text}", sample("")));
         assert!(read("to = \"git\"\nurl = \"ssh://git@forge/deploy.git\"").is_ok());
         assert!(read("to = \"dir:///srv/status\"").is_ok());
-        let bucket = read("to = \"s3://b/hosts\"\ncredentialsFile = \"credential:s3\"");
+        let bucket = read("to = \"s3://acme/hosts\"\ncredentialsFile = \"credential:s3\"");
         assert_eq!(bucket.err(), None);
         for (text, why) in [
             ("to = \"s3://bucket?profil=a\"", "report.to: profil: it is not known here"),
