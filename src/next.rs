@@ -69,9 +69,31 @@ pub fn jittered(pause: Duration, dice: u16) -> Duration {
     pause.mul_f64(0.75 + 0.5 * f64::from(dice) / f64::from(u16::MAX))
 }
 
+/// How long the agent waits after a round, at most its own interval. `dice` gives
+/// numbers that are uniform in 0..=u16::MAX.
+pub fn until(next: &Next, interval: Duration, mut dice: impl FnMut() -> u16) -> Duration {
+    let interval = jittered(interval, dice());
+    match next {
+        Next::Again(pause) => jittered(*pause, dice()).min(interval),
+        // A moment that people chose: not spread.
+        Next::Later(pause) => (*pause).min(interval),
+        Next::Settled | Next::RollBack | Next::WaitForCommit => interval,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_pause_is_longer_than_the_interval_and_a_chosen_moment_is_not_spread() {
+        let interval = Duration::from_secs(40);
+        let waits = |next| [0, u16::MAX].map(|dice| until(&next, interval, || dice).as_secs());
+        assert_eq!(waits(Next::Settled), [30, 50]);
+        assert_eq!(waits(Next::Again(Duration::from_secs(4))), [3, 5]);
+        assert_eq!(waits(Next::Again(PAUSE_LONGEST)), [30, 50]);
+        assert_eq!(waits(Next::Later(Duration::from_secs(7))), [7, 7]);
+    }
 
     #[test]
     fn pauses_double_up_to_a_ceiling() {

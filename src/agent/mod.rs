@@ -25,7 +25,7 @@ mod weigh;
 mod window;
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::rand::GetRandomFlags;
 use tokio::signal::unix::{SignalKind, signal};
@@ -39,7 +39,7 @@ use crate::ledger::Ledger;
 use crate::ledger::pause::Pause;
 use crate::manifest::Desired;
 use crate::names::CommitId;
-use crate::next::{Next, jittered};
+use crate::next::{Next, until};
 use crate::plan::drift::Drift;
 use crate::source::bundles::plugged;
 use crate::source::roads::Road;
@@ -205,7 +205,7 @@ impl<W: World> Agent<W> {
                 // Whoever asked may have gone.
                 let _ = request.answer.send(report.clone());
             }
-            let pause = self.pause(&report.next);
+            let pause = until(&report.next, self.config.poll.interval, dice);
             look = tokio::select! {
                 () = sleep(pause) => Look::TURN,
                 () = notify::moved(moved) => Look::NOW,
@@ -219,16 +219,6 @@ impl<W: World> Agent<W> {
                 waiting.push(request);
                 look = Look::NOW;
             }
-        }
-    }
-
-    fn pause(&self, next: &Next) -> Duration {
-        let interval = jittered(self.config.poll.interval, dice());
-        match next {
-            Next::Again(pause) => jittered(*pause, dice()).min(interval),
-            // A moment that people chose: not spread.
-            Next::Later(pause) => (*pause).min(interval),
-            Next::Settled | Next::RollBack | Next::WaitForCommit => interval,
         }
     }
 }
