@@ -2,12 +2,21 @@
 //! hour of two thousand hosts takes seconds; `cargo bench --bench fleet` measures what a
 //! visit costs and tells the numbers of ten thousand.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 #[path = "fleet/model.rs"]
 mod model;
+#[path = "cache/server.rs"]
+mod server;
+#[path = "cache/town.rs"]
+#[expect(dead_code, reason = "the tests of the cache use all of it")]
+mod town;
 
 use std::time::Duration;
 
 use model::{Begin, Costs, Story, Visit, live};
+use server::Answer;
+use town::Town;
 
 const HOSTS: usize = 2000;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -40,6 +49,29 @@ fn story(begin: Begin) -> Story {
 /// Percent of all hosts.
 fn percent(requests: u32) -> f64 {
     100.0 * f64::from(requests) / HOSTS as f64
+}
+
+#[test]
+fn a_visit_takes_as_many_requests_as_the_stories_here_have_it() {
+    let town = Town::new();
+    town.commit("one");
+    town.mirror(&["--to", &town.s3()]);
+    let mut host = town.host("a", &town.s3());
+    host.follow();
+    town.server.asked();
+    host.follow();
+    let idle = town.server.asked().len();
+    town.commit("two");
+    town.mirror(&["--to", &town.s3()]);
+    town.server.asked();
+    host.follow();
+    let news = town.server.asked().len();
+    town.server.rule(|_, _| Answer::Status(503, "<Error><Code>SlowDown</Code></Error>"));
+    host.fetch().unwrap_err();
+    let failed = town.server.asked().len();
+    let Costs { idle: one, news: two, failed: three, .. } = costs();
+    let assumed = [one, two, three].map(|visits| visits[0].requests.len());
+    assert_eq!([idle, news, failed], assumed);
 }
 
 #[test]

@@ -135,7 +135,7 @@ impl Host {
     async fn live(mut self) {
         let interval = self.fleet.story.interval;
         if self.fleet.story.begin == Begin::Running {
-            sleep(interval.mul_f64(f64::from(self.dice.roll()) / 65536.0)).await;
+            sleep(self.rest()).await;
         }
         loop {
             self.visit().await;
@@ -147,6 +147,18 @@ impl Host {
             };
             self.failures = if self.commits == 0 { self.failures + 1 } else { 0 };
             sleep(until(&next, interval, || self.dice.roll())).await;
+        }
+    }
+
+    /// What is left of a pause that one looks into at any moment.
+    fn rest(&mut self) -> Duration {
+        let interval = self.fleet.story.interval;
+        loop {
+            let rest = 2 * interval.mul_f64(f64::from(self.dice.roll()) / 65536.0);
+            // A long pause is met more often.
+            if rest < until(&Next::Settled, interval, || self.dice.roll()) {
+                return rest;
+            }
         }
     }
 
