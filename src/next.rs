@@ -64,7 +64,7 @@ pub fn pause(failures: u32) -> Duration {
 }
 
 /// Spreads a pause over 75 to 125 percent of its length, so that hosts which
-/// failed together do not come back together. `dice` is uniform in 0..=u16::MAX.
+/// began together do not stay together. `dice` is uniform in 0..=u16::MAX.
 pub fn jittered(pause: Duration, dice: u16) -> Duration {
     pause.mul_f64(0.75 + 0.5 * f64::from(dice) / f64::from(u16::MAX))
 }
@@ -72,13 +72,19 @@ pub fn jittered(pause: Duration, dice: u16) -> Duration {
 /// How long the agent waits after a round, at most its own interval. `dice` gives
 /// numbers that are uniform in 0..=u16::MAX.
 pub fn until(next: &Next, interval: Duration, mut dice: impl FnMut() -> u16) -> Duration {
-    let interval = jittered(interval, dice());
+    let turn = jittered(interval, dice());
     match next {
-        Next::Again(pause) => jittered(*pause, dice()).min(interval),
+        Next::Again(pause) if *pause < interval => widely(*pause, dice()).min(turn),
         // A moment that people chose: not spread.
-        Next::Later(pause) => (*pause).min(interval),
-        Next::Settled | Next::RollBack | Next::WaitForCommit => interval,
+        Next::Later(pause) => (*pause).min(turn),
+        Next::Again(_) | Next::Settled | Next::RollBack | Next::WaitForCommit => turn,
     }
+}
+
+/// Spreads a pause after a failure over 50 to 150 percent: as pauses double, the latest
+/// of those who failed together meet the earliest of the next try, and no waves are left.
+fn widely(pause: Duration, dice: u16) -> Duration {
+    pause.mul_f64(0.5 + f64::from(dice) / f64::from(u16::MAX))
 }
 
 #[cfg(test)]
@@ -90,7 +96,7 @@ mod tests {
         let interval = Duration::from_secs(40);
         let waits = |next| [0, u16::MAX].map(|dice| until(&next, interval, || dice).as_secs());
         assert_eq!(waits(Next::Settled), [30, 50]);
-        assert_eq!(waits(Next::Again(Duration::from_secs(4))), [3, 5]);
+        assert_eq!(waits(Next::Again(Duration::from_secs(4))), [2, 6]);
         assert_eq!(waits(Next::Again(PAUSE_LONGEST)), [30, 50]);
         assert_eq!(waits(Next::Later(Duration::from_secs(7))), [7, 7]);
     }

@@ -119,6 +119,18 @@ fn a_server_in_trouble_is_asked_no_more_than_thrice_as_much_and_no_herd_follows(
 }
 
 #[test]
+fn new_hosts_that_fail_together_do_not_try_again_in_waves() {
+    let trouble = Duration::ZERO..10 * MINUTE;
+    let tally = live(&Story { trouble, ..story(Begin::Fresh) }, &costs());
+    // The first pauses are a second or two; there is little to spread over.
+    let (early, later) = (percent(tally.peak(10..30)), percent(tally.peak(30..120)));
+    assert!(early < 50.0, "{early} %");
+    assert!(later < 25.0, "{later} %");
+    let quiet = tally.requests[10..120].iter().min().unwrap();
+    assert!(*quiet > 0, "a second in which nobody asks is a wave's trough");
+}
+
+#[test]
 fn new_hosts_that_wait_for_a_server_from_their_first_second_are_spread_when_it_is_back() {
     let trouble = Duration::ZERO..10 * MINUTE;
     let mut tally = live(&Story { trouble, ..story(Begin::Fresh) }, &costs());
