@@ -17,16 +17,20 @@ use gix::protocol::handshake::Ref;
 use gix::protocol::ls_refs::RefPrefixes;
 use gix::protocol::transport::Service;
 use gix::protocol::{Handshake, LsRefsCommand, SendFlushOnDrop};
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use serde::{Deserialize, Serialize};
 
 use super::access::Keys;
 use super::fetched::Statements;
-use super::git_url::GitUrl;
+use super::git_url::{GitScheme, GitUrl};
 use super::line::Line;
 use super::words::plain;
 use crate::fault::causes;
 use crate::names::{BranchName, CommitId};
+
+/// Bytes that the child may take: of refs, capabilities and acknowledgments a server may
+/// send any number, and gix keeps them all. A pack goes straight to the disk.
+pub(super) const MEMORY: u64 = 128 << 20;
 
 /// How a server's branch that is a symbolic ref is told.
 pub(super) const ALIAS: &str = "is another name for";
@@ -86,6 +90,9 @@ fn answer(request: &Request) -> Result<Answer, String> {
     let url: GitUrl = request.url.parse()?;
     // An SSH client is ended last.
     let Line { transport, client: _client } = Line::open(&url, &request.keys)?;
+    if url.scheme() != GitScheme::File {
+        limit_memory().map_err(explain)?;
+    }
     let mut transport = SendFlushOnDrop::new(transport, false);
     let no_credentials = |_| Ok(None);
     let mut handshake = gix::protocol::handshake(
@@ -115,6 +122,14 @@ fn answer(request: &Request) -> Result<Answer, String> {
     let wants = tip.into_iter().chain(head).chain(reset).collect();
     download(request, wants, &mut handshake, &mut transport.inner)?;
     Ok(Answer::Pack { tip: id, statements })
+}
+
+/// What does not fit ends the child, so there must be no core: it would hold its keys. A
+/// folder is read by a `git` of this machine, which would be held to the same.
+fn limit_memory() -> io::Result<()> {
+    let limit = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
+    setrlimit(Resource::Core, limit(0))?;
+    Ok(setrlimit(Resource::Data, limit(MEMORY))?)
 }
 
 fn list<T>(

@@ -1,7 +1,7 @@
 //! A branch on a git server, fetched by a child process with one deadline over everything.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
@@ -11,10 +11,10 @@ use tokio::time::timeout;
 use super::access::Access;
 use super::child::Group;
 use super::delivery;
-use super::fetch::{ALIAS, Answer, Request};
+use super::fetch::{ALIAS, Answer, MEMORY, Request};
 use super::fetched::{Fetched, Known};
 use super::git_url::{GitScheme, GitUrl};
-use super::words::NO_LOGIN;
+use super::words::{NO_LOGIN, NOT_NOW};
 use crate::fault::Fault;
 use crate::names::{BranchName, CommitId};
 use crate::report::without_passwords;
@@ -25,7 +25,7 @@ pub const PACK_LIMIT: u64 = 256 * 1024 * 1024;
 const OWNERSHIP: &str = "see that the repository exists, and that root may read it: git config --system --add safe.directory PATH";
 
 /// What servers and programs say, and how it is mended.
-const HINTS: [(&str, &str); 6] = [
+const HINTS: [(&str, &str); 7] = [
     (
         ALIAS,
         "make it a branch of its own on the server, or name the other branch in the agent's config and in the policy's channel",
@@ -43,6 +43,7 @@ const HINTS: [(&str, &str); 6] = [
         NO_LOGIN,
         "name a file with a token (tokenFile) in this source's config, or see that the token is still good",
     ),
+    (NOT_NOW, "see the server's certificate, and `date` on this host"),
     ("chmod ", "see the files that this source's config names"),
 ];
 
@@ -146,11 +147,10 @@ impl GitSource {
                 Err(self.fault([because.as_str(), said.trim()].join(" ").trim().to_owned()))
             }
             Ok(answer) => Ok(answer),
-            Err(_) => Err(self.fault(format!(
-                "the fetch ended with {}: {}",
-                output.status,
-                String::from_utf8_lossy(&output.stderr).trim()
-            ))),
+            Err(_) => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                Err(self.fault(ended(output.status, said.trim())))
+            }
         }
     }
 
@@ -164,4 +164,12 @@ impl GitSource {
         let doing = format!("fetch {} of {}", self.branch, without_passwords(self.url.as_str()));
         Fault::wait(doing, without_passwords(&because)).remedy(hint)
     }
+}
+
+/// Why a child left without an answer; the first words are those of Rust's allocator.
+fn ended(status: ExitStatus, said: &str) -> String {
+    if said.contains("memory allocation of") {
+        return format!("the server sends more than {} MiB before it sends a pack", MEMORY >> 20);
+    }
+    format!("the fetch ended with {status}: {said}")
 }

@@ -3,14 +3,26 @@
 /// How a server is told that wants to know who asks.
 pub(super) const NO_LOGIN: &str = "the server wants a login, and has got none that it takes";
 
+const BROKE_OFF: &str = "the server broke off in the middle of its answer";
+/// How a certificate is told that was valid, or will be.
+pub(super) const NOT_NOW: &str =
+    "the server's certificate is not valid now, or this host's clock is wrong";
+
 /// Words of gix, and what has happened where it says them.
-const MEANINGS: [(&str, &str); 4] = [
+const MEANINGS: [(&str, &str); 10] = [
     ("No credentials were returned", NO_LOGIN),
     (
         "to indicate 'smart' protocol",
         "what answers there is no git server, but a web page or a redirect",
     ),
-    ("failed to fill whole buffer", "the server broke off in the middle of its answer"),
+    ("failed to fill whole buffer", BROKE_OFF),
+    // rustls
+    ("closed connection without sending TLS close_notify", BROKE_OFF),
+    ("tls handshake eof", "whoever answers there hung up before the connection was encrypted"),
+    ("Connection reset by peer", "the connection was broken"),
+    ("Broken pipe", "the connection was broken"),
+    ("certificate expired", NOT_NOW),
+    ("certificate not valid yet", NOT_NOW),
     ("HTTP status server error", "the server, or a proxy before it, is in trouble"),
 ];
 
