@@ -15,6 +15,7 @@ mod link;
 mod local;
 mod lock;
 mod narinfo;
+mod overrun;
 mod profiles;
 mod registration;
 mod room;

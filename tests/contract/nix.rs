@@ -36,6 +36,7 @@ macro_rules! nix_only {
             an_interrupted_collector_is_waited_for,
             a_cache_that_was_mended_counts_at_once,
             a_download_that_hangs_is_stopped_at_the_deadline,
+            an_archive_larger_than_announced_does_not_fill_the_disk,
             a_deaf_cache_costs_a_moment_once_and_then_nothing,
             a_private_bucket_is_read_by_nix_which_has_no_keys_to_it,
             a_download_that_broke_off_goes_on_with_what_is_missing,
@@ -46,6 +47,7 @@ macro_rules! nix_only {
 }
 pub(crate) use nix_only;
 
+pub(crate) use super::bomb::an_archive_larger_than_announced_does_not_fill_the_disk;
 pub(crate) use super::bucket::{
     a_deaf_cache_costs_a_moment_once_and_then_nothing,
     a_download_that_broke_off_goes_on_with_what_is_missing,

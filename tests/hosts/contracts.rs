@@ -26,6 +26,8 @@ use super::lab::host::{Host, Program};
 pub(crate) const INSIDE: &str = "WRIT_TEST_INSIDE";
 const THERE: &str = "/usr/local/bin/contracts";
 
+#[path = "../contract/bomb.rs"]
+mod bomb;
 #[path = "../contract/bucket.rs"]
 mod bucket;
 #[path = "../contract/literal.rs"]

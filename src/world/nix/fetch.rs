@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::io::BufReader;
 use tokio::process::Command;
@@ -15,7 +15,7 @@ use super::caches::Caches;
 use super::link::exists;
 use super::narinfo::Missing;
 use super::telling::{self, Progress};
-use super::{NixConfig, STATE};
+use super::{NixConfig, STATE, overrun};
 use crate::fault::Fault;
 use crate::names::StorePath;
 
@@ -75,7 +75,7 @@ impl Download<'_> {
             nix.args(["--option", option, &value]);
         }
         nix.args(paths.iter().map(|path| path.as_str()));
-        let (status, told) = follow(nix, self.config.deadline, &doing, progress).await?;
+        let (status, told) = follow(nix, self.config, &doing, progress).await?;
         if status.success() {
             return Ok(());
         }
@@ -115,13 +115,14 @@ impl Download<'_> {
     }
 }
 
-/// Runs it to its end or to the deadline, and returns its last words.
+/// Runs it to its end, to the deadline or until it fills the disk; returns its last words.
 async fn follow(
     mut nix: Command,
-    deadline: Duration,
+    config: &NixConfig,
     doing: &str,
     progress: &Progress,
 ) -> Result<(ExitStatus, String), Fault> {
+    let begun = SystemTime::now();
     let program = PathBuf::from(nix.as_std().get_program());
     let failed = |e: io::Error| Fault::wait(doing, format!("{}: {e}", program.display()));
     nix.stdout(Stdio::null());
@@ -134,10 +135,17 @@ async fn follow(
         };
         Ok((child.wait().await?, told))
     };
-    match timeout(deadline, ended).await {
-        Ok(ended) => ended.map_err(failed),
-        Err(_) => Err(late(doing, deadline)),
-    }
+    let over = tokio::select! {
+        ended = timeout(config.deadline, ended) => return match ended {
+            Ok(ended) => ended.map_err(failed),
+            Err(_) => Err(late(doing, config.deadline)),
+        },
+        over = config.room.overrun() => over,
+    };
+    child.kill().await.map_err(failed)?;
+    overrun::clear(config, begun).await;
+    Err(Fault::wait(doing, over)
+        .remedy("look at the caches of this host's config, and at what else fills that disk"))
 }
 
 fn cannot_start(doing: &str, program: &Path, error: &io::Error) -> Fault {

@@ -7,7 +7,7 @@ use super::narinfo::Missing;
 use crate::fault::Fault;
 use crate::plan::step::human_bytes;
 
-const STORE: &str = "/nix/store";
+pub(super) const STORE: &str = "/nix/store";
 /// The most that is kept free where the host's config does not say, in bytes.
 const RESERVE: u64 = 512 << 20;
 /// A small disk keeps only this part of itself free.
@@ -48,8 +48,19 @@ impl Room {
         }
     }
 
+    /// The bytes that have to stay free and do not; a disk that cannot be asked has them.
+    pub(super) fn is_short(&self) -> Option<u64> {
+        let disk = disk(Path::new(STORE)).ok()?;
+        let reserve = self.reserve_of(disk);
+        (disk.free < reserve).then_some(reserve)
+    }
+
+    fn reserve_of(&self, disk: Disk) -> u64 {
+        self.reserve.unwrap_or(RESERVE.min(disk.size / PART))
+    }
+
     fn store(&self, missing: Missing, disk: Disk) -> Option<(String, &'static str)> {
-        let reserve = self.reserve.unwrap_or(RESERVE.min(disk.size / PART));
+        let reserve = self.reserve_of(disk);
         let needed = missing.unpacked.saturating_add(reserve);
         let [unpacked, download, reserve, free] =
             [missing.unpacked, missing.download, reserve, disk.free].map(human_bytes);
