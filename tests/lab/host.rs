@@ -273,9 +273,18 @@ impl Host {
     }
 
     fn link(&self, state: &str) {
+        self.on_its_port(&format!("ip link set $1 {state}"));
+    }
+
+    /// Runs a script with `$1`, the end of the host's cable that is not in the host, and
+    /// returns what it printed.
+    pub(super) fn on_its_port(&self, script: &str) -> String {
         let port = format!("port{}", self.port);
-        let done = self.fleet.command("ip").args(["link", "set", &port, state]).status();
-        assert!(done.is_ok_and(|s| s.success()), "cannot set {}'s link {state}", self.name);
+        let done = self.fleet.command("sh").args(["-euc", script, "sh", &port]).output();
+        let done = done.expect("a shell");
+        let told = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{}: {script}: {told}", self.name);
+        String::from_utf8_lossy(&done.stdout).into_owned()
     }
 }
 

@@ -4,5 +4,6 @@ pub(crate) mod acme;
 pub(crate) mod fleet;
 pub(crate) mod forge;
 pub(crate) mod host;
+pub(crate) mod link;
 pub(crate) mod site;
 pub(crate) mod workshop;

@@ -32,7 +32,7 @@ const LIARS: &str = "
     chmod +x /root/short/git
     systemd-run --quiet --unit=short --setenv=PATH=/root/short:/usr/bin:/bin /usr/local/lib/forge 8081 /srv/git";
 
-fn running_with_a_forge() -> (Running, String) {
+pub(super) fn running_with_a_forge() -> (Running, String) {
     let acme = Acme::found();
     let mut biz = acme.site("biz");
     let forge = acme.forge();

@@ -1,6 +1,7 @@
 //! What operators do and what goes wrong, played on real machines; each scene has machines of its own.
 
 mod bad_input;
+mod bad_link;
 mod bad_world;
 pub(crate) mod bucket;
 mod crashes;
@@ -27,7 +28,7 @@ use super::lab::acme::Acme;
 use super::lab::site::Site;
 
 /// The scenes by subject.
-pub(crate) const ALL: [(&str, &[Scene]); 21] = [
+pub(crate) const ALL: [(&str, &[Scene]); 22] = [
     ("quick_start", quick_start::SCENES),
     ("road", road::SCENES),
     ("sources", sources::SCENES),
@@ -48,6 +49,7 @@ pub(crate) const ALL: [(&str, &[Scene]); 21] = [
     ("drift", drift::SCENES),
     ("failing", failing::SCENES),
     ("lies", lies::SCENES),
+    ("bad_link", bad_link::SCENES),
     ("stick", stick::SCENES),
 ];
 
