@@ -1,5 +1,6 @@
 //! `writ status --fleet`: what every host has told of itself, and whether to believe it.
 
+mod screen;
 mod sight;
 mod wait;
 

@@ -1,11 +1,11 @@
 //! Follows the reports until each host that a commit concerns has told its verdict.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
-use super::super::{Blame, Failure, draw, show, whisper};
+use super::super::{Blame, Failure, show, whisper};
 use super::DEADLINE;
+use super::screen::Screen;
 use super::sight::{Fleet, manifest_at};
 use crate::names::{CommitId, HostName};
 use crate::report::fleet::Standing;
@@ -14,8 +14,6 @@ use crate::report::waiting::{Progress, progress};
 
 const PAUSE_FIRST: Duration = Duration::from_millis(500);
 const PAUSE_LONGEST: Duration = Duration::from_secs(10);
-/// Characters of a line that is drawn again.
-const WIDTH: usize = 78;
 
 /// Waits for the verdicts on a commit and tells each as it comes. What hosts had before
 /// is the second one, or else its first parent.
@@ -146,53 +144,4 @@ fn verdict(
 
 fn left(end: Instant) -> Duration {
     end.saturating_duration_since(Instant::now())
-}
-
-/// Progress for a person: on a terminal drawn again, elsewhere a line for each change.
-#[derive(Default)]
-struct Screen {
-    lines: Vec<String>,
-    trouble: Option<String>,
-}
-
-impl Screen {
-    fn tell(&mut self, all: &BTreeMap<HostName, Progress>) {
-        let lines: Vec<String> = all.iter().map(line).collect();
-        if lines == self.lines {
-            return;
-        }
-        if std::io::stderr().is_terminal() {
-            self.clear();
-            let short = |line: &String| line.chars().take(WIDTH).collect::<String>() + "\n";
-            whisper(&lines.iter().map(short).collect::<String>());
-        } else {
-            let new = lines.iter().filter(|line| !self.lines.contains(line));
-            new.for_each(|line| whisper(&format!("{line}\n")));
-        }
-        self.lines = lines;
-    }
-
-    fn clear(&mut self) {
-        if !self.lines.is_empty() && std::io::stderr().is_terminal() {
-            draw(&format!("\x1b[{}A\x1b[J", self.lines.len()));
-        }
-        self.lines.clear();
-    }
-
-    /// Told once; the next try may succeed.
-    fn trouble(&mut self, message: &str) {
-        if self.trouble.as_deref() != Some(message) {
-            self.clear();
-            whisper(&format!("{message}; trying again\n"));
-            self.trouble = Some(message.to_owned());
-        }
-    }
-}
-
-fn line((host, progress): (&HostName, &Progress)) -> String {
-    match progress {
-        Progress::Confirmed => format!("{host}: confirmed"),
-        Progress::Failed(why) => format!("{host}: {why}"),
-        Progress::Pending(what) => format!("{host}: … {what}"),
-    }
 }
