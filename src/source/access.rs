@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::git_url::GitUrl;
-use super::netrc;
 use super::secret::SecretFile;
+use crate::world::netrc;
 
 /// The config's word on a server: names of files, which are read at each fetch, so
 /// that a key that is exchanged needs no restart.
@@ -110,7 +110,9 @@ impl HttpAccess {
         }
         let Some(file) = &self.netrc else { return Ok(None) };
         let (text, host) = (file.read()?, url.host().unwrap_or_default());
-        netrc::login(&text, &host).map_err(|why| format!("{}: {why}", file.path().display()))
+        let found = netrc::login(&text, &host);
+        let found = found.map_err(|why| format!("{}: {why}", file.path().display()))?;
+        Ok(found.map(|netrc::Login { user, password }| Login::Basic { user, password }))
     }
 }
 

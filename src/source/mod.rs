@@ -20,7 +20,6 @@ pub mod lineage;
 pub mod looked;
 pub mod marks;
 pub mod merging;
-mod netrc;
 pub mod operator;
 pub mod outbox;
 mod patience;

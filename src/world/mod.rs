@@ -13,6 +13,7 @@ pub mod depot;
 pub mod download;
 pub mod facts;
 pub mod folder;
+pub(crate) mod netrc;
 pub mod nix;
 pub mod parcel;
 pub mod probes;

@@ -1,12 +1,17 @@
 //! A netrc, as curl and git have it: who this host is on which server.
 
-use super::access::Login;
+/// Who one is on a server.
+#[derive(Clone)]
+pub(crate) struct Login {
+    pub(crate) user: String,
+    pub(crate) password: String,
+}
 
 /// The login for a server: the first that names it, or the `default` at the end.
 ///
 /// # Errors
 /// The file is none, in words for a person; nothing of what it holds is repeated.
-pub(super) fn login(text: &str, host: &str) -> Result<Option<Login>, String> {
+pub(crate) fn login(text: &str, host: &str) -> Result<Option<Login>, String> {
     let mut words = words(text);
     let mut entry: Option<Entry> = None;
     while let Some(word) = words.next() {
@@ -24,7 +29,7 @@ pub(super) fn login(text: &str, host: &str) -> Result<Option<Login>, String> {
     match entry.filter(|entry| entry.ours) {
         None => Ok(None),
         Some(Entry { user, password: Some(password), .. }) => {
-            Ok(Some(Login::Basic { user: user.unwrap_or_default(), password }))
+            Ok(Some(Login { user: user.unwrap_or_default(), password }))
         }
         Some(_) => Err(format!("it has no password for {host}")),
     }
@@ -59,9 +64,9 @@ mod tests {
     #[test]
     fn the_first_entry_for_the_server_counts() {
         let text = "# ours\nmachine a.example login bob password s3cret\nmachine b.example\n  login eve\n  password x#y\ndefault login any password thing\n";
-        let found = |host: &str| match login(text, host).unwrap().unwrap() {
-            Login::Basic { user, password } => format!("{user}:{password}"),
-            Login::Bearer(_) => unreachable!("a netrc has none"),
+        let found = |host: &str| {
+            let Login { user, password } = login(text, host).unwrap().unwrap();
+            format!("{user}:{password}")
         };
         assert_eq!(found("a.example"), "bob:s3cret");
         assert_eq!(found("B.example"), "eve:x#y");
