@@ -1,5 +1,7 @@
 //! The binary caches that a host's config may name.
 
+use crate::report::state::without_passwords;
+
 /// A cache or key in the host's config that nix must not be given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what:?} is not usable: {because}")]
@@ -21,7 +23,7 @@ const OF_BUCKETS: [&str; 5] = ["profile", "region", "endpoint", "scheme", "addre
 /// # Errors
 /// What is wrong with the URL.
 pub fn check_substituter(url: &str) -> Result<(), BadCache> {
-    let bad = |because| Err(BadCache { what: url.to_owned(), because });
+    let bad = |because| Err(BadCache { what: without_passwords(url), because });
     if url.chars().any(|c| c.is_whitespace() || c.is_control() || c == '#') {
         return bad("a cache's URL has no spaces, control characters or `#`");
     }
@@ -115,6 +117,14 @@ mod tests {
             "",
         ] {
             assert!(check_substituter(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_repeated() {
+        for url in ["https://bob:s3cr@t@cache.example.com", "s3://ID:s3cret@b/c"] {
+            let why = check_substituter(url).unwrap_err().to_string();
+            assert!(!why.contains("s3cr") && why.contains("…@"), "{why}");
         }
     }
 
