@@ -1,4 +1,4 @@
-//! `writ upload` and `writ mirror` to S3 and to folders, through the binary, and hosts that
+//! `writ upload` and `writ mirror` to S3, to web servers and to folders, through the binary, and hosts that
 //! come for what was published; what lets nix read a bucket. The S3 server runs in this process and checks signatures;
 //! nix is a stand-in (`cache/nix.sh`), the real one reads such a cache on the hosts of
 //! `tests/hosts/scenes/push.rs`. Git is real.
@@ -27,5 +27,7 @@ mod stops;
 mod town;
 #[path = "cache/uploads.rs"]
 mod uploads;
+#[path = "cache/web.rs"]
+mod web;
 #[path = "cache/wrongs.rs"]
 mod wrongs;

@@ -99,8 +99,18 @@ fn imports_point_down_only() {
 
 #[test]
 fn adapters_never_know_each_other() {
-    let adapters =
-        ["bucket", "caddy", "clock", "facts", "folder", "nix", "probes", "systemd", "web"];
+    let adapters = [
+        "bucket",
+        "caddy",
+        "clock",
+        "facts",
+        "folder",
+        "http_shelf",
+        "nix",
+        "probes",
+        "systemd",
+        "web",
+    ];
     for adapter in adapters {
         let (file, folder) = (format!("world/{adapter}.rs"), format!("world/{adapter}"));
         for file in files_below(&[&file, &folder]) {

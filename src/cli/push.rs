@@ -36,7 +36,7 @@ pub struct Args {
     #[command(flatten)]
     cache: CacheArgs,
     /// Upload nothing: a cache of every host has it already.
-    #[arg(long, conflicts_with_all = ["to", "key"])]
+    #[arg(long, conflicts_with_all = ["to", "key", "netrc"])]
     no_upload: bool,
     /// The source revision, as free text; that of the source's git checkout where it
     /// is left out.
@@ -119,12 +119,17 @@ fn cache(args: &Args, desk: &Desk) -> Result<Option<Cache>, Failure> {
         Some(url) => Some(url.clone()),
         None => desk.config("writ.cache")?,
     };
-    let key = match &args.cache.key {
-        Some(key) => Some(key.clone()),
-        None => desk.config("writ.cacheKey")?.map(PathBuf::from),
+    let file = |named: &Option<PathBuf>, key| match named {
+        Some(file) => Ok(Some(file.clone())),
+        None => desk.config(key).map(|file| file.map(PathBuf::from)),
+    };
+    let named = CacheArgs {
+        to: None,
+        key: file(&args.cache.key, "writ.cacheKey")?,
+        netrc: file(&args.cache.netrc, "writ.cacheNetrc")?,
     };
     match url {
-        Some(url) => Cache::new(&url, key).map(Some),
+        Some(url) => Cache::new(&named, &url).map(Some),
         None if args.dry_run => Ok(None),
         None => Err(Failure {
             message: "no cache is named to upload to".to_owned(),

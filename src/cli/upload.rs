@@ -1,6 +1,6 @@
 //! `writ upload`: brings a binary cache what it lacks of closures, and sees that it is there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args as ClapArgs;
@@ -10,8 +10,9 @@ use super::{Blame, Failure, whisper};
 use crate::names::StorePath;
 use crate::world::bucket::{Bucket, BucketUrl};
 use crate::world::folder::Folder;
+use crate::world::http_shelf::HttpShelf;
 use crate::world::nix::{
-    Closure, LocalNix, SecretKey, Supply, Tally, check_shelf, check_upload, fill,
+    Closure, LocalNix, SecretKey, Supply, Tally, check_shelf, check_substituter, fill,
 };
 use crate::world::shelf::Shelf;
 use crate::world::stop;
@@ -41,32 +42,32 @@ pub struct CacheArgs {
     /// The cache's secret key, to sign the closure with.
     #[arg(long, value_name = "FILE")]
     pub(super) key: Option<PathBuf>,
+    /// For http(s)://HOST: the netrc with its password; nix's own (/etc/nix/netrc) where
+    /// it is left out.
+    #[arg(long, value_name = "FILE")]
+    pub(super) netrc: Option<PathBuf>,
 }
 
 /// A cache that can be uploaded to.
 #[derive(Debug)]
 pub(super) struct Cache {
     place: Place,
-    key: Option<(PathBuf, SecretKey)>,
+    key: Option<SecretKey>,
 }
 
 #[derive(Debug)]
 enum Place {
     Bucket(Box<Bucket>),
     Folder(Folder),
-    /// Nix has the passwords for those.
-    Web(String),
+    Web(Box<HttpShelf>),
 }
 
 impl Cache {
     /// # Errors
     /// Nothing can be uploaded to such a URL, or a key is none.
-    pub(super) fn new(url: &str, key: Option<PathBuf>) -> Result<Self, Failure> {
-        let place = Place::named(url)?;
-        let key = match key {
-            Some(file) => Some((file.clone(), SecretKey::read(&file)?)),
-            None => None,
-        };
+    pub(super) fn new(args: &CacheArgs, url: &str) -> Result<Self, Failure> {
+        let place = Place::named(url, args.netrc.as_deref())?;
+        let key = args.key.as_deref().map(SecretKey::read).transpose()?;
         Ok(Self { place, key })
     }
 
@@ -77,18 +78,13 @@ impl Cache {
         closure: &Closure,
         roots: &[StorePath],
     ) -> Result<(), Failure> {
-        let key = self.key.as_ref().map(|(_, key)| key);
-        let supply = Supply { nix, roots, key };
+        let supply = Supply { nix, roots, key: self.key.as_ref() };
         match &self.place {
             Place::Bucket(bucket) => bring(bucket.as_ref(), closure, &supply).await?,
             Place::Folder(folder) => bring(folder, closure, &supply).await?,
-            Place::Web(url) => {
-                begin(url, closure);
-                if let Some((file, _)) = &self.key {
-                    nix.sign(file.as_os_str(), roots).await?;
-                }
-                nix.upload(url, roots).await?;
-                check_upload(url, closure, key.map(SecretKey::public)).await?;
+            Place::Web(web) => {
+                web.answers().await?;
+                bring(web.as_ref(), closure, &supply).await?;
             }
         }
         whisper("the cache has all of it, signed\n");
@@ -97,7 +93,7 @@ impl Cache {
 }
 
 impl Place {
-    fn named(url: &str) -> Result<Self, Failure> {
+    fn named(url: &str, netrc: Option<&Path>) -> Result<Self, Failure> {
         let usage = |message: String, hint: &str| Failure {
             message,
             hint: Some(hint.to_owned()),
@@ -110,7 +106,12 @@ impl Place {
             return Ok(Self::Bucket(Box::new(Bucket::open(&parsed)?)));
         }
         if ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
-            return Ok(Self::Web(url.to_owned()));
+            // Zstandard is what we pack with.
+            let plain = url.strip_suffix("?compression=zstd").unwrap_or(url);
+            check_substituter(plain).map_err(|error| {
+                usage(format!("the cache's URL: {error}"), "docs/pushing.md tells what it may say")
+            })?;
+            return Ok(Self::Web(Box::new(HttpShelf::open(plain, netrc)?)));
         }
         if let Some(folder) = Folder::of_url(url) {
             return Ok(Self::Folder(folder));
@@ -124,14 +125,10 @@ impl Place {
     }
 }
 
-fn begin(cache: &str, closure: &Closure) {
-    let count = closure.count();
-    whisper(&format!("uploading to {cache} what it lacks of {count} store paths\n"));
-}
-
 /// Uploads to a place that we fill ourselves, until it is done or somebody stops it.
 async fn bring<S: Shelf>(shelf: &S, closure: &Closure, supply: &Supply<'_>) -> Result<(), Failure> {
-    begin(shelf.name(), closure);
+    let (cache, count) = (shelf.name(), closure.count());
+    whisper(&format!("uploading to {cache} what it lacks of {count} store paths\n"));
     let (progress, tally) = (Progress::begin(), Arc::<Tally>::default());
     let own = stop::answering();
     let outcome = tokio::select! {
@@ -174,12 +171,12 @@ pub(super) async fn stopped() {
 }
 
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let url = args.cache.to.ok_or_else(|| Failure {
+    let url = args.cache.to.as_deref().ok_or_else(|| Failure {
         message: "no cache is named".to_owned(),
         hint: Some("name it with --to".to_owned()),
         blame: Blame::Usage,
     })?;
-    let cache = Cache::new(&url, args.cache.key)?;
+    let cache = Cache::new(&args.cache, url)?;
     let nix = LocalNix::default();
     let closure = nix.closure(&args.paths).await?;
     cache.bring(&nix, &closure, &args.paths).await

@@ -13,6 +13,7 @@ pub mod depot;
 pub mod download;
 pub mod facts;
 pub mod folder;
+pub mod http_shelf;
 pub(crate) mod netrc;
 pub mod nix;
 pub mod parcel;

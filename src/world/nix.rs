@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-pub use announced::{CacheKey, check_shelf, check_upload};
+pub use announced::{CacheKey, check_shelf};
 pub use cache::{BadCache, check_public_key, check_substituter};
 use caches::Caches;
 pub use collect::Collected;

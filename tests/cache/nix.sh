@@ -46,6 +46,5 @@ case "$(basename "$0") $*" in
     done
     echo '}'
     ;;
-*" copy --to "*) ;;
 *) echo "nix.sh: $0 $*" >&2; exit 2 ;;
 esac

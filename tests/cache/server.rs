@@ -23,6 +23,10 @@ use s3s_fs::FileSystem;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+#[path = "files.rs"]
+mod files;
+pub(crate) use files::Files;
+
 pub(crate) const ID: &str = "AKIATEST";
 pub(crate) const SECRET: &str = "SeCrEt/0123456789";
 
@@ -50,8 +54,14 @@ pub(crate) enum Answer {
 /// Says it from `METHOD /path?query` and how often that was asked before.
 type Rule = Box<dyn Fn(&str, usize) -> Answer + Send>;
 
+/// What is served where nothing is in trouble.
+enum Service {
+    S3(S3Service),
+    Web(Files),
+}
+
 struct State {
-    service: S3Service,
+    service: Service,
     asked: Mutex<Vec<String>>,
     rule: Mutex<Rule>,
     /// The server looks at a condition and writes in two steps, which S3 does in one.
@@ -76,8 +86,17 @@ impl Server {
     pub(crate) fn at(root: &Path, address: &str) -> Self {
         let mut builder = S3ServiceBuilder::new(FileSystem::new(root).unwrap());
         builder.set_auth(SimpleAuth::from_single(ID, SECRET));
+        Self::serving(Service::S3(builder.build()), address)
+    }
+
+    /// A web server that takes uploads.
+    pub(crate) fn web(files: Files) -> Self {
+        Self::serving(Service::Web(files), "127.0.0.1:0")
+    }
+
+    fn serving(service: Service, address: &str) -> Self {
         let state = Arc::new(State {
-            service: builder.build(),
+            service,
             asked: Mutex::default(),
             rule: Mutex::new(Box::new(|_, _| Answer::Normal)),
             writing: tokio::sync::Mutex::default(),
@@ -131,6 +150,15 @@ impl Drop for Server {
     }
 }
 
+impl Service {
+    async fn call(&self, request: Request<Incoming>) -> Result<Response<Body>, &'static str> {
+        match self {
+            Self::S3(s3) => s3.call(request.map(Body::from)).await.map_err(|_| "the server failed"),
+            Self::Web(files) => files.call(request).await,
+        }
+    }
+}
+
 async fn serve(listener: std::net::TcpListener, state: &Arc<State>) {
     let listener = TcpListener::from_std(listener).unwrap();
     loop {
@@ -152,9 +180,9 @@ async fn normal(state: &State, request: Request<Incoming>) -> Result<Response<Bo
         Method::GET => request.headers().get(IF_NONE_MATCH).cloned(),
         _ => None,
     };
-    let answered = state.service.call(request.map(Body::from)).await;
+    let answered = state.service.call(request).await;
     drop(writing);
-    let mut answered = answered.map_err(|_| "the server failed")?;
+    let mut answered = answered?;
     // What S3 does and this one does not.
     if known.is_some_and(|known| answered.headers().get(ETAG) == Some(&known)) {
         *answered.status_mut() = StatusCode::NOT_MODIFIED;
@@ -212,7 +240,7 @@ type Bits = stream::Iter<std::array::IntoIter<std::io::Result<Bytes>, 1>>;
 
 /// The answer with the first bytes of its body.
 async fn begun(state: &State, request: Request<Incoming>, length: usize) -> Response<Bits> {
-    let answer = state.service.call(request.map(Body::from)).await.unwrap();
+    let answer = state.service.call(request).await.unwrap();
     let (parts, body) = answer.into_parts();
     let body = BodyExt::collect(body).await.unwrap().to_bytes();
     let begun = body.slice(..length.min(body.len()));

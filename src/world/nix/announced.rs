@@ -7,11 +7,10 @@ use std::fmt;
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use futures_util::stream::{self, StreamExt as _};
-use reqwest::{Client, StatusCode};
 
 use super::local::Closure;
 use super::narinfo::{self, SIDE_BY_SIDE};
-use crate::fault::{Fault, causes};
+use crate::fault::Fault;
 use crate::names::StorePath;
 use crate::plan::closure::PathInfo;
 use crate::trust::base64;
@@ -36,9 +35,6 @@ pub(super) enum Lack {
     /// Other bytes or other references than the local store has.
     Other,
     Unsigned,
-    Unreachable(String),
-    /// The cache wants a password, which nix has and we have not.
-    Closed,
     /// What reads the cache says itself what is wrong with it.
     Lost(Fault),
 }
@@ -46,12 +42,6 @@ pub(super) enum Lack {
 /// Where a cache's texts are read.
 pub(super) trait Texts: Sync {
     fn text(&self, path: &StorePath) -> impl Future<Output = Result<Vec<u8>, Lack>> + Send;
-}
-
-/// A cache that everybody reads, over HTTP.
-struct Web<'a> {
-    client: Client,
-    cache: &'a str,
 }
 
 /// A cache that is read by whoever fills it.
@@ -92,24 +82,6 @@ impl CacheKey {
 ///
 /// # Errors
 /// The cache cannot be reached, or what is wrong with which path.
-pub async fn check_upload(
-    cache: &str,
-    closure: &Closure,
-    key: Option<&CacheKey>,
-) -> Result<(), Fault> {
-    let client = Client::builder()
-        .connect_timeout(narinfo::CONNECT)
-        .timeout(narinfo::ANSWER)
-        .build()
-        .map_err(|error| Fault::wait(find(cache), causes(&error)))?;
-    let found = lacks(&Web { client, cache }, closure, key).await;
-    Lacks::of(cache, found).none()
-}
-
-/// [`check_upload`] of a cache that is read as it is filled.
-///
-/// # Errors
-/// As [`check_upload`].
 pub async fn check_shelf<S: Shelf>(
     shelf: &S,
     closure: &Closure,
@@ -147,22 +119,6 @@ async fn lack(texts: &impl Texts, path: &PathInfo, key: Option<&CacheKey>) -> Op
         None => there.by_content || !there.signatures.is_empty(),
     };
     (!signed).then_some(Lack::Unsigned)
-}
-
-impl Texts for Web<'_> {
-    async fn text(&self, path: &StorePath) -> Result<Vec<u8>, Lack> {
-        let lost = |error: reqwest::Error| Lack::Unreachable(causes(&error.without_url()));
-        let place = narinfo::place(self.cache, path);
-        let answer = self.client.get(&place).send().await.map_err(lost)?;
-        match answer.status() {
-            StatusCode::NOT_FOUND | StatusCode::GONE => Err(Lack::Absent),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Lack::Closed),
-            status if !status.is_success() => {
-                Err(Lack::Unreachable(format!("it answered {status}")))
-            }
-            _ => narinfo::body(answer).await.ok_or(Lack::Foreign),
-        }
-    }
 }
 
 impl<S: Shelf> Texts for OnShelf<'_, S> {
@@ -211,7 +167,7 @@ impl Lack {
             Self::Absent if cache.starts_with("s3://") => {
                 "upload again; the keys also need to read what they write (s3:GetObject)".to_owned()
             }
-            Self::Absent => "upload again; nix said that it was there".to_owned(),
+            Self::Absent => "upload again; the server said that it was there".to_owned(),
             Self::Foreign => "see who writes to the cache, and delete that file".to_owned(),
             Self::Other => "deploy the cache's build: let go of the local one (nix-store --delete PATH) and fetch it from there".to_owned(),
             Self::Unsigned if cache.starts_with("s3://") => {
@@ -220,8 +176,7 @@ impl Lack {
             Self::Unsigned => format!(
                 "sign what is there: nix store sign --store '{cache}' --recursive --key-file FILE PATH; or name the key with --key for what is new"
             ),
-            Self::Unreachable(_) | Self::Lost(_) => "see that the cache is up".to_owned(),
-            Self::Closed => "name a URL that may be read without a password, as hosts do".to_owned(),
+            Self::Lost(_) => "see that the cache is up".to_owned(),
         }
     }
 }
@@ -233,9 +188,7 @@ impl fmt::Display for Lack {
             Self::Foreign => f.write_str("the cache has something else in the place of"),
             Self::Other => f.write_str("the cache has another build of"),
             Self::Unsigned => f.write_str("no good signature in the cache on"),
-            Self::Unreachable(why) => write!(f, "{why}, when asked for"),
             Self::Lost(fault) => write!(f, "{fault}, when asked for"),
-            Self::Closed => f.write_str("the cache asks for a password for"),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The operator's own nix: builds, signs and uploads with their settings and before
-//! their eyes, and says what is in a closure.
+//! The operator's own nix: builds with their settings and before their eyes, and says
+//! what is in a closure.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
@@ -131,42 +131,6 @@ impl LocalNix {
             invalid.extend(listed.lines().map(str::to_owned));
         }
         Ok(paths.iter().filter(|path| !invalid.contains(path.as_str())).cloned().collect())
-    }
-
-    /// Signs whole closures with a cache's secret key, in the local store.
-    ///
-    /// # Errors
-    /// Nix fails.
-    pub async fn sign(&self, key: &OsStr, roots: &[StorePath]) -> Result<(), Fault> {
-        let mut nix = self.nix();
-        nix.args(["store", "sign", "--recursive", "--key-file"]).arg(key);
-        nix.args(roots.iter().map(StorePath::as_str));
-        self.succeed(nix, "sign the closure").await
-    }
-
-    /// Brings a cache what it lacks of these closures. What it has is never replaced.
-    ///
-    /// # Errors
-    /// The cache cannot be reached, or does not take it.
-    pub async fn upload(&self, cache: &str, roots: &[StorePath]) -> Result<(), Fault> {
-        let mut nix = self.nix();
-        nix.args(["copy", "--to", cache]);
-        for option in ["narinfo-cache-negative-ttl", "narinfo-cache-positive-ttl"] {
-            // What nix remembers of a cache may have been deleted there since.
-            nix.args(["--option", option, "0"]);
-        }
-        nix.args(roots.iter().map(StorePath::as_str));
-        self.succeed(nix, &format!("upload to {cache}"))
-            .await
-            .map_err(|fault| fault.remedy("see that the cache is up and that you may write to it"))
-    }
-
-    async fn succeed(&self, nix: Command, doing: &str) -> Result<(), Fault> {
-        let output = watched(nix, doing).await?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(Fault::wait(doing, "nix failed (see above)"))
     }
 
     async fn query(&self, args: &[&str], paths: &[&str], doing: &str) -> Result<String, Fault> {

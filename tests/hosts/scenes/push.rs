@@ -156,7 +156,7 @@ fn http() {
     let url = "http://127.0.0.1:8081";
     let args = ["web", "--repo", "/root/deploy", "--store-path", &web, "--to", url, "--key", KEY];
     let down = scene.push(&args);
-    assert!(!down.ok && down.stderr.contains("could not upload"), "{down:?}");
+    assert!(!down.ok && down.stderr.contains("could not read http://"), "{down:?}");
     assert_eq!(scene.head_at_remote(), before);
     assert_eq!(workshop.host.must(&["git", "-C", "/root/deploy", "status", "--short"]), "");
     workshop.host.put("/root/put.pl", include_str!("put.pl"), 0o755);
