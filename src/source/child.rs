@@ -1,6 +1,7 @@
 //! A program that may take so long, say so much, and no more.
 
-use std::process::Stdio;
+use std::io;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -36,7 +37,7 @@ impl Bounded {
         let child =
             self.command.spawn().map_err(|error| format!("cannot start {name}: {error}"))?;
         let group = Group::of(&child, self.apart);
-        let ended = timeout(self.deadline, talk(child, input)).await;
+        let ended = timeout(self.deadline, Self::words(child, input)).await;
         let ended = ended.map_err(|_| format!("{name} took longer than {:?}", self.deadline))?;
         // Nobody is left whose id another process might have by now.
         group.let_go();
@@ -44,7 +45,26 @@ impl Bounded {
     }
 }
 
-async fn talk(mut child: Child, input: &[u8]) -> Result<Vec<u8>, String> {
+impl Bounded {
+    /// What a program prints where it ends well.
+    async fn words(child: Child, input: &[u8]) -> Result<Vec<u8>, String> {
+        let (printed, complaint, status) =
+            talk(child, input).await.map_err(|error| error.to_string())?;
+        if status.success() {
+            return Ok(printed);
+        }
+        match complaint.as_str() {
+            "" => Err(format!("it ended with {status}")),
+            words => Err(words.to_owned()),
+        }
+    }
+}
+
+/// What a program prints, the end of its complaints, and how it ended.
+pub(super) async fn talk(
+    mut child: Child,
+    input: &[u8],
+) -> io::Result<(Vec<u8>, String, ExitStatus)> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
         if let Some(mut stdin) = stdin {
@@ -53,17 +73,11 @@ async fn talk(mut child: Child, input: &[u8]) -> Result<Vec<u8>, String> {
         }
     };
     let ((), printed, complaint) = tokio::join!(feed, take(stdout), take(stderr));
-    let status = child.wait().await.map_err(|error| error.to_string())?;
-    if status.success() {
-        return Ok(printed);
-    }
+    let status = child.wait().await?;
     let complaint = String::from_utf8_lossy(&complaint);
     let complaint = complaint.trim();
     let from = complaint.char_indices().rev().nth(TOLD).map_or(0, |(at, _)| at);
-    match &complaint[from..] {
-        "" => Err(format!("it ended with {status}")),
-        words => Err(words.to_owned()),
-    }
+    Ok((printed, complaint[from..].to_owned(), status))
 }
 
 async fn take(pipe: Option<impl AsyncRead + Unpin>) -> Vec<u8> {

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::access::Access;
-use super::child::Group;
+use super::child::{Group, talk};
 use super::delivery;
 use super::fetch::{ALIAS, Answer, MEMORY, Request};
 use super::fetched::{Fetched, Known};
@@ -123,7 +122,7 @@ impl GitSource {
 
     /// Dropping the future kills the child and what it started.
     async fn ask(&self, request: &Request) -> Result<Answer, Fault> {
-        let mut child = Command::new(&self.program)
+        let child = Command::new(&self.program)
             .arg("fetch-branch")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -134,23 +133,15 @@ impl GitSource {
             .map_err(|error| self.fault(format!("starting {}: {error}", self.program.display())))?;
         let group = Group::of(&child, true);
         let body = serde_json::to_vec(request).map_err(|error| self.fault(error.to_string()))?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // A child that died early is told by its output, not by this pipe.
-            let _ = stdin.write_all(&body).await;
-        }
-        let output =
-            child.wait_with_output().await.map_err(|error| self.fault(error.to_string()))?;
+        let (printed, complaint, status) =
+            talk(child, &body).await.map_err(|error| self.fault(error.to_string()))?;
         group.let_go();
-        match serde_json::from_slice(&output.stdout) {
+        match serde_json::from_slice(&printed) {
             Ok(Answer::Failed { because }) => {
-                let said = String::from_utf8_lossy(&output.stderr);
-                Err(self.fault([because.as_str(), said.trim()].join(" ").trim().to_owned()))
+                Err(self.fault([because.as_str(), &complaint].join(" ").trim().to_owned()))
             }
             Ok(answer) => Ok(answer),
-            Err(_) => {
-                let said = String::from_utf8_lossy(&output.stderr);
-                Err(self.fault(ended(output.status, said.trim())))
-            }
+            Err(_) => Err(self.fault(ended(status, &complaint))),
         }
     }
 
@@ -172,4 +163,32 @@ fn ended(status: ExitStatus, said: &str) -> String {
         return format!("the server sends more than {} MiB before it sends a pack", MEMORY >> 20);
     }
     format!("the fetch ended with {status}: {said}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// An SSH server's words come through the client's standard error.
+    #[tokio::test]
+    async fn a_server_that_talks_without_end_fills_no_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("program");
+        let script =
+            "#!/bin/sh\nyes line | head -c 9000000 >&2\necho '{\"failed\":{\"because\":\"no\"}}'\n";
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let source = GitSource {
+            url: "file:///srv/git".parse().unwrap(),
+            access: Access::Open,
+            branch: "main".parse().unwrap(),
+            deadline: Duration::from_secs(20),
+            program,
+        };
+        let told = source.look().await.unwrap_err().because;
+        assert!(told.len() < 4096, "{} bytes", told.len());
+    }
 }
