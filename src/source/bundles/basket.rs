@@ -51,6 +51,7 @@ impl<'a> Basket<'a> {
                 return Err(told.unwrap_or_else(|| self.no_road(index)));
             };
             self.within_limits(&road)?;
+            self.leave_other_roads(&road);
             match self.take(&road, index).await {
                 Ok(()) => {
                     let packs = road.iter().filter_map(|e| self.taken.get(&e.token)).cloned();
@@ -115,6 +116,15 @@ impl<'a> Basket<'a> {
         }
     }
 
+    /// Deletes what was taken for a road that came to nothing. An index can name many, and
+    /// on the disk is never more than one of them.
+    fn leave_other_roads(&mut self, road: &[&Entry]) {
+        let ahead = |token: &u64| road.iter().any(|entry| entry.token == *token);
+        let others: Vec<PathBuf> =
+            self.taken.extract_if(.., |token, _| !ahead(token)).map(|(_, pack)| pack).collect();
+        delivery::refuse(&others);
+    }
+
     fn within_limits(&self, road: &[&Entry]) -> Result<(), Fault> {
         let sizes = road.iter().map(|entry| entry.file.size);
         let bytes = sizes.fold(0, u64::saturating_add);
@@ -140,5 +150,52 @@ impl<'a> Basket<'a> {
     /// Leaves the packs that are needed to whoever asked.
     pub(super) fn hand_over(&mut self, needed: &[PathBuf]) {
         self.taken.retain(|_, pack| !needed.contains(pack));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use sha2::{Digest as _, Sha256};
+
+    use super::*;
+    use crate::names::CommitId;
+    use crate::source::bundles::Place;
+    use crate::source::bundles::index::tests::{entry, index};
+    use crate::world::folder::Folder;
+
+    /// A bundle that is in order until somebody looks into its pack.
+    fn publish(folder: &Path, entry: &mut Entry, leads_to: &CommitId) {
+        let text = format!("# v2 git bundle\n{leads_to} refs/heads/main\n\nPACK{}", entry.token);
+        let sha256 = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+        entry.file = Digested { sha256, size: text.len() as u64 };
+        fs::write(folder.join(entry.file.name()), text).unwrap();
+    }
+
+    #[tokio::test]
+    async fn of_roads_that_come_to_nothing_no_bundle_stays_on_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("bundles")).unwrap();
+        let mut entries: Vec<Entry> = Vec::new();
+        for (n, letter) in ['a', 'b', 'c', 'd'].into_iter().enumerate() {
+            let n = 2 * n as u64;
+            entries.extend([entry(n, 0, letter, None), entry(n + 1, 0, 'f', Some(letter))]);
+        }
+        for (n, entry) in entries.iter_mut().enumerate() {
+            let leads_to = entry.tip.clone();
+            // Only the last road leads where the index says.
+            let elsewhere = "9".repeat(40).parse().unwrap();
+            publish(dir.path(), entry, if n % 2 == 1 && n < 7 { &elsewhere } else { &leads_to });
+        }
+        let place = Place { url: format!("dir://{}", dir.path().display()), credentials: None };
+        let source =
+            BundleSource::at(place, "main".parse().unwrap(), Duration::from_secs(60)).unwrap();
+        let (site, packs) = (Site::Folder(Folder::at(dir.path())), dir.path().join("incoming"));
+        let mut basket = Basket::at(&source, &site, &packs);
+        let (taken, newest) = basket.road(&index(entries), &Known::default()).await.unwrap();
+        assert_eq!((taken.len(), newest), (2, Some(7)));
+        assert_eq!(fs::read_dir(&packs).unwrap().count(), 2);
     }
 }
