@@ -155,12 +155,12 @@ impl LookArgs {
 impl LookArgs {
     /// Lines that others sent go into a message that you sign: each is one, and says no more.
     fn approvals(&self) -> Result<Vec<String>, Failure> {
-        let start = format!("{TRAILER}:");
+        let start = TRAILER;
         let line = |given: &String| {
             let line = given.trim();
-            let fit = line.starts_with(&start) && !line.contains(char::is_control);
+            let fit = line.starts_with(start) && !line.contains(char::is_control);
             fit.then(|| line.to_owned()).ok_or_else(|| Failure {
-                message: format!("{line:?} is no approval: one line, `{start} …`"),
+                message: format!("{line:?} is no approval: one line, `{start}…`"),
                 hint: Some("give it as `writ approve --detached` has printed it".to_owned()),
                 blame: Blame::Usage,
             })
