@@ -104,20 +104,22 @@ pub fn unpack(archive: &Path, folder: &Path) -> io::Result<usize> {
     let mut tar = tar::Archive::new(Decoder::new(File::open(archive)?)?);
     let mut files = 0;
     fs::create_dir_all(folder)?;
-    for entry in tar.entries()? {
+    for (entry, number) in tar.entries()?.zip(1..) {
         let mut entry = entry?;
         let name = entry.path()?.into_owned();
-        let place = folder.join(inside(&name)?);
+        let inside = inside(&name)?;
+        let place = folder.join(&inside);
         match entry.header().entry_type() {
-            EntryType::Directory => fs::create_dir_all(&place)?,
+            EntryType::Directory => furnish(folder, &inside)?,
             EntryType::Regular => {
+                furnish(folder, inside.parent().unwrap_or(Path::new("")))?;
                 put(&place, &mut entry)?;
                 files += 1;
             }
             _ => return Err(wrong(&name, "is neither a file nor a folder")),
         }
-        if files > MOST {
-            return Err(io::Error::other(format!("it has more than {MOST} files")));
+        if number > MOST {
+            return Err(io::Error::other(format!("it has more than {MOST} files and folders")));
         }
     }
     Ok(files)
@@ -140,9 +142,24 @@ fn inside(name: &Path) -> io::Result<PathBuf> {
     Ok(plain)
 }
 
+/// Makes a folder below another. A disk may hold links where an archive has folders, and
+/// whoever unpacks as root would write where they lead.
+fn furnish(folder: &Path, inside: &Path) -> io::Result<()> {
+    let mut place = folder.to_owned();
+    for part in inside {
+        place.push(part);
+        match fs::symlink_metadata(&place) {
+            Ok(there) if there.is_dir() => {}
+            Ok(_) => return Err(wrong(&place, "is there and is no folder")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir(&place)?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 fn put(place: &Path, content: &mut impl Read) -> io::Result<()> {
     let folder = folder_of(place);
-    fs::create_dir_all(folder)?;
     let everybody = Permissions::from_mode(0o644);
     let mut file =
         tempfile::Builder::new().prefix(".writ-").permissions(everybody).tempfile_in(folder)?;
@@ -211,5 +228,22 @@ mod tests {
             assert!(inside(Path::new(bad)).unwrap_err().to_string().contains("leads out"), "{bad}");
         }
         assert!(!dir.path().join("evil").exists());
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_link_that_lies_on_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let (out, safe) = (dir.path().join("out"), dir.path().join("safe"));
+        fs::create_dir(&out).unwrap();
+        fs::create_dir(&safe).unwrap();
+        std::os::unix::fs::symlink(&safe, out.join("cache")).unwrap();
+        for fill in [
+            |archive: &mut Archive| archive.file("cache/passwd", &b"x"[..], 1).unwrap(),
+            |archive: &mut Archive| archive.folder("cache/nar").unwrap(),
+        ] {
+            let told = unpack(&packed(dir.path(), fill), &out).unwrap_err().to_string();
+            assert!(told.ends_with("out/cache is there and is no folder"), "{told}");
+        }
+        assert_eq!(fs::read_dir(&safe).unwrap().count(), 0);
     }
 }
