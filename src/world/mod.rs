@@ -22,6 +22,7 @@ pub mod shelf;
 pub mod stock;
 pub mod stop;
 pub mod systemd;
+mod waits;
 pub mod web;
 
 use std::collections::{BTreeMap, BTreeSet};

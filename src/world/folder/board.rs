@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::{Folder, present};
 use crate::fault::Fault;
 use crate::world::shelf::{Board, Listed, Look, Replaced, Sink, Tag};
+use crate::world::waits::Wait;
 
 /// Held while a file is replaced.
 const LOCK: &str = ".writ-lock";
@@ -35,7 +36,12 @@ impl Folder {
         work: impl FnOnce(&Path, &str) -> io::Result<T> + Send + 'static,
     ) -> Result<T, Fault> {
         let (path, file) = (self.path.clone(), name.to_owned());
-        let done = tokio::task::spawn_blocking(move || work(&path, &file)).await;
+        let wait = Wait::at(&path).map_err(|error| self.fault(doing, name, &error))?;
+        let done = tokio::task::spawn_blocking(move || {
+            let _wait = wait;
+            work(&path, &file)
+        });
+        let done = done.await;
         done.unwrap_or_else(|error| Err(io::Error::other(error)))
             .map_err(|error| self.fault(doing, name, &error))
     }

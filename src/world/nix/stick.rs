@@ -17,6 +17,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, statat};
 use super::{NixConfig, check_substituter, link, narinfo};
 use crate::fault::Fault;
 use crate::names::StorePath;
+use crate::world::waits::Wait;
 
 /// The cache's folder, beside the commits.
 pub const CACHE: &str = "cache";
@@ -84,11 +85,15 @@ async fn look(folder: &Path, url: &str, roots: &[&StorePath]) -> Result<Share, F
         Fault::wait(&doing, why).remedy("have it mounted at a path of plain characters")
     })?;
     let roots: Vec<StorePath> = roots.iter().map(|path| (*path).clone()).collect();
-    let folder = folder.to_owned();
-    let share = tokio::task::spawn_blocking(move || share(&folder, roots));
     let failed = |why: String| {
         Fault::wait(&doing, why).remedy("make it anew with `writ kit`, on a disk of your own")
     };
+    let wait = Wait::at(folder).map_err(|error| failed(error.to_string()))?;
+    let folder = folder.to_owned();
+    let share = tokio::task::spawn_blocking(move || {
+        let _wait = wait;
+        share(&folder, roots)
+    });
     match tokio::time::timeout(PATIENCE, share).await {
         Ok(Ok(Ok(share))) => Ok(share),
         Ok(Ok(Err(error))) => Err(failed(error.to_string())),
@@ -263,6 +268,16 @@ mod tests {
         assert_eq!(found(&dir.path().join("absent")), Ok(Share::Nothing));
         fs::remove_dir_all(dir.path().join("cache")).unwrap();
         assert_eq!(found(dir.path()), Ok(Share::Nothing));
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_has_not_answered_is_not_asked_again() {
+        let dir = stick();
+        let waits: Vec<Wait> = std::iter::from_fn(|| Wait::at(dir.path()).ok()).collect();
+        let told = look(dir.path(), "file:///stick", &[]).await.unwrap_err();
+        assert!(told.because.contains("not answered yet"), "{told}");
+        drop(waits);
+        assert_eq!(look(dir.path(), "file:///stick", &[]).await, Ok(Share::All));
     }
 
     #[test]
