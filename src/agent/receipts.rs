@@ -22,16 +22,19 @@ impl Receipts {
     }
 
     /// Whether a kit lies there that was not told this.
-    pub(super) fn are_due(&self, state: &State) -> bool {
-        self.due(state).next().is_some()
+    pub(super) async fn are_due(&self, state: &State) -> bool {
+        !self.due(state).await.is_empty()
     }
 
-    fn due<'a>(&'a self, state: &'a State) -> impl Iterator<Item = (usize, Kit)> + 'a {
-        self.folders.iter().enumerate().filter_map(move |(n, (folder, told))| {
-            let kit = folder.kit()?;
-            let news = told.as_ref().is_none_or(|(there, known)| *there != kit || known != state);
-            news.then_some((n, kit))
-        })
+    async fn due(&self, state: &State) -> Vec<(usize, Kit)> {
+        let mut due = Vec::new();
+        for (n, (folder, told)) in self.folders.iter().enumerate() {
+            let Some(kit) = folder.kit().await else { continue };
+            if told.as_ref().is_none_or(|(there, known)| *there != kit || known != state) {
+                due.push((n, kit));
+            }
+        }
+        due
     }
 
     /// Leaves the signed text of this state beside each kit that was not told it. What
@@ -43,8 +46,7 @@ impl Receipts {
         signed: &str,
         deadline: Duration,
     ) {
-        let due: Vec<(usize, Kit)> = self.due(state).collect();
-        for (n, kit) in due {
+        for (n, kit) in self.due(state).await {
             let Some((folder, told)) = self.folders.get_mut(n) else { continue };
             let path = folder.path().display();
             match folder.leave(host, signed.as_bytes(), deadline).await {

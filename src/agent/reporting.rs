@@ -112,7 +112,7 @@ impl Reporter {
     }
 
     async fn leave_receipts(&mut self, state: &State) {
-        if !self.receipts.are_due(state) {
+        if !self.receipts.are_due(state).await {
             return;
         }
         let deadline = self.config.poll.deadline;

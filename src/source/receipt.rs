@@ -24,11 +24,14 @@ const FOLDER: &str = "receipts";
 /// What makes a folder a kit.
 const LABEL: &str = "kit.json";
 
+/// A disk that does not answer for this long is taken to be gone.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// A folder where a kit may lie.
 #[derive(Clone, Debug)]
 pub struct KitFolder {
     path: PathBuf,
-    /// Whether an earlier receipt is still being written.
+    /// Whether the disk has not answered yet to what was asked of it earlier.
     busy: Arc<AtomicBool>,
 }
 
@@ -59,13 +62,12 @@ impl KitFolder {
         &self.path
     }
 
-    /// The kit that lies there, if one does.
-    pub fn kit(&self) -> Option<Kit> {
-        let kit = directory(CWD, self.path.as_os_str()).ok()?;
-        let label = statat(&kit, LABEL, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-        let plain = FileType::from_raw_mode(label.st_mode) == FileType::RegularFile;
-        let changed = (label.st_mtime, label.st_mtime_nsec);
-        plain.then_some(Kit { device: label.st_dev, inode: label.st_ino, changed })
+    /// The kit that lies there, if one does; none where the disk does not answer, which
+    /// keeps nobody from their work.
+    pub async fn kit(&self) -> Option<Kit> {
+        let path = self.path.clone();
+        let looked = self.apart(PATIENCE, move || kit(&path)).await;
+        looked.ok().flatten()
     }
 
     /// Leaves a receipt in the place of the host's one before.
@@ -78,22 +80,40 @@ impl KitFolder {
         bytes: &[u8],
         deadline: Duration,
     ) -> Result<Left, String> {
+        let (path, name, bytes) = (self.path.clone(), format!("{host}{END}"), bytes.to_vec());
+        let written = self.apart(deadline, move || leave(&path, &name, &bytes)).await?;
+        written.map_err(|error| error.to_string())
+    }
+
+    /// Does what may wait for a device; one thing at a time, so that a disk that is gone
+    /// gathers no threads.
+    async fn apart<T: Send + 'static>(
+        &self,
+        deadline: Duration,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, String> {
         if self.busy.swap(true, Ordering::AcqRel) {
             return Err("the disk has not answered yet".to_owned());
         }
-        let (path, name, bytes) = (self.path.clone(), format!("{host}{END}"), bytes.to_vec());
         let busy = Arc::clone(&self.busy);
-        let written = tokio::task::spawn_blocking(move || {
-            let written = leave(&path, &name, &bytes);
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work();
             busy.store(false, Ordering::Release);
-            written
+            done
         });
-        match tokio::time::timeout(deadline, written).await {
-            Ok(Ok(written)) => written.map_err(|error| error.to_string()),
-            Ok(Err(error)) => Err(error.to_string()),
+        match tokio::time::timeout(deadline, done).await {
+            Ok(done) => done.map_err(|error| error.to_string()),
             Err(_) => Err(format!("the disk did not answer within {deadline:?}")),
         }
     }
+}
+
+fn kit(path: &Path) -> Option<Kit> {
+    let kit = directory(CWD, path.as_os_str()).ok()?;
+    let label = statat(&kit, LABEL, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    let plain = FileType::from_raw_mode(label.st_mode) == FileType::RegularFile;
+    let changed = (label.st_mtime, label.st_mtime_nsec);
+    plain.then_some(Kit { device: label.st_dev, inode: label.st_ino, changed })
 }
 
 fn leave(kit: &Path, name: &str, bytes: &[u8]) -> io::Result<Left> {
@@ -160,14 +180,28 @@ mod tests {
         fs::create_dir(&kit).unwrap();
         // An empty mount point.
         assert_eq!(leave(&kit, "biz.status", b"one").unwrap(), Left::Away);
-        assert!(!kit.join("receipts").exists() && KitFolder::at(kit.clone()).kit().is_none());
+        assert!(!kit.join("receipts").exists() && super::kit(&kit).is_none());
         fs::write(kit.join("kit.json"), "{}").unwrap();
-        assert!(KitFolder::at(kit.clone()).kit().is_some());
+        assert!(super::kit(&kit).is_some());
         for text in ["one", "two"] {
             assert_eq!(leave(&kit, "biz.status", text.as_bytes()).unwrap(), Left::Written);
             assert_eq!(fs::read_to_string(kit.join("receipts/biz.status")).unwrap(), text);
         }
         assert_eq!(fs::read_dir(kit.join("receipts")).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_does_not_answer_is_asked_nothing_more() {
+        let folder = KitFolder::at("/nowhere".into());
+        let (hangs, ends) = std::sync::mpsc::channel::<()>();
+        let waits = folder.apart(Duration::from_millis(1), move || drop(ends.recv())).await;
+        assert!(waits.unwrap_err().contains("did not answer"));
+        let asked = folder.apart(PATIENCE, || ()).await;
+        assert!(asked.unwrap_err().contains("not answered yet"));
+        drop(hangs);
+        while folder.apart(PATIENCE, || ()).await.is_err() {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[test]

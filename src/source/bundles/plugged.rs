@@ -29,10 +29,9 @@ pub async fn watch(folders: Vec<PathBuf>, moved: Arc<Notify>) -> Infallible {
         .ok();
     let mut told = false;
     loop {
-        let here = identities(&folders);
+        let here = identities(&folders).await;
         let came = Arc::new(Notify::new());
-        let _watchers: Vec<_> =
-            folders.iter().flat_map(|folder| watchers(folder, &moved, &came)).collect();
+        let _watchers = watched(&folders, &moved, &came).await;
         if told {
             // What comes after this is seen by the new watches.
             moved.notify_one();
@@ -41,7 +40,7 @@ pub async fn watch(folders: Vec<PathBuf>, moved: Arc<Notify>) -> Infallible {
             () = came.notified() => {}
             () = async {
                 // Most mounts are of other folders.
-                while identities(&folders) == here {
+                while identities(&folders).await == here {
                     changed(&mut mounts).await;
                 }
             } => {}
@@ -51,12 +50,33 @@ pub async fn watch(folders: Vec<PathBuf>, moved: Arc<Notify>) -> Infallible {
 }
 
 /// Which folders these are now.
-fn identities(folders: &[PathBuf]) -> Vec<Option<(u64, u64)>> {
+async fn identities(folders: &[PathBuf]) -> Vec<Option<(u64, u64)>> {
     let identity = |folder: &PathBuf| {
         let metadata = folder.metadata().ok()?;
         Some((metadata.dev(), metadata.ino()))
     };
-    folders.iter().map(identity).collect()
+    apart(folders, move |folders| folders.iter().map(identity).collect()).await
+}
+
+async fn watched(
+    folders: &[PathBuf],
+    moved: &Arc<Notify>,
+    came: &Arc<Notify>,
+) -> Vec<RecommendedWatcher> {
+    let (moved, came) = (Arc::clone(moved), Arc::clone(came));
+    let watch = move |folders: Vec<PathBuf>| {
+        folders.iter().flat_map(|folder| watchers(folder, &moved, &came)).collect()
+    };
+    apart(folders, watch).await
+}
+
+/// A disk that does not answer keeps this waiting and nobody else.
+async fn apart<T: Default + Send + 'static>(
+    folders: &[PathBuf],
+    work: impl FnOnce(Vec<PathBuf>) -> T + Send + 'static,
+) -> T {
+    let folders = folders.to_owned();
+    tokio::task::spawn_blocking(move || work(folders)).await.unwrap_or_default()
 }
 
 #[expect(deprecated, reason = "its successor is unsafe, for files that somebody else may close")]
