@@ -12,6 +12,7 @@ mod texts;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,15 +21,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::rand::GetRandomFlags;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 
+use asked::Asked;
 use texts::Texts;
 
 use crate::fault::Fault;
 use crate::world::stock::Stock;
 
-/// More than nix opens (25), so that a stranger who holds some does not keep it out.
+/// More than nix opens (25); who comes then takes the place of a stranger.
 const CONNECTIONS: usize = 128;
 /// Between two requests on a connection, and for the head of one.
 const HEAD: Duration = Duration::from_secs(15);
@@ -116,16 +117,17 @@ impl fmt::Debug for Gateway {
 /// Ends its connections when it is dropped.
 async fn accept(listener: TcpListener, served: Arc<Served>) {
     let mut connections = JoinSet::new();
-    let free = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut guests: Vec<Guest> = Vec::new();
     loop {
-        let Ok(place) = Arc::clone(&free).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let served = Arc::clone(&served);
-                connections.spawn(async move {
-                    serve(stream, &served).await;
-                    drop(place);
-                });
+                guests.retain(|guest| !guest.task.is_finished());
+                if guests.len() >= CONNECTIONS {
+                    turn_out(&mut guests);
+                }
+                let (served, known) = (Arc::clone(&served), Arc::<AtomicBool>::default());
+                let serving = serve(stream, served, Arc::clone(&known));
+                guests.push(Guest { known, task: connections.spawn(serving) });
             }
             Err(error) => {
                 tracing::debug!(%error, "accepting on the gateway");
@@ -136,9 +138,29 @@ async fn accept(listener: TcpListener, served: Arc<Served>) {
     }
 }
 
-async fn serve(stream: TcpStream, served: &Arc<Served>) {
+/// A connection, and whether it has said the word.
+struct Guest {
+    known: Arc<AtomicBool>,
+    task: AbortHandle,
+}
+
+/// Ends the connection of the one who has been silent for longest: nix says the word at
+/// once, so that strangers keep their places only while nobody wants them.
+fn turn_out(guests: &mut Vec<Guest>) {
+    let stranger = guests.iter().position(|guest| !guest.known.load(Ordering::Relaxed));
+    if let Some(stranger) = stranger {
+        guests.remove(stranger).task.abort();
+    }
+}
+
+async fn serve(stream: TcpStream, served: Arc<Served>, known: Arc<AtomicBool>) {
     let _ = stream.set_nodelay(true);
-    let service = service_fn(|request| answer::answer(Arc::clone(served), request));
+    let service = service_fn(|request| {
+        if Asked::read(request.uri().path(), &served.word).is_some() {
+            known.store(true, Ordering::Relaxed);
+        }
+        answer::answer(Arc::clone(&served), request)
+    });
     let ended = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
@@ -157,4 +179,31 @@ fn word() -> io::Result<String> {
         return Err(io::Error::other("the kernel gave too few random bytes"));
     }
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn strangers_who_hold_every_place_keep_nobody_out() {
+        let gateway = Gateway::open(Vec::new()).await.unwrap();
+        let url = gateway.url(0);
+        let (address, path) = url["http://".len()..].split_once('/').unwrap();
+        let mut strangers = Vec::new();
+        for _ in 0..2 * CONNECTIONS {
+            strangers.push(TcpStream::connect(address).await.unwrap());
+        }
+        let asked = async {
+            let mut nix = TcpStream::connect(address).await.unwrap();
+            let request = format!("GET /{path}/nix-cache-info HTTP/1.1\r\nHost: x\r\n\r\n");
+            nix.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = [0; 12];
+            nix.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, b"HTTP/1.1 404");
+        };
+        tokio::time::timeout(HEAD / 2, asked).await.expect("it is answered before they are");
+    }
 }
