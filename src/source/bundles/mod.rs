@@ -122,7 +122,10 @@ impl BundleSource {
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
         let done = match timeout(self.deadline, work).await {
             Ok(done) => done,
-            Err(_) => Err(self.fault(format!("it took longer than {:?}", self.deadline))),
+            Err(_) => {
+                self.memory().unplugged = false;
+                Err(self.fault(format!("it took longer than {:?}", self.deadline)))
+            }
         };
         done.map_err(|fault| {
             // Keys may have been changed, and connections broken.
@@ -134,8 +137,11 @@ impl BundleSource {
     async fn index(&self) -> Result<(Site, Arc<Index>), Fault> {
         let (site, seen) = (self.site()?, self.memory().seen.clone());
         let tag = seen.as_ref().and_then(|(tag, _)| tag.as_ref());
-        let look = site.look(tag).await?;
-        self.memory().unplugged = look == Look::Absent && matches!(site, Site::Folder(_));
+        let look = site.look(tag).await;
+        // A stick that is there and cannot be read is trouble.
+        let absent = look.as_ref().is_ok_and(|look| *look == Look::Absent);
+        self.memory().unplugged = absent && matches!(site, Site::Folder(_));
+        let look = look?;
         let index = match (look, &seen) {
             (Look::New(bytes, tag), _) => {
                 let index = Index::read(&bytes).map_err(|bad| self.unreadable(&site, &bad))?;
@@ -224,5 +230,21 @@ fn statements(index: &Index) -> Statements {
     match &index.stated {
         Some(Stated { head, reset, .. }) => Statements { head: id(head), reset: id(reset) },
         None => Statements::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stick_that_is_there_and_cannot_be_read_is_not_told_as_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place { url: format!("dir://{}", dir.path().display()), credentials: None };
+        let deadline = Duration::from_secs(20);
+        let source = BundleSource::at(place, "main".parse().unwrap(), deadline).unwrap();
+        assert!(source.look().await.is_err() && source.is_unplugged());
+        std::fs::create_dir(dir.path().join("index")).unwrap();
+        assert!(source.look().await.is_err() && !source.is_unplugged());
     }
 }
