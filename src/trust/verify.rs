@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::breach::Breach;
 use super::judge::Judge;
 use super::object::{Format, Reader};
-use super::range::{self, payload_digest};
+use super::range::{self, Range, payload_digest};
 use super::stages::Below;
 use super::{Anchor, Objects, Pins, Reason, Refusal, Verified, VerifiedCommit, files, statement};
 use crate::names::{CommitId, Fingerprint};
@@ -90,15 +90,32 @@ pub(super) fn recall<O: Objects>(
 ) -> Result<VerifiedCommit, Refusal> {
     let reader = reader(objects, pins, id, Some(anchor))?.unbounded();
     let accepted = range::load_accepted(&reader, pins, &anchor.commit)?;
-    if !accepted.mainline(&anchor.commit).contains(&id) {
-        return Err(not_on_mainline(anchor).of(id));
-    }
+    let id = &on_mainline(&reader, &accepted, anchor, id)?;
     // What was accepted is not in the future, whatever this host's clock says since:
     // it must be able to go back while it waits for the time.
     let mut judge = Judge::new(reader, pins, accepted.up_to(id), now.max(anchor.time));
     judge.new_commits()?;
     judge.revocations(&anchor.commit)?;
     judge.evidence(id, None, Below::default())
+}
+
+/// The accepted commit with this id. A server may have shown a re-signed twin of it, and
+/// the branch gone on from the one that its author signed: who was at either was at both.
+fn on_mainline<O: Objects>(
+    reader: &Reader<'_, O>,
+    accepted: &Range,
+    anchor: &Anchor,
+    id: &CommitId,
+) -> Result<CommitId, Refusal> {
+    let mainline = accepted.mainline(&anchor.commit);
+    if mainline.contains(&id) {
+        return Ok(id.clone());
+    }
+    let twin = reader.commit(id).ok().and_then(|commit| {
+        let payload = payload_digest(&commit.payload);
+        mainline.into_iter().find(|known| accepted.new[*known].payload == payload)
+    });
+    twin.cloned().ok_or_else(|| not_on_mainline(anchor).of(id))
 }
 
 fn reader<'a, O: Objects>(

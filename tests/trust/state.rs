@@ -85,6 +85,23 @@ fn a_resigned_twin_of_the_anchor_continues_the_history() {
 }
 
 #[test]
+fn a_host_that_was_shown_a_twin_finds_its_way_back_to_it() {
+    let forge = Forge::new();
+    forge.make_key("alice", &["-t", "ecdsa"]);
+    let scene = Scene::with(forge, "");
+    let real = scene.next("alice").file(WEB, "a = 2\n").make();
+    let [served, forged] = ["alice", "mallory"].map(|who| twin(&scene, who, &real));
+    let next = scene.forge.commit("bob").on(&real).file(WEB, "a = 3\n").make();
+    let anchor = scene.accept(&next);
+    for shown in [&served, &forged, &real] {
+        let back = recall(&scene.repo, &scene.pins, &anchor, shown, NOW).unwrap();
+        assert_eq!(back.id(), &real, "what the branch has, whatever was shown");
+    }
+    let other = scene.next("alice").file(WEB, "a = 4\n").make();
+    assert_eq!(because(recall(&scene.repo, &scene.pins, &anchor, &other, NOW)), t1());
+}
+
+#[test]
 fn a_twin_whose_signature_is_broken_is_refused() {
     let forge = Forge::new();
     forge.make_key("alice", &["-t", "ecdsa"]);
