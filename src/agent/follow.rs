@@ -10,12 +10,15 @@ use crate::ledger::RefusedHead;
 use crate::names::CommitId;
 use crate::source::delivery::{self, Delivery};
 use crate::source::fetched::{Fetched, Known};
+use crate::source::git::PACK_LIMIT;
 use crate::source::repo::Repository;
 use crate::trust::{self, Anchor, Pins, Reason, Refusal, VerifiedCommit};
 use crate::world::World;
 
 /// How many packs the copy of the repository may gather.
 const PACKS: usize = 200;
+/// And how many bytes of them: beside an accepted commit a server may send anything.
+const LARGE: u64 = 4 * PACK_LIMIT;
 /// The least time between two whole fetches for a new copy.
 const RENEWALS: Duration = Duration::from_secs(300);
 
@@ -112,7 +115,9 @@ impl<W: World> Agent<W> {
     /// while.
     fn wants_renewal(&self, copy: &Repository, anchor: Option<&Anchor>) -> bool {
         let held = anchor.is_some_and(|anchor| copy.contains(&anchor.commit));
-        let crowded = || held && !copy.pack_count().is_ok_and(|packs| packs < PACKS);
+        let few = || copy.pack_count().is_ok_and(|packs| packs < PACKS);
+        let small = || copy.pack_bytes().is_ok_and(|bytes| bytes < LARGE);
+        let crowded = || held && !(few() && small());
         !self.renewed_lately() && (self.memory.copy_damaged || crowded())
     }
 
@@ -169,7 +174,8 @@ impl<W: World> Agent<W> {
             Ok(fresh)
         });
         delivery::refuse(&packs);
-        let whole = |fresh: &Repository| anchor.as_ref().is_none_or(|a| fresh.contains(&a.commit));
+        let pins = self.pins()?;
+        let whole = |fresh: &Repository| anchor.as_ref().is_none_or(|a| is_whole(fresh, &pins, a));
         let Some(fresh) = fresh.ok().filter(whole) else {
             tracing::debug!("the copy of the repository could not be fetched anew");
             self.roads.lanes[lane].again = true;
@@ -203,14 +209,24 @@ impl<W: World> Agent<W> {
         }
         let imported =
             Delivery::import(copy, &packs).inspect_err(|_| self.memory.copy_damaged = true)?;
-        let standing = self.weigh(copy, lane, &tip, &statements)?;
+        let standing = match self.weigh(copy, lane, &tip, &statements) {
+            Ok(standing) => standing,
+            Err(fault) => {
+                // A ledger on a full disk: what was not accepted is not to fill it further.
+                if self.ledger.anchor().is_ok_and(|now| now == anchor) {
+                    imported.discard()?;
+                }
+                return Err(fault);
+            }
+        };
         // Recovery keys may have moved the anchor below a tip that is refused.
         let moved = self.ledger.anchor()? != anchor;
         if moved {
             self.roads.hurry();
         }
-        // Statements alone are read and not kept: anybody could send many.
-        match !moved && (standing != Standing::Current || !news) {
+        // Statements alone are read and not kept, nor is the accepted commit under another
+        // signature: anybody could send many.
+        match !moved && (standing != Standing::Current || held.is_some()) {
             true => imported.discard(),
             false => Ok(()),
         }
@@ -271,6 +287,14 @@ impl<W: World> Agent<W> {
         self.remember_head(commit.clone());
         Ok(Followed::Head(commit))
     }
+}
+
+/// Whether a copy has the history of the accepted commit: a source may send that commit
+/// and nothing below it.
+fn is_whole(fresh: &Repository, pins: &Pins, anchor: &Anchor) -> bool {
+    let verdict = trust::recall(fresh, pins, anchor, &anchor.commit, now().as_second());
+    fresh.contains(&anchor.commit)
+        && !verdict.is_err_and(|refusal| refusal.reason == Reason::MissingObject)
 }
 
 /// An accepted commit that does not count any more.

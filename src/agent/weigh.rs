@@ -88,6 +88,7 @@ impl<W: World> Agent<W> {
             Err(refusal) => Err(refusal),
         };
         match verdict {
+            Ok(commit) if self.is_twin(expected.as_ref(), &commit)? => Ok(Standing::Current),
             Ok(commit) => self.accept(commit, expected.as_ref()).map(|()| Standing::Current),
             Err(refusal) => {
                 self.doubt(&refusal);
@@ -113,6 +114,15 @@ impl<W: World> Agent<W> {
         self.memory.stage = None;
         self.remember_head(commit);
         Ok(())
+    }
+
+    /// Whether this is the accepted commit under another signature, which whoever serves
+    /// it can make as many of as they like. It is worth a generation where those who state
+    /// the head mean it.
+    fn is_twin(&self, anchor: Option<&Anchor>, commit: &VerifiedCommit) -> Result<bool, Fault> {
+        let (other, own) = (commit.anchor(), commit.id());
+        let again = anchor.is_some_and(|a| a.payload == other.payload && a.commit != *own);
+        Ok(again && !self.ledger.freshness()?.is_some_and(|stated| stated.commit == *own))
     }
 
     /// Whether a source is only out of date. With a single source it is not for this

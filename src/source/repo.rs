@@ -200,14 +200,28 @@ impl Repository {
     /// # Errors
     /// The folder of packs cannot be listed.
     pub fn pack_count(&self) -> Result<usize, Fault> {
+        Ok(self.pack_sizes()?.len())
+    }
+
+    /// The bytes of all packs: each holds whatever its source put into it.
+    ///
+    /// # Errors
+    /// As [`Repository::pack_count`].
+    pub fn pack_bytes(&self) -> Result<u64, Fault> {
+        Ok(self.pack_sizes()?.into_iter().sum())
+    }
+
+    fn pack_sizes(&self) -> Result<Vec<u64>, Fault> {
         let folder = self.pack_folder();
         let failed = |error: io::Error| Fault::wait(doing("list", &folder), error);
-        let mut count = 0;
+        let mut sizes = Vec::new();
         for entry in fs::read_dir(&folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            count += usize::from(path.extension().is_some_and(|e| e == "pack"));
+            let entry = entry.map_err(failed)?;
+            if entry.path().extension().is_some_and(|e| e == "pack") {
+                sizes.push(entry.metadata().map_err(failed)?.len());
+            }
         }
-        Ok(count)
+        Ok(sizes)
     }
 
     /// Adds the objects of a pack (version 2; thin packs are completed from here), and

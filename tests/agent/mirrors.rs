@@ -7,12 +7,13 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use writ::agent::Report;
 use writ::agent::sources::SourceState;
 use writ::names::CommitId;
-use writ::source::bundles::index::Index;
+use writ::source::bundles::index::{Digested, Index};
 use writ::trust::{HEAD, HeadStatement, Reason};
 
 use crate::bucket_server::{Answer, ID, SECRET, Server};
@@ -192,6 +193,47 @@ async fn a_bundle_whose_history_is_not_what_the_index_says_heals_by_a_whole_one(
         agent.round().await;
     }
     scene.assert_runs(&[("web", "3")]);
+}
+
+/// What a whole fetch brings takes the place of the copy, which is then all there is.
+#[tokio::test]
+async fn a_commit_with_nothing_below_it_takes_no_copy_s_place() {
+    let places = Places::new();
+    let mut scene = Scene::new();
+    scene.url = String::new();
+    scene.more = places.folder_table();
+    scene.push_service("web", "1");
+    places.mirror(&scene, &places.folder(), &[]);
+    assert_eq!(word(&scene.round().await), "confirmed");
+    hollow(&scene, &places.stick());
+    let packs = scene.state().join("repo.git/objects/pack");
+    let one: Vec<_> = fs::read_dir(&packs).unwrap().map(|entry| entry.unwrap().path()).collect();
+    for n in 0..200 {
+        for file in &one {
+            let name = format!("pack-{n:040}.{}", file.extension().unwrap().to_str().unwrap());
+            fs::copy(file, packs.join(name)).unwrap();
+        }
+    }
+    for _ in 0..2 {
+        let report = scene.round().await;
+        assert_eq!((word(&report), &report.faults[..]), ("confirmed", &[][..]));
+    }
+}
+
+/// Publishes a bundle that says it is whole, and holds the newest commit alone.
+fn hollow(scene: &Scene, stick: &Path) {
+    let tip = &scene.head;
+    let pack =
+        scene.forge.git(["pack-objects", "--stdout", "--quiet"], format!("{tip}\n").as_bytes());
+    let bundle =
+        [format!("# v2 git bundle\n{tip} refs/heads/main\n\n").into_bytes(), pack].concat();
+    let at = stick.join("index");
+    let mut index = Index::read(&fs::read(&at).unwrap()).unwrap();
+    let entry = index.entries.last_mut().unwrap();
+    let sha256 = Sha256::digest(&bundle).iter().map(|byte| format!("{byte:02x}")).collect();
+    entry.file = Digested { sha256, size: bundle.len() as u64 };
+    fs::write(stick.join(entry.file.name()), bundle).unwrap();
+    fs::write(&at, index.to_string()).unwrap();
 }
 
 /// The interval is an hour: what is plugged in is noticed.

@@ -85,6 +85,50 @@ fn is_well(report: &Report) {
     assert_eq!((word(report), &report.faults[..], &report.refused), ("confirmed", &[][..], &None));
 }
 
+/// The same commit, its signature written in lines of another length.
+fn resigned(scene: &Scene, width: usize) -> CommitId {
+    let text = scene.forge.git(["cat-file", "commit", scene.head.as_str()], b"");
+    let text = String::from_utf8(text).unwrap();
+    let (begin, end) = ("-----BEGIN SSH SIGNATURE-----\n", "\n -----END SSH SIGNATURE-----");
+    let from = text.find(begin).unwrap() + begin.len();
+    let to = text.find(end).unwrap();
+    let base64: Vec<char> = text[from..to].chars().filter(|c| !c.is_whitespace()).collect();
+    let lines: Vec<String> =
+        base64.chunks(width).map(|line| format!(" {}", line.iter().collect::<String>())).collect();
+    let text = format!("{}{}{}", &text[..from], lines.join("\n"), &text[to..]);
+    let hash = ["hash-object", "-t", "commit", "-w", "--stdin"];
+    String::from_utf8(scene.forge.git(hash, text.as_bytes())).unwrap().trim().parse().unwrap()
+}
+
+/// Whoever serves a commit can write its signature in as many ways as they like.
+#[tokio::test]
+async fn another_spelling_of_the_accepted_commit_makes_no_generation() {
+    let (scene, mirror, mut agent) = two().await;
+    let (number, packs) = (scene.ledger().newest().unwrap().unwrap().number, packs(&scene));
+    for width in [40, 50, 60] {
+        let twin = resigned(&scene, width);
+        mirror.update(&scene);
+        git(&[
+            "-C",
+            &mirror.path(),
+            "fetch",
+            "--quiet",
+            &scene.forge.git_dir().display().to_string(),
+            twin.as_str(),
+        ]);
+        mirror.shows(&twin);
+        is_well(&agent.round().await);
+        assert_eq!(agent.shared().snapshot().sources[1].tip, Some(twin));
+        assert_eq!(scene.ledger().anchor().unwrap().unwrap().commit, scene.head);
+    }
+    assert_eq!(scene.ledger().newest().unwrap().unwrap().number, number);
+    assert_eq!(self::packs(&scene), packs, "none is kept");
+}
+
+fn packs(scene: &Scene) -> usize {
+    fs::read_dir(scene.state().join("repo.git/objects/pack")).unwrap().count()
+}
+
 #[tokio::test]
 async fn the_furthest_head_wins_wherever_it_is_shown() {
     let (mut scene, mirror, mut agent) = two().await;

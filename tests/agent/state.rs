@@ -57,6 +57,18 @@ async fn a_copy_of_many_packs_is_fetched_anew_in_one() {
     assert!(fs::read_dir(&packs).unwrap().count() < 10);
 }
 
+/// Beside a commit that is accepted, a server can send whatever fills the disk.
+#[tokio::test]
+async fn a_copy_that_has_grown_large_is_fetched_anew() {
+    let mut scene = Scene::new();
+    scene.push_service("web", "1");
+    scene.round().await;
+    let large = scene.state().join(format!("repo.git/objects/pack/pack-{:040}.pack", 0));
+    fs::File::create(&large).unwrap().set_len(1 << 30).unwrap();
+    assert_eq!(word(&scene.round().await), "confirmed");
+    assert!(!large.exists());
+}
+
 type Damage = fn(&Path);
 
 /// Ways to spoil the copy of the repository.
