@@ -122,7 +122,7 @@ impl<W: World> Agent<W> {
     fn is_twin(&self, anchor: Option<&Anchor>, commit: &VerifiedCommit) -> Result<bool, Fault> {
         let (other, own) = (commit.anchor(), commit.id());
         let again = anchor.is_some_and(|a| a.payload == other.payload && a.commit != *own);
-        Ok(again && !self.ledger.freshness()?.is_some_and(|stated| stated.commit == *own))
+        Ok(again && self.ledger.freshness()?.is_none_or(|stated| stated.commit != *own))
     }
 
     /// Whether a source is only out of date. With a single source it is not for this

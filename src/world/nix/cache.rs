@@ -1,6 +1,6 @@
 //! The binary caches that a host's config may name.
 
-use crate::report::state::without_passwords;
+use crate::report::without_passwords;
 
 /// A cache or key in the host's config that nix must not be given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
