@@ -92,13 +92,15 @@ fn a_cache_of_another_store_is_refused() {
     assert!(!shop.server.was_asked(|asked| asked.starts_with("PUT")));
 }
 
-/// Nix uploads there; that it says so is not believed.
+/// That it says so is not believed.
 #[test]
 fn a_web_cache_that_forgets_is_noticed() {
     let shop = Shop::open();
-    shop.server.rule(|_, _| Answer::Status(404, ""));
-    let url = format!("http://127.0.0.1:{}", shop.server.port);
-    let args = ["upload", &path('2', "web-1.2"), "--to", &url];
-    let told = shop.told(&shop.command(&args).output().unwrap());
+    shop.server.rule(|asked, _| match asked.starts_with("PUT") {
+        true => Answer::Status(201, ""),
+        false => Answer::Status(404, ""),
+    });
+    let told = shop.told(&shop.upload(&format!("http://127.0.0.1:{}", shop.server.port)));
     assert!(told.contains("the cache does not have: /nix/store/0000"), "{told}");
+    assert!(told.ends_with("exit 3\n"), "{told}");
 }
