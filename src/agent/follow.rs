@@ -115,9 +115,8 @@ impl<W: World> Agent<W> {
     /// while.
     fn wants_renewal(&self, copy: &Repository, anchor: Option<&Anchor>) -> bool {
         let held = anchor.is_some_and(|anchor| copy.contains(&anchor.commit));
-        let few = || copy.pack_count().is_ok_and(|packs| packs < PACKS);
-        let small = || copy.pack_bytes().is_ok_and(|bytes| bytes < LARGE);
-        let crowded = || held && !(few() && small());
+        let fit = |packs: Vec<u64>| packs.len() < PACKS && packs.iter().sum::<u64>() < LARGE;
+        let crowded = || held && !copy.pack_sizes().is_ok_and(fit);
         !self.renewed_lately() && (self.memory.copy_damaged || crowded())
     }
 
@@ -292,9 +291,9 @@ impl<W: World> Agent<W> {
 /// Whether a copy has the history of the accepted commit: a source may send that commit
 /// and nothing below it.
 fn is_whole(fresh: &Repository, pins: &Pins, anchor: &Anchor) -> bool {
-    let verdict = trust::recall(fresh, pins, anchor, &anchor.commit, now().as_second());
+    let recalled = || trust::recall(fresh, pins, anchor, &anchor.commit, now().as_second());
     fresh.contains(&anchor.commit)
-        && !verdict.is_err_and(|refusal| refusal.reason == Reason::MissingObject)
+        && !recalled().is_err_and(|refusal| refusal.reason == Reason::MissingObject)
 }
 
 /// An accepted commit that does not count any more.

@@ -194,24 +194,12 @@ impl Repository {
         self.object_id(id).is_some_and(|id| self.repo.has_object(id))
     }
 
-    /// How many packs there are. Each import adds one, and a repository that holds
-    /// thousands is better fetched anew.
+    /// The bytes of each pack. Each import adds one, which holds whatever its source put
+    /// into it; a repository that holds thousands of them is better fetched anew.
     ///
     /// # Errors
     /// The folder of packs cannot be listed.
-    pub fn pack_count(&self) -> Result<usize, Fault> {
-        Ok(self.pack_sizes()?.len())
-    }
-
-    /// The bytes of all packs: each holds whatever its source put into it.
-    ///
-    /// # Errors
-    /// As [`Repository::pack_count`].
-    pub fn pack_bytes(&self) -> Result<u64, Fault> {
-        Ok(self.pack_sizes()?.into_iter().sum())
-    }
-
-    fn pack_sizes(&self) -> Result<Vec<u64>, Fault> {
+    pub fn pack_sizes(&self) -> Result<Vec<u64>, Fault> {
         let folder = self.pack_folder();
         let failed = |error: io::Error| Fault::wait(doing("list", &folder), error);
         let mut sizes = Vec::new();

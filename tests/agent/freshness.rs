@@ -165,7 +165,8 @@ async fn a_server_cannot_fill_the_disk_with_statements() {
     let tip = scene.push_service("web", "1");
     publish(&scene, &statement(&tip, 1));
     scene.round().await;
-    let copy = || Repository::open(&scene.ledger().repository()).unwrap().pack_count().unwrap();
+    let copy =
+        || Repository::open(&scene.ledger().repository()).unwrap().pack_sizes().unwrap().len();
     let before = copy();
     let mut agent = scene.agent();
     for n in 0..3 {
