@@ -1,23 +1,19 @@
 //! Which commit each branch of others stood at when somebody reviewed it here, in `.git/writ/`.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::ErrorKind;
-use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::checkout::CheckoutError;
 use super::git_program::{Checkout, GitError};
+use super::kept::Kept;
 use crate::names::CommitId;
 
 const VERSION: u64 = 1;
 
 /// The file of one checkout.
 #[derive(Clone, Debug)]
-pub struct Looked {
-    path: PathBuf,
-}
+pub struct Looked(Kept);
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,8 +26,7 @@ impl Looked {
     /// # Errors
     /// The checkout is none of git's.
     pub fn of(checkout: &Checkout) -> Result<Self, GitError> {
-        let common = checkout.run(&["rev-parse", "--git-common-dir"])?;
-        Ok(Self { path: checkout.root().join(common).join("writ/reviewed.json") })
+        Kept::of(checkout, "reviewed.json").map(Self)
     }
 
     /// Where a branch stood when it was last looked at.
@@ -53,33 +48,19 @@ impl Looked {
         }
         let written = Written { version: VERSION, tips };
         let text = serde_json::to_string_pretty(&written).unwrap_or_default() + "\n";
-        let fresh = self.path.with_extension(format!("new-{}", std::process::id()));
-        self.path
-            .parent()
-            .map_or(Ok(()), fs::create_dir_all)
-            .and_then(|()| fs::write(&fresh, text))
-            .and_then(|()| fs::File::open(&fresh)?.sync_all())
-            .and_then(|()| fs::rename(&fresh, &self.path))
-            .map_err(|source| CheckoutError::Unwritable { path: self.path.clone(), source })
+        self.0.write(&text)
     }
 
     fn read(&self) -> Result<BTreeMap<String, CommitId>, CheckoutError> {
-        let bytes = match fs::read(&self.path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
-            Err(source) => {
-                return Err(CheckoutError::Unreadable { path: self.path.clone(), source });
-            }
-        };
+        let Some(bytes) = self.0.read()? else { return Ok(BTreeMap::new()) };
         let written = serde_json::from_slice::<Written>(&bytes).map_err(|error| error.to_string());
         match written {
             Ok(Written { version: VERSION, tips }) => Ok(tips),
             Ok(Written { version, .. }) => Err(format!("its version is {version}")),
             Err(why) => Err(why),
         }
-        .map_err(|why| CheckoutError::Unusable {
-            path: self.path.clone(),
-            why: format!("{why}; remove it, and review again what you approve"),
+        .map_err(|why| {
+            self.0.unusable(format!("{why}; remove it, and review again what you approve"))
         })
     }
 }

@@ -1,44 +1,33 @@
 //! What an operator's checkout remembers of the hosts' reports, in `.git/writ/`.
 
-use std::fs;
-use std::io::ErrorKind;
-use std::path::PathBuf;
-
 use serde_json::Value;
 
 use super::checkout::CheckoutError;
 use super::git_program::{Checkout, GitError};
+use super::kept::Kept;
 use crate::report::fleet::Marks;
 
 const VERSION: u64 = 1;
 
 /// The file of one checkout.
 #[derive(Clone, Debug)]
-pub struct MarksFile {
-    path: PathBuf,
-}
+pub struct MarksFile(Kept);
 
 impl MarksFile {
     /// # Errors
     /// The checkout is none of git's.
     pub fn of(checkout: &Checkout) -> Result<Self, GitError> {
-        let common = checkout.run(&["rev-parse", "--git-common-dir"])?;
-        Ok(Self { path: checkout.root().join(common).join("writ/fleet.json") })
+        Kept::of(checkout, "fleet.json").map(Self)
     }
 
     /// # Errors
     /// The file is damaged: without it an old report could pass for a new one.
     pub fn read(&self) -> Result<Marks, CheckoutError> {
-        let bytes = match fs::read(&self.path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Marks::default()),
-            Err(source) => {
-                return Err(CheckoutError::Unreadable { path: self.path.clone(), source });
-            }
-        };
-        decode(&bytes).map_err(|why| CheckoutError::Unusable {
-            path: self.path.clone(),
-            why: format!("{why}; remove it, and old reports can no longer be told from new ones"),
+        let Some(bytes) = self.0.read()? else { return Ok(Marks::default()) };
+        decode(&bytes).map_err(|why| {
+            self.0.unusable(format!(
+                "{why}; remove it, and old reports can no longer be told from new ones"
+            ))
         })
     }
 
@@ -53,15 +42,7 @@ impl MarksFile {
         if all == there {
             return Ok(());
         }
-        let fresh = self.path.with_extension(format!("new-{}", std::process::id()));
-        let text = encode(&all).unwrap_or_default();
-        self.path
-            .parent()
-            .map_or(Ok(()), fs::create_dir_all)
-            .and_then(|()| fs::write(&fresh, text))
-            .and_then(|()| fs::File::open(&fresh)?.sync_all())
-            .and_then(|()| fs::rename(&fresh, &self.path))
-            .map_err(|source| CheckoutError::Unwritable { path: self.path.clone(), source })
+        self.0.write(&encode(&all).unwrap_or_default())
     }
 }
 

@@ -13,6 +13,7 @@ pub mod git_program;
 pub mod git_url;
 pub mod host_key;
 pub mod inbox;
+mod kept;
 pub mod landing;
 mod letter;
 mod line;
