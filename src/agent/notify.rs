@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 use tokio::time::sleep;
+
+use crate::source::bundles::plugged::changes;
 
 /// The least time between a round and one that a watched path asks for.
 const CALM: Duration = Duration::from_millis(200);
@@ -42,14 +44,6 @@ pub(super) async fn moved(moved: &Notify) {
     calm.await;
     // What moved until now is seen by the round that begins now.
     let _ = moved.notified().now_or_never();
-}
-
-/// Reading is no change; the agent's own fetch reads what it watches.
-fn changes(kind: EventKind) -> bool {
-    match kind {
-        EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) => true,
-        EventKind::Access(_) | EventKind::Any | EventKind::Other => false,
-    }
 }
 
 #[cfg(test)]

@@ -131,8 +131,8 @@ fn watcher(folder: &Path, seen: impl Fn(&Path) + Send + 'static) -> Option<Recom
     Some(watcher)
 }
 
-/// Reading is no change.
-fn changes(kind: EventKind) -> bool {
+/// Reading is no change; the agent's own fetch reads what it watches.
+pub fn changes(kind: EventKind) -> bool {
     match kind {
         EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) => true,
         EventKind::Access(_) | EventKind::Any | EventKind::Other => false,
