@@ -87,7 +87,7 @@ impl Bucket {
     /// # Errors
     /// As [`Bucket::open`].
     pub fn open_to_read(url: &BucketUrl, file: Option<&std::path::Path>) -> Result<Self, Fault> {
-        let surroundings = file.map_or_else(Surroundings::of_this_process, Surroundings::of_file);
+        let surroundings = Surroundings::named(file);
         Self::open_with(url, &surroundings, &READER)
     }
 

@@ -61,8 +61,13 @@ impl Surroundings {
         Self { environment, read: |path| std::fs::read_to_string(path) }
     }
 
+    /// The file with the keys where one is named, or else where AWS's own tools look.
+    pub(super) fn named(file: Option<&Path>) -> Self {
+        file.map_or_else(Self::of_this_process, Self::of_file)
+    }
+
     /// One file with keys, and nothing of this process.
-    pub(super) fn of_file(file: &Path) -> Self {
+    fn of_file(file: &Path) -> Self {
         let variables = [
             ("AWS_SHARED_CREDENTIALS_FILE", file.display().to_string()),
             ("AWS_CONFIG_FILE", "/dev/null".to_owned()),

@@ -58,7 +58,7 @@ impl BucketFolder {
     /// # Errors
     /// There are none.
     pub fn open(&self, file: Option<&FilePath>) -> Result<OpenFolder, Fault> {
-        let surroundings = file.map_or_else(Surroundings::of_this_process, Surroundings::of_file);
+        let surroundings = Surroundings::named(file);
         let bucket = Bucket::open_with(&self.url, &surroundings, &TELLER)?;
         Ok(OpenFolder { bucket, folder: self.folder.clone() })
     }

@@ -63,7 +63,7 @@ impl Reader {
     ) -> Result<Self, Fault> {
         let (url, folder) = BucketUrl::parse_folder(url)
             .map_err(|error| Fault::wait(format!("use {url}"), error))?;
-        let surroundings = file.map_or_else(Surroundings::of_this_process, Surroundings::of_file);
+        let surroundings = Surroundings::named(file);
         let (mut asked, builder) = built(&url, &surroundings, NEEDS).map_err(patient)?;
         let options = options(&url).with_connect_timeout(CONNECT).with_read_timeout(stall);
         let builder = builder.with_client_options(options.with_timeout_disabled());
