@@ -12,7 +12,6 @@ use clap::{Args as ClapArgs, Subcommand};
 
 use super::basis::PinArgs;
 use super::progress::Progress;
-use super::upload::stopped;
 use super::{Blame, Failure, show, whisper};
 use crate::fault::Fault;
 use crate::names::HostName;
@@ -138,13 +137,10 @@ async fn fill(
     parcel: &Parcel,
 ) -> Result<(), Failure> {
     let (progress, tally) = (Progress::begin(), Arc::<Tally>::default());
-    let _own = stop::answering();
-    let outcome = tokio::select! {
-        biased;
-        () = stopped() => Err(interrupted()),
-        shipped = ship(missing, sources, parcel, &tally) => shipped.map_err(Failure::from),
-        () = progress.follow(&tally) => Ok(()),
-    };
+    let own = stop::answering();
+    let shipped = ship(missing, sources, parcel, &tally);
+    let left = "what is written stays, and is no kit yet";
+    let outcome = progress.beside(&own, &tally, shipped, left).await;
     drop(progress);
     if outcome.is_err() {
         stop::end_children();
@@ -185,14 +181,6 @@ fn unpack(file: &Path, folder: &Path) -> Result<(), Failure> {
     })?;
     show(format!("{count} files are in {}\n", folder.display()));
     Ok(())
-}
-
-fn interrupted() -> Failure {
-    Failure {
-        message: "stopped; what is written stays, and is no kit yet".to_owned(),
-        hint: Some("run it again: it goes on from here".to_owned()),
-        blame: Blame::World,
-    }
 }
 
 fn damaged(out: &Path) -> Failure {

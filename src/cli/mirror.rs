@@ -15,6 +15,7 @@ use crate::source::bundles::mirror::{How, Outcome, Published, Tally, publish};
 use crate::source::bundles::site::{Purpose, Site, SiteUrl};
 use crate::source::bundles::snapshot::Snapshot;
 use crate::source::git_program::Checkout;
+use crate::world::stop;
 
 /// Between lines that tell how far an upload is.
 const LINE: Duration = Duration::from_secs(10);
@@ -99,10 +100,10 @@ fn checked_out(args: &Args) -> Result<BranchName, Failure> {
 /// Publishes at one place, until it is done or somebody stops it.
 async fn reach(url: &SiteUrl, snapshot: &Snapshot, how: &How) -> Result<Outcome, Fault> {
     let site = url.open(Purpose::Publish)?;
-    let tally = Tally::default();
+    let (tally, own) = (Tally::default(), stop::answering());
     let done = tokio::select! {
         biased;
-        () = super::upload::stopped() => Err(stopped(&site)),
+        () = own.asked() => Err(stopped(&site)),
         done = publish(snapshot, &site, how, &tally) => done,
         () = follow(&tally) => Ok(Outcome::Unchanged { tip: snapshot.tip.clone() }),
     };

@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use indicatif::{BinaryBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::whisper;
+use super::{Blame, Failure, whisper};
+use crate::fault::Fault;
 use crate::world::nix::{Look, Tally};
+use crate::world::stop::Answering;
 
 const REDRAW: Duration = Duration::from_millis(100);
 /// Between lines, where there is no terminal.
@@ -28,8 +30,25 @@ impl Progress {
         Self { bar, begun: Instant::now() }
     }
 
+    /// Shows some work until it is done, or until somebody stops it, who is told what is
+    /// left of it.
+    pub(super) async fn beside(
+        &self,
+        own: &Answering,
+        tally: &Tally,
+        work: impl Future<Output = Result<(), Fault>>,
+        left: &str,
+    ) -> Result<(), Failure> {
+        tokio::select! {
+            biased;
+            () = own.asked() => Err(interrupted(left)),
+            done = work => done.map_err(Failure::from),
+            () = self.follow(tally) => Ok(()),
+        }
+    }
+
     /// Never ends by itself.
-    pub(super) async fn follow(&self, tally: &Tally) {
+    async fn follow(&self, tally: &Tally) {
         tally.begun().await;
         let mut told = Instant::now();
         if self.bar.is_hidden() {
@@ -72,6 +91,14 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+fn interrupted(left: &str) -> Failure {
+    Failure {
+        message: format!("stopped; {left}"),
+        hint: Some("run it again: it goes on from here".to_owned()),
+        blame: Blame::World,
     }
 }
 

@@ -131,12 +131,9 @@ async fn bring<S: Shelf>(shelf: &S, closure: &Closure, supply: &Supply<'_>) -> R
     whisper(&format!("uploading to {cache} what it lacks of {count} store paths\n"));
     let (progress, tally) = (Progress::begin(), Arc::<Tally>::default());
     let own = stop::answering();
-    let outcome = tokio::select! {
-        biased;
-        () = stopped() => Err(interrupted()),
-        filled = fill(shelf, closure, supply, &tally) => filled.map_err(Failure::from),
-        () = progress.follow(&tally) => Ok(()),
-    };
+    let filled = fill(shelf, closure, supply, &tally);
+    let left = "what is uploaded stays, and hosts were told nothing";
+    let outcome = progress.beside(&own, &tally, filled, left).await;
     if outcome.is_err() {
         drop(progress);
         stop::end_children();
@@ -147,27 +144,6 @@ async fn bring<S: Shelf>(shelf: &S, closure: &Closure, supply: &Supply<'_>) -> R
     progress.end(&tally);
     check_shelf(shelf, closure, supply.key.map(SecretKey::public)).await?;
     Ok(())
-}
-
-fn interrupted() -> Failure {
-    Failure {
-        message: "stopped; what is uploaded stays, and hosts were told nothing".to_owned(),
-        hint: Some("run it again: it goes on from here".to_owned()),
-        blame: Blame::World,
-    }
-}
-
-/// Ctrl-C, or a CI that is told to stop.
-pub(super) async fn stopped() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminated) => tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminated.recv() => {}
-        },
-        // Then it ends as programs do that know of no signals.
-        Err(_) => std::future::pending().await,
-    }
 }
 
 pub async fn run(args: Args) -> Result<(), Failure> {

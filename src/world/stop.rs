@@ -123,6 +123,20 @@ pub fn answering() -> Answering {
     Answering(())
 }
 
+impl Answering {
+    /// Until Ctrl-C, or until a CI is told to stop.
+    pub async fn asked(&self) {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminated) => tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminated.recv() => {}
+            },
+            // Then it ends as programs do that know of no signals.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
 impl Drop for Answering {
     fn drop(&mut self) {
         ANSWERED.fetch_sub(1, Ordering::SeqCst);

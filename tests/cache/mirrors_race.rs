@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::server::Answer;
 use crate::town::Town;
 
@@ -171,6 +173,32 @@ fn a_run_that_is_killed_leaves_what_was_there_or_what_comes() {
         assert_eq!(town.assert_in_order(&town.bucket()).tip, tip);
     }
     assert!(kills >= 12, "{kills}");
+}
+
+#[test]
+fn who_stops_a_run_is_told_what_hosts_see_and_the_next_one_goes_on() {
+    let town = Town::new();
+    town.commit("one");
+    for signal in [Signal::INT, Signal::TERM] {
+        let (reached, waits) = mpsc::channel();
+        town.server.rule(move |asked, _| match asked.starts_with("PUT") {
+            true => {
+                let _ = reached.send(());
+                Answer::Silence
+            }
+            false => Answer::Normal,
+        });
+        let child = town.mirroring(&["--to", &town.s3()]).spawn().unwrap();
+        waits.recv_timeout(Duration::from_secs(60)).unwrap();
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let told = town.told(&child.wait_with_output().unwrap());
+        assert!(told.contains("stopped; hosts see what was there before"), "{told}");
+        assert!(told.ends_with("exit 3\n"), "{told}");
+        assert!(!town.bucket().join("index").exists());
+    }
+    town.server.well();
+    let told = town.mirror(&["--to", &town.s3()]);
+    assert!(told.ends_with("exit 0\n"), "{told}");
 }
 
 #[test]
