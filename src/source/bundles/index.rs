@@ -28,6 +28,7 @@ mod section;
 
 use std::fmt;
 
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::names::{BranchName, CommitId};
@@ -105,6 +106,12 @@ pub enum BadIndex {
 }
 
 impl Digested {
+    /// What was hashed, and had so many bytes.
+    pub fn of(hash: Sha256, size: u64) -> Self {
+        let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { sha256, size }
+    }
+
     /// Where it lies, seen from the index.
     pub fn name(&self) -> String {
         format!("bundles/{}.bundle", self.sha256)

@@ -271,8 +271,7 @@ async fn is_whole(site: &Site, file: &Digested) -> Result<bool, Fault> {
         if size > file.size { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let there = site.carry(&file.name(), &mut count).await?;
-    let sha256: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(there && size == file.size && sha256 == file.sha256)
+    Ok(there && Digested::of(hash, size) == *file)
 }
 
 async fn told(site: &Site, next: Next) -> Published {

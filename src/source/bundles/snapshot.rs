@@ -191,6 +191,5 @@ fn digested(path: &Path) -> std::io::Result<Digested> {
         hash.update(&piece[..length]);
         size += length as u64;
     }
-    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Digested { sha256, size })
+    Ok(Digested::of(hash, size))
 }

@@ -98,8 +98,7 @@ impl Incoming {
         if self.count < wanted.size {
             return Err(format!("it ends after {} of {} bytes", self.count, wanted.size));
         }
-        let sha256: String = self.hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
-        if sha256 != wanted.sha256 {
+        if Digested::of(self.hash, self.count) != *wanted {
             return Err("its bytes are others than those it is named by".to_owned());
         }
         self.header.ok_or_else(|| BadBundle::NoBundle.to_string())
