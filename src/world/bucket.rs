@@ -20,7 +20,7 @@ use object_store::{
     ObjectStoreExt as _, PutMode, PutMultipartOptions, PutOptions, PutPayload, RetryConfig,
 };
 
-use super::shelf::{Content, Created, Shelf};
+use super::shelf::{Content, Created, Shelf, TEXT};
 use crate::fault::Fault;
 use credentials::Surroundings;
 pub use folder::{BucketFolder, Entry, OpenFolder};
@@ -40,8 +40,6 @@ const PART: u64 = 8 << 20;
 const PARTS: u64 = 10_000;
 /// Parts of one file that are on their way.
 const SIDE_BY_SIDE: usize = 3;
-/// A longer text is none of a cache's.
-const TEXT: u64 = 1 << 20;
 /// How long to clean up for.
 const TIDY: Duration = Duration::from_secs(5);
 

@@ -9,11 +9,8 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-use super::shelf::{Board, Look, Shelf};
+use super::shelf::{Board, Look, Shelf, TEXT};
 use crate::fault::Fault;
-
-/// A longer text is none of a cache's, in bytes.
-pub const TEXT: u64 = 1 << 20;
 
 /// Files by name, as they are.
 pub trait Depot: Sync {

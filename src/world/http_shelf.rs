@@ -14,13 +14,11 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 
 use super::netrc::{self, Login};
-use super::shelf::{Content, Created, Shelf};
+use super::shelf::{Content, Created, Shelf, TEXT, location};
 use crate::fault::{Fault, causes};
 use patience::Patience;
 use sending::Sent;
 
-/// A longer text is none of a cache's.
-const TEXT: usize = 1 << 20;
 /// Nix looks here where its config names no other file.
 const NETRC: &str = "netrc";
 
@@ -51,7 +49,7 @@ impl HttpShelf {
     /// password.
     pub fn open(url: &str, netrc: Option<&Path>) -> Result<Self, Fault> {
         let bad = |why: String| Fault::refuse(format!("use {url}"), why);
-        let place = url.split('?').next().unwrap_or(url).trim_end_matches('/').to_owned();
+        let place = location(url).to_owned();
         let host = Url::parse(&place).map_err(|error| bad(error.to_string()))?;
         let host = host.host_str().unwrap_or_default().to_owned();
         let (netrc, text) = match netrc {
@@ -108,7 +106,7 @@ impl HttpShelf {
         let mut body = Vec::new();
         while let Some(chunk) = self.patience.within(answer.chunk()).await? {
             body.extend_from_slice(&chunk);
-            if body.len() > TEXT {
+            if body.len() as u64 > TEXT {
                 return Err("it is too long for a text of a cache".to_owned());
             }
         }

@@ -8,6 +8,14 @@ use std::time::Duration;
 
 use crate::fault::Fault;
 
+/// A longer text is none of a cache's, in bytes.
+pub const TEXT: u64 = 1 << 20;
+
+/// Where a cache is, without the options of nix's behind its `?`.
+pub fn location(url: &str) -> &str {
+    url.split('?').next().unwrap_or(url).trim_end_matches('/')
+}
+
 /// Files by name. What is there is never replaced: whoever comes second is told.
 pub trait Shelf: Sync {
     /// How people name it; fit to be shown.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use reqwest::{Client, Response, StatusCode};
 
-use super::depot::{Depot, Saved, Sink, TEXT};
+use super::depot::{Depot, Saved, Sink};
+use super::shelf::{TEXT, location};
 use crate::fault::{Fault, causes};
 
 const CONNECT: Duration = Duration::from_secs(20);
@@ -35,7 +36,7 @@ impl Web {
 
     /// `None`: it is not there.
     async fn ask(&self, name: &str) -> Result<Option<Response>, Fault> {
-        let location = self.url.split('?').next().unwrap_or(&self.url).trim_end_matches('/');
+        let location = location(&self.url);
         let asked = self.client.get(format!("{location}/{name}")).send().await;
         let answer = asked.map_err(|error| self.lost(name, &error))?;
         match answer.status() {

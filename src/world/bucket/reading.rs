@@ -13,8 +13,9 @@ use tokio::time::timeout;
 
 use super::credentials::Surroundings;
 use super::refusal::{self, Asked};
-use super::{BucketUrl, TEXT, built, options};
+use super::{BucketUrl, built, options};
 use crate::fault::{Fault, Retry};
+use crate::world::shelf::TEXT;
 use crate::world::stock::{Delivery, Denial, Part, Stock};
 
 /// To reach the server.

@@ -18,6 +18,7 @@ use super::away::Memory;
 use super::check::INFO;
 use super::gateway::Gateway;
 use crate::fault::{Fault, causes};
+use crate::world::shelf::location;
 use crate::world::stock::{Denial, Stock};
 
 /// Who has answered until now gets this long.
@@ -277,8 +278,7 @@ async fn glance(stock: &dyn Stock) -> State {
 
 /// Whatever a server answers for itself is for nix to judge.
 async fn knock(http: &Client, url: &str, doing: &str) -> State {
-    let location = url.split('?').next().unwrap_or(url).trim_end_matches('/');
-    let answer = http.get(format!("{location}/{INFO}")).send().await;
+    let answer = http.get(format!("{}/{INFO}", location(url))).send().await;
     match answer {
         Ok(answer) if answer.status().is_server_error() => {
             State::Silent(Fault::wait(doing, format!("it answered {}", answer.status())))

@@ -7,6 +7,7 @@ use reqwest::{Client, StatusCode};
 
 use super::{NixStore, fetch};
 use crate::fault::{Fault, causes};
+use crate::world::shelf::location;
 use crate::world::stock::Denial;
 
 /// The file that every binary cache has at its root (nix, `binary-cache-store.cc`).
@@ -39,7 +40,7 @@ impl NixStore {
     /// The cache is not there, does not let this host in, or is one for another store.
     pub async fn ask_cache(&self, url: &str, deadline: Duration) -> Result<&'static str, Fault> {
         let doing = format!("read {INFO} of {url}");
-        let location = url.split('?').next().unwrap_or(url).trim_end_matches('/');
+        let location = location(url);
         if location.starts_with("s3://") {
             let stock = self.config.keeper.find(url)?;
             return match stock.glance(INFO).await {

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::link::exists;
 use crate::names::StorePath;
+use crate::world::shelf::{TEXT, location};
 
 /// How long to look before nix is left to find out by itself.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,8 +23,6 @@ pub(super) const CONNECT: Duration = Duration::from_secs(3);
 pub(super) const ANSWER: Duration = Duration::from_secs(5);
 /// Texts that are read at the same time.
 pub(super) const SIDE_BY_SIDE: usize = 24;
-/// A longer text is none, in bytes.
-const LIMIT: usize = 1 << 20;
 /// A larger closure is left to nix.
 const MOST: usize = 100_000;
 
@@ -128,8 +127,7 @@ async fn download(client: Option<&Client>, url: &str) -> Option<Vec<u8>> {
 
 /// Where a cache has its text about a path.
 pub(super) fn place(cache: &str, path: &StorePath) -> String {
-    let location = cache.split('?').next().unwrap_or(cache).trim_end_matches('/');
-    format!("{location}/{}.narinfo", path.hash())
+    format!("{}/{}.narinfo", location(cache), path.hash())
 }
 
 /// A text as a cache sends it; `None` where it is longer than any is.
@@ -137,7 +135,7 @@ pub(super) async fn body(mut answer: Response) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.ok()? {
         body.extend_from_slice(&chunk);
-        if body.len() > LIMIT {
+        if body.len() as u64 > TEXT {
             return None;
         }
     }

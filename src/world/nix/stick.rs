@@ -17,14 +17,13 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, statat};
 use super::{NixConfig, check_substituter, link, narinfo};
 use crate::fault::Fault;
 use crate::names::StorePath;
+use crate::world::shelf::TEXT;
 use crate::world::waits::Wait;
 
 /// The cache's folder, beside the commits.
 pub const CACHE: &str = "cache";
 const INFO: &str = "nix-cache-info";
 const NARS: &str = "nar";
-/// A longer text is none, in bytes.
-const TEXT: u64 = 1 << 20;
 /// A larger closure is left alone.
 const MOST: usize = 100_000;
 /// A disk that does not answer for this long is taken to be gone.
