@@ -29,5 +29,8 @@ mod town;
 mod uploads;
 #[path = "cache/web.rs"]
 mod web;
+#[path = "cache/wire.rs"]
+#[expect(dead_code, reason = "the benchmark counts connections too")]
+mod wire;
 #[path = "cache/wrongs.rs"]
 mod wrongs;

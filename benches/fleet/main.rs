@@ -18,6 +18,7 @@ mod stories;
 #[path = "../../tests/cache/town.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
 mod town;
+#[path = "../../tests/cache/wire.rs"]
 mod wire;
 
 use measured::Measured;

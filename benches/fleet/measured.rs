@@ -30,7 +30,7 @@ pub(crate) struct Measured {
 /// Both servers with the same branch, and what hosts take there.
 pub(crate) fn both(sample: usize) -> [Measured; 2] {
     let town = Town::new();
-    long_history(&town);
+    town.long_history(HISTORY);
     publish(&town, 1);
     let mut bucket = Sample::begun(&town, Server::bucket(&town), sample);
     let mut git = Sample::begun(&town, Server::git(&town), sample);
@@ -105,25 +105,4 @@ fn publish(town: &Town, sequence: u64) {
 fn stored(town: &Town) -> u64 {
     let files = std::fs::read_dir(town.bucket().join("bundles")).unwrap();
     files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
-}
-
-/// Commits of three files, as git's own importer makes them.
-fn long_history(town: &Town) {
-    let mut stream = String::new();
-    for n in 0..HISTORY {
-        let text = format!("revision {n} {}\n", "x".repeat(n % 400));
-        stream += &format!(
-            "commit refs/heads/main\ncommitter a <a@b> {} +0000\ndata 7\ncommit\nM 100644 inline manifests/services/s{}.toml\ndata {}\n{text}\n",
-            1_700_000_000 + n,
-            n % 3,
-            text.len()
-        );
-    }
-    let file = town.path("home/stream");
-    std::fs::write(&file, stream).unwrap();
-    let input = std::fs::File::open(file).unwrap();
-    let mut git = std::process::Command::new("git");
-    git.arg("-C").arg(town.deploy()).args(["fast-import", "--quiet", "--force"]).stdin(input);
-    assert!(git.status().unwrap().success());
-    town.git(&town.deploy(), &["reset", "-q", "--hard", "main"]);
 }

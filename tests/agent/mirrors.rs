@@ -86,6 +86,15 @@ fn publish_statement(scene: &Scene, commit: &CommitId, sequence: u64) {
     scene.forge.state("refs/writ/head/main", HEAD, &statement.text(CHANNEL), &["herald"]);
 }
 
+/// A host without a git server, which follows a folder.
+fn beside_a_folder() -> (Places, Scene) {
+    let places = Places::new();
+    let mut scene = Scene::new();
+    scene.url = String::new();
+    scene.more = places.folder_table();
+    (places, scene)
+}
+
 /// A host without a git server, which follows nothing without a statement.
 fn strict(places: &[String]) -> Scene {
     let mut scene = Scene::new();
@@ -134,10 +143,7 @@ async fn a_host_follows_a_bucket_or_a_folder_with_the_statements_beside_the_bran
 
 #[tokio::test]
 async fn what_a_place_shows_is_not_believed() {
-    let places = Places::new();
-    let mut scene = Scene::new();
-    scene.url = String::new();
-    scene.more = places.folder_table();
+    let (places, mut scene) = beside_a_folder();
     let good = scene.push_service("web", "1");
     places.mirror(&scene, &places.folder(), &[]);
     let mut agent = scene.agent();
@@ -164,10 +170,7 @@ async fn what_a_place_shows_is_not_believed() {
 
 #[tokio::test]
 async fn a_bundle_whose_history_is_not_what_the_index_says_heals_by_a_whole_one() {
-    let places = Places::new();
-    let mut scene = Scene::new();
-    scene.url = String::new();
-    scene.more = places.folder_table();
+    let (places, mut scene) = beside_a_folder();
     scene.push_service("web", "1");
     places.mirror(&scene, &places.folder(), &[]);
     let mut agent = scene.agent();
@@ -198,10 +201,7 @@ async fn a_bundle_whose_history_is_not_what_the_index_says_heals_by_a_whole_one(
 /// What a whole fetch brings takes the place of the copy, which is then all there is.
 #[tokio::test]
 async fn a_commit_with_nothing_below_it_takes_no_copy_s_place() {
-    let places = Places::new();
-    let mut scene = Scene::new();
-    scene.url = String::new();
-    scene.more = places.folder_table();
+    let (places, mut scene) = beside_a_folder();
     scene.push_service("web", "1");
     places.mirror(&scene, &places.folder(), &[]);
     assert_eq!(word(&scene.round().await), "confirmed");

@@ -43,6 +43,12 @@ impl Mirror {
         git(&["-C", &self.path(), "fetch", "--quiet", "--prune", &forge, "+refs/*:refs/*"]);
     }
 
+    /// Has a commit that the forge shows nowhere.
+    fn takes(&self, scene: &Scene, commit: &CommitId) {
+        let forge = scene.forge.git_dir().display().to_string();
+        git(&["-C", &self.path(), "fetch", "--quiet", &forge, commit.as_str()]);
+    }
+
     /// Shows another commit, which it has.
     fn shows(&self, commit: &CommitId) {
         git(&["-C", &self.path(), "update-ref", "refs/heads/main", commit.as_str()]);
@@ -108,14 +114,7 @@ async fn another_spelling_of_the_accepted_commit_makes_no_generation() {
     for width in [40, 50, 60] {
         let twin = resigned(&scene, width);
         mirror.update(&scene);
-        git(&[
-            "-C",
-            &mirror.path(),
-            "fetch",
-            "--quiet",
-            &scene.forge.git_dir().display().to_string(),
-            twin.as_str(),
-        ]);
+        mirror.takes(&scene, &twin);
         mirror.shows(&twin);
         is_well(&agent.round().await);
         assert_eq!(agent.shared().snapshot().sources[1].tip, Some(twin));
@@ -194,14 +193,7 @@ async fn a_fork_is_told_by_the_source_that_shows_it_and_the_others_are_followed(
     // Signed by the same person, on the same parent: another branch.
     let other = scene.forge.commit("alice").on(&base).file("x", "another").make();
     mirror.update(&scene);
-    git(&[
-        "-C",
-        &mirror.path(),
-        "fetch",
-        "--quiet",
-        &scene.forge.git_dir().display().to_string(),
-        other.as_str(),
-    ]);
+    mirror.takes(&scene, &other);
     mirror.shows(&good);
     is_well(&agent.round().await);
     mirror.shows(&other);

@@ -2,10 +2,7 @@
 //! wrong, keeps nothing half, and goes around what it can.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use writ::fault::{Fault, Retry};
@@ -15,6 +12,7 @@ use writ::source::fetched::{Fetched, Known};
 
 use crate::server::Answer;
 use crate::town::{Host, Town, wait};
+use crate::wire::{Counted, Wire};
 
 /// A bucket with a whole bundle and a small one, and a host that has the first commit.
 fn near() -> (Town, Host) {
@@ -243,89 +241,31 @@ fn an_object_that_unpacks_to_much_more_is_not_imported() {
     assert_eq!(left, 0);
 }
 
-/// Counts what goes over the wire to a server and back.
-struct Wire {
-    port: u16,
-    bytes: Arc<AtomicU64>,
-}
-
-impl Wire {
-    fn to(port: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let own = listener.local_addr().unwrap().port();
-        let bytes = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&bytes);
-        std::thread::spawn(move || {
-            for here in listener.incoming().flatten() {
-                let there = TcpStream::connect(("127.0.0.1", port)).unwrap();
-                let ways = [(here.try_clone().unwrap(), there.try_clone().unwrap()), (there, here)];
-                for (from, to) in ways {
-                    let counted = Arc::clone(&counted);
-                    std::thread::spawn(move || carry(from, to, &counted));
-                }
-            }
-        });
-        Self { port: own, bytes }
-    }
-
-    fn count(&self) -> u64 {
-        self.bytes.swap(0, Ordering::SeqCst)
-    }
-}
-
-fn carry(mut from: TcpStream, mut to: TcpStream, counted: &AtomicU64) {
-    let mut piece = [0; 16 << 10];
-    while let Ok(length @ 1..) = from.read(&mut piece) {
-        counted.fetch_add(length as u64, Ordering::SeqCst);
-        if to.write_all(&piece[..length]).is_err() {
-            break;
-        }
-    }
-    let _ = to.shutdown(Shutdown::Write);
-}
-
-/// 10,000 commits of three files, as git's own importer makes them.
-fn long_history(town: &Town, commits: usize) {
-    let mut stream = String::new();
-    for n in 0..commits {
-        let text = format!("revision {n} {}\n", "x".repeat(n % 400));
-        stream += &format!(
-            "commit refs/heads/main\ncommitter a <a@b> {} +0000\ndata 7\ncommit\nM 100644 inline manifests/services/s{}.toml\ndata {}\n{text}\n",
-            1_700_000_000 + n,
-            n % 3,
-            text.len()
-        );
-    }
-    let file = town.path("home/stream");
-    fs::write(&file, stream).unwrap();
-    let input = fs::File::open(file).unwrap();
-    let mut git = std::process::Command::new("git");
-    git.arg("-C").arg(town.deploy()).args(["fast-import", "--quiet", "--force"]).stdin(input);
-    assert!(git.status().unwrap().success());
-    town.git(&town.deploy(), &["reset", "-q", "--hard", "main"]);
-}
-
 #[test]
 #[expect(clippy::print_stdout, reason = "the numbers of docs/sources.md")]
 fn an_idle_look_is_one_small_request_and_a_new_commit_costs_its_own_objects() {
     let town = Town::new();
-    long_history(&town, 10_000);
+    town.long_history(10_000);
     town.state("head", 1);
     town.publish_s3();
     let wire = Wire::to(town.server.port);
+    let bytes = || {
+        let Counted { up, down, .. } = wire.count();
+        up + down
+    };
     let mut host =
         town.host("a", &town.s3().replace(&town.server.port.to_string(), &wire.port.to_string()));
     assert_eq!(host.follow(), 1);
-    let whole = wire.count();
+    let whole = bytes();
     town.server.asked();
     assert_eq!(host.follow(), 0);
-    let (idle, asked) = (wire.count(), town.server.asked());
+    let (idle, asked) = (bytes(), town.server.asked());
     assert_eq!(asked.len(), 1, "{asked:?}");
     town.commit("one more");
     town.publish_s3();
     town.server.asked();
     assert_eq!(host.follow(), 1);
-    let (new, asked) = (wire.count(), town.server.asked());
+    let (new, asked) = (bytes(), town.server.asked());
     assert_eq!(asked.len(), 2, "{asked:?}");
     println!("bytes on the wire: everything {whole}, an idle look {idle}, a new commit {new}");
     assert!(idle < 1024, "{idle}");

@@ -115,6 +115,27 @@ impl Town {
         format!("dir://{}", self.path("stick").display())
     }
 
+    /// Commits of three files, as git's own importer makes them.
+    pub(crate) fn long_history(&self, commits: usize) {
+        let mut stream = String::new();
+        for n in 0..commits {
+            let text = format!("revision {n} {}\n", "x".repeat(n % 400));
+            stream += &format!(
+                "commit refs/heads/main\ncommitter a <a@b> {} +0000\ndata 7\ncommit\nM 100644 inline manifests/services/s{}.toml\ndata {}\n{text}\n",
+                1_700_000_000 + n,
+                n % 3,
+                text.len()
+            );
+        }
+        let file = self.path("home/stream");
+        fs::write(&file, stream).unwrap();
+        let input = fs::File::open(file).unwrap();
+        let mut git = Command::new("git");
+        git.arg("-C").arg(self.deploy()).args(["fast-import", "--quiet", "--force"]).stdin(input);
+        assert!(git.status().unwrap().success());
+        self.git(&self.deploy(), &["reset", "-q", "--hard", "main"]);
+    }
+
     pub(crate) fn mirroring(&self, args: &[&str]) -> Command {
         let mut writ = Command::new(env!("CARGO_BIN_EXE_writ"));
         writ.arg("mirror").args(args).current_dir(self.deploy());
