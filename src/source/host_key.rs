@@ -1,12 +1,15 @@
 //! The host's own key file: made by `ssh-keygen` where there is none, readable for root alone.
 
-use std::fs::{self, File};
-use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use tokio::process::Command;
+use tokio::time::{sleep, timeout};
 
 use super::child::Bounded;
 use crate::fault::Fault;
@@ -15,6 +18,7 @@ use crate::trust::STATUS;
 
 /// Making and using a key is a matter of milliseconds.
 const DEADLINE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Where a host's key lies.
 #[derive(Clone, Debug)]
@@ -75,6 +79,13 @@ impl KeyFile {
     /// Made beside and renamed: a key that is half written would be taken for one that
     /// somebody put there.
     async fn make(&self) -> Result<(), Fault> {
+        let lock = timeout(DEADLINE, lock(&beside(&self.path, ".lock"))).await;
+        let lock = lock.map_err(|_| self.fault("another process makes it, and does not end"))?;
+        let _held = lock.map_err(|error| self.fault(error))?;
+        // Whoever held the lock may have made it.
+        if self.is_there()? {
+            return Ok(());
+        }
         let fresh = beside(&self.path, ".fresh");
         let (here, public) = (beside(&self.path, ".pub"), beside(&fresh, ".pub"));
         for left in [&fresh, &public] {
@@ -104,6 +115,20 @@ impl KeyFile {
 
     fn fault(&self, because: impl std::fmt::Display) -> Fault {
         Fault::wait(format!("use the host's key {}", self.path.display()), because)
+    }
+}
+
+/// Whose turn it is to make the key: the agent and `writ report key` may both find none.
+/// Held until the file is dropped; it stays, as one that is removed could be held twice.
+async fn lock(path: &Path) -> io::Result<File> {
+    // Nobody else may open it: to read a file is enough to lock it.
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => sleep(PAUSE).await,
+            Err(errno) => return Err(errno.into()),
+        }
     }
 }
 

@@ -262,3 +262,20 @@ async fn the_key_is_roots_alone_and_made_once() {
     assert!(refused.contains("others than root may use it"), "{refused}");
     assert!(file.sign("text").await.is_err());
 }
+
+/// The agent that has just been told to report, and its operator who asks for the key.
+#[tokio::test]
+async fn who_asks_for_the_key_while_it_is_made_gets_the_one_that_stays() {
+    for _ in 0..8 {
+        let scene = telling("to = \"git\"");
+        scene.ledger();
+        let file = scene.config().report_key();
+        let (told, signed, again) =
+            tokio::join!(file.public(), file.sign("text"), async { file.public().await });
+        assert!(signed.is_ok(), "{signed:?}");
+        let stays = file.public().await.unwrap();
+        assert_eq!((told.unwrap(), again.unwrap()), (stays.clone(), stays.clone()));
+        let beside = fs::read_to_string(scene.state().join("report_key.pub")).unwrap();
+        assert!(beside.starts_with(&stays), "{beside}");
+    }
+}
