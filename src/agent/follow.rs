@@ -53,7 +53,6 @@ impl<W: World> Agent<W> {
             copy = self.hear(copy, heard)?;
         }
         self.sum_up()?;
-        self.memory.followed = self.ledger.anchor()?;
         self.watch_freshness()?;
         self.accepted(&copy)
     }
@@ -63,10 +62,12 @@ impl<W: World> Agent<W> {
     fn judge_again_where_moved(&mut self) -> Result<(), Fault> {
         let forgotten = self.memory.refused.is_some()
             && !self.ledger.refused_head().is_ok_and(|head| head.is_some());
-        if forgotten || self.ledger.anchor()? != self.memory.followed {
+        let anchor = self.ledger.anchor()?;
+        if forgotten || anchor != self.memory.followed {
             self.memory.refused = None;
             self.roads.forget();
         }
+        self.memory.followed = anchor;
         Ok(())
     }
 

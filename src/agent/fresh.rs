@@ -101,7 +101,8 @@ impl<W: World> Agent<W> {
                 let way = (anchor, &commit);
                 self.ledger.recover(way, statement.sequence, &at.to_string())?;
                 tracing::warn!("moved the anchor to {commit}, as the recovery keys say");
-                Ok(Some(commit.anchor().clone()))
+                self.memory.followed = Some(commit.anchor().clone());
+                Ok(self.memory.followed.clone())
             }
             Err(refusal) => {
                 tracing::error!("the recovery keys lead to a bad commit: {refusal}");

@@ -109,7 +109,7 @@ struct Memory {
     /// The generation whose closures are here and kept while it waits.
     prefetched: Option<u64>,
     refused: Option<Refusal>,
-    /// The accepted commit after the last look.
+    /// The accepted commit as this agent knows it: root moves it too.
     followed: Option<Anchor>,
     pause: Option<Pause>,
     failures: u32,

@@ -104,6 +104,7 @@ impl<W: World> Agent<W> {
             return Err(Fault::wait(format!("accept {commit}"), because));
         }
         let number = self.ledger.accept(&commit, &now().to_string())?;
+        self.memory.followed = Some(commit.anchor().clone());
         tracing::info!(generation = number, "accepted {commit}");
         let ignored = commit.ignored_trailers();
         ignored.iter().for_each(|why| tracing::warn!("{why}"));

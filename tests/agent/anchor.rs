@@ -1,16 +1,19 @@
 //! The agent and root's `writ trust reset` move the anchor, each on its own.
 
 use std::fs::File;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
+use writ::events::{Events, Kind};
 use writ::ledger::LedgerError;
 use writ::names::CommitId;
 use writ::source::repo::Repository;
 use writ::trust::{self, VerifiedCommit};
 
-use crate::scene::Scene;
+use crate::scene::{Scene, word};
 
 impl Scene {
     /// A commit that has arrived, judged by what the host has accepted.
@@ -52,6 +55,40 @@ async fn what_was_verified_before_a_reset_is_judged_again() {
     assert_eq!(accepted(&scene), second);
 }
 
+/// The look goes on for a while after the refusal: another source is slow.
+#[tokio::test]
+async fn a_reset_while_the_agent_still_looks_counts() {
+    let mut scene = Scene::new();
+    scene.push_service("web", "1");
+    assert_eq!(word(&scene.round().await), "confirmed");
+    let slow = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = slow.local_addr().unwrap().port();
+    scene.more = format!(
+        "[[source]]\nname = \"slow\"\nurl = \"http://127.0.0.1:{port}/deploy.git\"\n[poll]\ndeadline = \"50s\"\n"
+    );
+    let text = scene.service("web", "2", "");
+    let draft = scene.forge.commit("alice").on(&scene.root);
+    let first = draft.file("manifests/services/web.toml", &text).make();
+    let text = scene.service("web", "3", "");
+    let draft = scene.forge.commit("alice").on(&first);
+    let second = draft.file("manifests/services/web.toml", &text).make();
+    scene.point_main_at(&second);
+    let mut agent = scene.agent();
+    let events = Events::at(scene.ledger().events());
+    let refused = || events.read().unwrap().iter().any(|event| event.kind == Kind::Refused);
+    let reset = async {
+        while !refused() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(scene.trust_reset(&first).status.success());
+        drop(slow);
+    };
+    tokio::join!(agent.round(), reset);
+    let report = agent.round().await;
+    assert_eq!((report.refused, report.commit), (None, Some(second)));
+    scene.assert_runs(&[("web", "3")]);
+}
+
 #[tokio::test]
 async fn whoever_moves_the_anchor_is_alone() {
     let mut scene = Scene::new();
@@ -71,5 +108,10 @@ async fn whoever_moves_the_anchor_is_alone() {
     assert!(accepting > 0 && changes.load(Ordering::Relaxed) > 0);
     let path = scene.state().join("anchor.lock");
     let other = File::open(path).unwrap();
-    flock(&other, FlockOperation::NonBlockingLockExclusive).unwrap();
+    // A child that another test starts has a copy of what is open until it runs its program.
+    let begun = Instant::now();
+    while flock(&other, FlockOperation::NonBlockingLockExclusive).is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it is still held");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
