@@ -148,12 +148,13 @@ pub(super) fn plain(text: &str) -> String {
 
 /// `{"version": 1, …the value's own fields}`, for a person to read.
 pub(super) fn encode(value: &impl Serialize) -> Result<String, serde_json::Error> {
-    let mut object = serde_json::Map::new();
-    object.insert("version".to_owned(), VERSION.into());
-    if let Value::Object(fields) = serde_json::to_value(value)? {
-        object.extend(fields);
+    #[derive(Serialize)]
+    struct Versioned<T> {
+        version: u64,
+        #[serde(flatten)]
+        value: T,
     }
-    Ok(serde_json::to_string_pretty(&object)? + "\n")
+    Ok(serde_json::to_string_pretty(&Versioned { version: VERSION, value })? + "\n")
 }
 
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
