@@ -19,7 +19,7 @@ use crate::next::{End, History, Next, after};
 use crate::observe::observe;
 use crate::plan::ailing::{ailing, unchanged};
 use crate::plan::drift::drift;
-use crate::plan::record::PlanRecord;
+use crate::plan::record::Recorded;
 use crate::plan::step::Step;
 use crate::plan::unit::unit_files;
 use crate::plan::{Plan, plan, rechecked, resumed, undigested, unsupported};
@@ -186,7 +186,7 @@ impl<W: World> Agent<W> {
         if plan.steps.is_empty() {
             return self.confirm(generation, desired).await;
         }
-        self.ledger.plan(generation.number, &recorded(&plan)?)?;
+        self.ledger.plan(generation.number, &Recorded::new(&plan))?;
         let shown = self.shown(&plan, Some(generation.number));
         let ledger = self.ledger.clone();
         let mut journal = Begun { shown, ledger, generation, recorded: false };
@@ -456,10 +456,6 @@ impl Journal for Begun<'_> {
         }
         self.shown.begins(number, step)
     }
-}
-
-fn recorded(plan: &Plan<VerifiedCommit>) -> Result<PlanRecord, Fault> {
-    PlanRecord::of(plan).map_err(|error| Fault::wait("record the plan", error))
 }
 
 fn told(fault: &Fault) -> String {

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Plan;
+use super::step::Step;
+use super::{Plan, Waiting};
 use crate::names::ServiceName;
 
 /// What was about to be carried out. It is shown and never carried out again: a
@@ -23,15 +24,19 @@ pub struct PlanRecord {
     pub spared: BTreeSet<ServiceName>,
 }
 
-impl PlanRecord {
-    /// # Errors
-    /// A step cannot be written as JSON.
-    pub fn of<Source>(plan: &Plan<Source>) -> Result<Self, serde_json::Error> {
-        Ok(Self {
-            lines: plan.to_string().lines().map(str::to_owned).collect(),
-            steps: plan.steps.iter().map(serde_json::to_value).collect::<Result<_, _>>()?,
-            waiting: plan.waiting.iter().map(serde_json::to_value).collect::<Result<_, _>>()?,
-            spared: plan.spared.clone(),
-        })
+/// A plan on its way into the ledger; its fields are those of [`PlanRecord`].
+#[derive(Debug, Serialize)]
+pub struct Recorded<'p> {
+    lines: Vec<String>,
+    steps: &'p [Step],
+    waiting: &'p [Waiting],
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    spared: &'p BTreeSet<ServiceName>,
+}
+
+impl<'p> Recorded<'p> {
+    pub fn new<Source>(plan: &'p Plan<Source>) -> Self {
+        let lines = plan.to_string().lines().map(str::to_owned).collect();
+        Self { lines, steps: &plan.steps, waiting: &plan.waiting, spared: &plan.spared }
     }
 }
