@@ -8,19 +8,20 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 
 /// What a shell adds to a signal's number (bash(1), "EXIT STATUS").
 const BY_SIGNAL: i32 = 128;
 
-/// How many parts of this program answer signals by themselves now.
-static ANSWERED: AtomicUsize = AtomicUsize::new(0);
+/// The parts of this program that answer signals by themselves now.
+static ANSWERING: Mutex<Vec<Arc<Notify>>> = Mutex::new(Vec::new());
 
 /// Folders that nobody needs after this process.
 static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -50,11 +51,18 @@ fn wait() {
                 _ = interrupted.recv() => interrupt,
                 _ = terminated.recv() => terminate,
             };
-            if ANSWERED.load(Ordering::SeqCst) == 0 {
+            if !handed_over() {
                 leave(kind.as_raw_value());
             }
         }
     });
+}
+
+/// Leaves a signal to whoever answers signals; whether there is anybody.
+fn handed_over() -> bool {
+    let answering = ANSWERING.lock().unwrap_or_else(PoisonError::into_inner);
+    answering.iter().for_each(|asked| asked.notify_one());
+    !answering.is_empty()
 }
 
 #[expect(clippy::exit, reason = "a signal ends a program wherever it is")]
@@ -115,31 +123,26 @@ fn undo() {
 
 /// While it lives, signals are answered by whoever holds it.
 #[derive(Debug)]
-pub struct Answering(());
+pub struct Answering(Arc<Notify>);
 
 /// Takes signals for oneself.
 pub fn answering() -> Answering {
-    ANSWERED.fetch_add(1, Ordering::SeqCst);
-    Answering(())
+    let asked = Arc::new(Notify::new());
+    ANSWERING.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&asked));
+    Answering(asked)
 }
 
 impl Answering {
     /// Until Ctrl-C, or until a CI is told to stop.
     pub async fn asked(&self) {
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminated) => tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminated.recv() => {}
-            },
-            // Then it ends as programs do that know of no signals.
-            Err(_) => std::future::pending().await,
-        }
+        self.0.notified().await;
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        ANSWERED.fetch_sub(1, Ordering::SeqCst);
+        let mut answering = ANSWERING.lock().unwrap_or_else(PoisonError::into_inner);
+        answering.retain(|asked| !Arc::ptr_eq(asked, &self.0));
     }
 }
 
