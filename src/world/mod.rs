@@ -10,6 +10,7 @@ pub mod bucket;
 pub mod caddy;
 pub mod clock;
 pub mod depot;
+pub mod disk;
 pub mod download;
 pub mod facts;
 pub mod folder;

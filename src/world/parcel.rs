@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tempfile::TempDir;
 
 use super::archive::Archive;
+use super::disk::Disk;
 use super::folder::Folder;
 use super::shelf::{Content, Created, Shelf};
 use crate::fault::Fault;
@@ -124,8 +125,7 @@ impl Parcel {
 pub fn free(path: &Path) -> Option<u64> {
     let whole = path.is_absolute().then(|| path.to_owned());
     let whole = whole.or_else(|| std::env::current_dir().ok().map(|here| here.join(path)))?;
-    let found = whole.ancestors().find_map(|folder| rustix::fs::statvfs(folder).ok())?;
-    Some(found.f_bavail.saturating_mul(found.f_frsize))
+    Some(whole.ancestors().find_map(|folder| Disk::of(folder).ok())?.free)
 }
 
 /// Whether it is an archive's name.

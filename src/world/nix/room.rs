@@ -1,17 +1,13 @@
 //! Whether what is to be downloaded fits on the disk.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::narinfo::Missing;
 use crate::fault::Fault;
 use crate::plan::step::human_bytes;
+use crate::world::disk::Disk;
 
 pub(super) const STORE: &str = "/nix/store";
-/// The most that is kept free where the host's config does not say, in bytes.
-const RESERVE: u64 = 512 << 20;
-/// A small disk keeps only this part of itself free.
-const PART: u64 = 20;
 /// What the record of a generation may need, in bytes.
 const LEDGER: u64 = 2 << 20;
 
@@ -24,13 +20,6 @@ pub struct Room {
     pub ledger: Option<PathBuf>,
 }
 
-/// A disk as statvfs(3) tells of it, in bytes.
-#[derive(Clone, Copy, Debug)]
-struct Disk {
-    size: u64,
-    free: u64,
-}
-
 impl Room {
     /// Whether there is room for a download; a disk that cannot be asked is left to nix.
     ///
@@ -40,8 +29,8 @@ impl Room {
         if missing.paths == 0 {
             return Ok(());
         }
-        let fault = disk(Path::new(STORE)).ok().and_then(|store| self.store(missing, store));
-        let ledger = self.ledger.iter().find_map(|folder| ledger(folder, disk(folder).ok()?));
+        let fault = Disk::of(Path::new(STORE)).ok().and_then(|store| self.store(missing, store));
+        let ledger = self.ledger.iter().find_map(|folder| ledger(folder, Disk::of(folder).ok()?));
         match fault.or(ledger) {
             Some((because, remedy)) => Err(Fault::wait(doing, because).remedy(remedy)),
             None => Ok(()),
@@ -50,13 +39,13 @@ impl Room {
 
     /// The bytes that have to stay free and do not; a disk that cannot be asked has them.
     pub(super) fn is_short(&self) -> Option<u64> {
-        let disk = disk(Path::new(STORE)).ok()?;
+        let disk = Disk::of(Path::new(STORE)).ok()?;
         let reserve = self.reserve_of(disk);
         (disk.free < reserve).then_some(reserve)
     }
 
     fn reserve_of(&self, disk: Disk) -> u64 {
-        self.reserve.unwrap_or(RESERVE.min(disk.size / PART))
+        self.reserve.unwrap_or(disk.reserve())
     }
 
     fn store(&self, missing: Missing, disk: Disk) -> Option<(String, &'static str)> {
@@ -84,13 +73,6 @@ fn ledger(folder: &Path, disk: Disk) -> Option<(String, &'static str)> {
     (disk.free < LEDGER).then_some((because, "free some space on that disk"))
 }
 
-fn disk(folder: &Path) -> io::Result<Disk> {
-    let found = rustix::fs::statvfs(folder)?;
-    let [size, free] =
-        [found.f_blocks, found.f_bavail].map(|blocks| blocks.saturating_mul(found.f_frsize));
-    Ok(Disk { size, free })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_download_leaves_the_reserve_alone() {
-        let disk = Disk { size: 100 * GIB, free: GIB };
+        let disk = Disk { size: 100 * GIB, free: GIB, files: None };
         assert_eq!(told(None, GIB / 2, disk), None);
         insta::assert_snapshot!(
             told(None, GIB / 2 + 1, disk).unwrap(),
@@ -120,14 +102,14 @@ mod tests {
 
     #[test]
     fn a_small_disk_has_a_small_reserve() {
-        let disk = Disk { size: GIB, free: GIB / 10 };
+        let disk = Disk { size: GIB, free: GIB / 10, files: None };
         assert_eq!(told(None, GIB / 20, disk), None);
         assert!(told(None, GIB / 20 + 1, disk).is_some());
     }
 
     #[test]
     fn the_ledger_needs_some_room_too() {
-        let disk = |free| Disk { size: GIB, free };
+        let disk = |free| Disk { size: GIB, free, files: None };
         assert_eq!(ledger(Path::new("/var/lib/writ"), disk(LEDGER)), None);
         let (because, _) = ledger(Path::new("/var/lib/writ"), disk(LEDGER - 1)).unwrap();
         assert!(because.ends_with("are free on /var/lib/writ"), "{because}");
