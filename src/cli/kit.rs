@@ -75,8 +75,10 @@ pub struct Args {
 enum Also {
     /// Unpack FILE.tar.zst into a folder.
     ///
-    /// Each file is written whole, and what makes the folder a kit comes last. Links, and
-    /// names that lead out of the folder, are refused.
+    /// All of it or none: where anything is wrong, what was written is removed again, and what
+    /// was there stays. Anything but plain files and folders is refused, names that lead out
+    /// of the folder, and what would fill the disk or grows to more than 100 times the
+    /// archive's size. What makes the folder a kit comes last.
     ///
     /// Example: writ kit unpack biz.tar.zst /media/stick/kit
     Unpack {
@@ -175,10 +177,7 @@ fn has_room(out: &Path, sizes: &Sizes) -> Result<(), Failure> {
 }
 
 fn unpack(file: &Path, folder: &Path) -> Result<(), Failure> {
-    let count = archive::unpack(file, folder).map_err(|error| {
-        Fault::wait(format!("unpack {}", file.display()), error)
-            .remedy("see that it was copied whole, and that there is room")
-    })?;
+    let count = archive::unpack(file, folder)?;
     show(format!("{count} files are in {}\n", folder.display()));
     Ok(())
 }

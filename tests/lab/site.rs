@@ -252,6 +252,6 @@ impl Status {
 }
 
 /// The program under test, where agents' units expect it.
-pub(super) fn program() -> Program {
+pub(crate) fn program() -> Program {
     Program { here: target().join("writ"), there: "/usr/local/bin/writ" }
 }

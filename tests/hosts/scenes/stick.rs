@@ -1,13 +1,16 @@
 //! A host that no network reaches, and sticks that somebody carries to it: its agent
 //! knows one folder, and everything comes out of that.
 
+use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Scene;
 use super::push::{CACHE, KEY};
 use crate::lab::acme::Acme;
-use crate::lab::host::{Ran, until};
-use crate::lab::site::Site;
+use crate::lab::fleet::Fleet;
+use crate::lab::host::{Host, Ran, until};
+use crate::lab::site::{Site, program};
 
 pub(super) const SCENES: &[Scene] = &[
     ("a_host_without_a_network_deploys_and_reverts_from_sticks", there_and_back),
@@ -15,6 +18,7 @@ pub(super) const SCENES: &[Scene] = &[
     ("one_round_from_a_stick_that_may_only_be_read", once),
     ("a_hostile_stick_is_told_by_name_and_the_next_one_is_taken", hostile),
     ("a_damaged_stick_does_not_stand_in_the_way_of_a_cache", damaged),
+    ("an_archive_that_would_fill_the_disk_leaves_it_as_it_was", bombs),
 ];
 
 /// A workshop with a network and a host without.
@@ -234,4 +238,48 @@ fn damaged() {
     scene.biz.confirmed(&v1);
     scene.biz.serves("web.acme.example", "v1");
     assert!(scene.biz.journal().contains("asking the other caches too"));
+}
+
+/// An archive of files of nothing but zeros, each of so many MiB, behind one that does not
+/// shrink.
+fn bomb(files: &[u64]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(zstd::Encoder::new(Vec::new(), 3).unwrap());
+    let mut add = |name: &str, size: u64, content: &mut dyn Read| {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_size(size);
+        tar.append_data(&mut header, name, content).unwrap();
+    };
+    let noise: Vec<u8> = (0..100_000_u64).map(|n| (n * n * n / 7919 % 251) as u8).collect();
+    add("cache/nar/0.nar", noise.len() as u64, &mut &noise[..]);
+    for (n, size) in files.iter().enumerate() {
+        let size = size << 20;
+        add(&format!("cache/nar/{}.nar", n + 1), size, &mut std::io::repeat(0).take(size));
+    }
+    add("index", 1, &mut &b"x"[..]);
+    tar.into_inner().unwrap().finish().unwrap()
+}
+
+fn bombs() {
+    let fleet = Arc::new(Fleet::new().expect("hosts can be booted here"));
+    let host = Host::boot(&fleet, "biz", &[program()]);
+    host.sh("mkdir -p /media/stick; mount -t tmpfs -o size=64m tmpfs /media/stick");
+    let free = || host.must(&["stat", "--file-system", "--format=%f %d", "/media/stick"]);
+    let before = free();
+    for (files, words, code) in [
+        (&[10; 8][..], "cache/nar/7.nar needs 10.0 MiB, and ", 3),
+        (&[4, 1500], "cache/nar/2.nar makes it more than 100 times as large", 1),
+    ] {
+        let archive = bomb(files);
+        assert!(archive.len() < 1 << 20, "{}", archive.len());
+        host.put("/root/kit.tar.zst", archive, 0o644);
+        let unpack = "code=0; writ kit unpack /root/kit.tar.zst /media/stick/kit 2>&1 || code=$?; echo $code";
+        let told = host.sh(unpack);
+        assert!(told.contains(words) && told.ends_with(&format!("\n{code}\n")), "{told}");
+        assert!(told.contains("what was written is gone again"), "{told}");
+        assert_eq!(host.sh("ls -A /media/stick"), "");
+        assert_eq!(free(), before, "{told}");
+    }
+    host.put("/root/kit.tar.zst", bomb(&[50]), 0o644);
+    host.must(&["writ", "kit", "unpack", "/root/kit.tar.zst", "/media/stick/kit"]);
 }
