@@ -13,10 +13,11 @@ use super::delivery;
 use super::fetch::{ALIAS, Answer, MEMORY, Request};
 use super::fetched::{Fetched, Known};
 use super::git_url::{GitScheme, GitUrl};
-use super::words::{NO_LOGIN, NOT_NOW};
+use super::words::NO_LOGIN;
 use crate::fault::Fault;
 use crate::names::{BranchName, CommitId};
 use crate::report::without_passwords;
+use crate::world::certificate::{NOT_NOW, RENEW};
 
 /// The largest pack that is taken, in bytes (rule O5).
 pub const PACK_LIMIT: u64 = 256 * 1024 * 1024;
@@ -42,7 +43,7 @@ const HINTS: [(&str, &str); 7] = [
         NO_LOGIN,
         "name a file with a token (tokenFile) in this source's config, or see that the token is still good",
     ),
-    (NOT_NOW, "see the server's certificate, and `date` on this host"),
+    (NOT_NOW, RENEW),
     ("chmod ", "see the files that this source's config names"),
 ];
 

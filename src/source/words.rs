@@ -1,15 +1,14 @@
 //! What gix says of a server, with what it means in front.
 
+use crate::world::certificate::{NOT_NOW, is_not_now};
+
 /// How a server is told that wants to know who asks.
 pub(super) const NO_LOGIN: &str = "the server wants a login, and has got none that it takes";
 
 const BROKE_OFF: &str = "the server broke off in the middle of its answer";
-/// How a certificate is told that was valid, or will be.
-pub(super) const NOT_NOW: &str =
-    "the server's certificate is not valid now, or this host's clock is wrong";
 
 /// Words of gix, and what has happened where it says them.
-const MEANINGS: [(&str, &str); 10] = [
+const MEANINGS: [(&str, &str); 8] = [
     ("No credentials were returned", NO_LOGIN),
     (
         "to indicate 'smart' protocol",
@@ -21,15 +20,14 @@ const MEANINGS: [(&str, &str); 10] = [
     ("tls handshake eof", "whoever answers there hung up before the connection was encrypted"),
     ("Connection reset by peer", "the connection was broken"),
     ("Broken pipe", "the connection was broken"),
-    ("certificate expired", NOT_NOW),
-    ("certificate not valid yet", NOT_NOW),
     ("HTTP status server error", "the server, or a proxy before it, is in trouble"),
 ];
 
 /// Says it plainly where it is known, and as gix does anyway.
 pub(super) fn plain(said: &str) -> String {
-    match MEANINGS.iter().find(|(words, _)| said.contains(words)) {
-        Some((_, meaning)) => format!("{meaning} ({said})"),
+    let known = MEANINGS.iter().find(|(words, _)| said.contains(words));
+    match known.map(|(_, meaning)| *meaning).or(is_not_now(said).then_some(NOT_NOW)) {
+        Some(meaning) => format!("{meaning} ({said})"),
         None => said.to_owned(),
     }
 }

@@ -8,6 +8,7 @@
 pub mod archive;
 pub mod bucket;
 pub mod caddy;
+pub mod certificate;
 pub mod clock;
 pub mod depot;
 pub mod disk;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::{Client, Response, StatusCode};
 
+use super::certificate::explained;
 use super::depot::{Depot, Saved, Sink};
 use super::shelf::{TEXT, location};
 use crate::fault::{Fault, causes};
@@ -52,7 +53,7 @@ impl Web {
     }
 
     fn lost(&self, name: &str, error: &reqwest::Error) -> Fault {
-        self.fault(name, causes(error)).remedy("see that the cache is up")
+        explained(self.fault(name, causes(error)).remedy("see that the cache is up"))
     }
 
     fn fault(&self, name: &str, because: impl std::fmt::Display) -> Fault {

@@ -3,6 +3,7 @@
 use object_store::Error;
 
 use crate::fault::{Fault, causes};
+use crate::world::certificate::explained;
 
 /// Who was asked, and with whose keys.
 #[derive(Clone, Debug)]
@@ -84,9 +85,9 @@ impl Asked {
             Some("AccessDenied") => denied(),
             _ if matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. }) => denied(),
             _ if is_redirect(error) => self.elsewhere(doing, error),
-            _ if is_tls(error) => Fault::wait(doing, plain(error)).remedy(format!(
+            _ if is_tls(error) => explained(Fault::wait(doing, plain(error)).remedy(format!(
                 "{server} has to show a certificate that this machine trusts and that names it; a server without one is named with scheme=http"
-            )),
+            ))),
             _ => Fault::wait(doing, plain(error))
                 .remedy(format!("see that {server} is up (region {region}), and run it again")),
         }

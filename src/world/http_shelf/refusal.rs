@@ -4,10 +4,11 @@ use reqwest::StatusCode;
 
 use super::HttpShelf;
 use crate::fault::Fault;
+use crate::world::certificate::explained;
 
 impl HttpShelf {
     pub(super) fn lost(&self, doing: &str, name: &str, because: &str) -> Fault {
-        Fault::wait(self.doing(doing, name), because).remedy("see that the cache is up")
+        explained(Fault::wait(self.doing(doing, name), because).remedy("see that the cache is up"))
     }
 
     pub(super) fn refused(&self, doing: &str, name: &str, status: StatusCode) -> Fault {

@@ -18,6 +18,7 @@ use super::away::Memory;
 use super::check::INFO;
 use super::gateway::Gateway;
 use crate::fault::{Fault, causes};
+use crate::world::certificate::explained;
 use crate::world::shelf::location;
 use crate::world::stock::{Denial, Stock};
 
@@ -284,7 +285,7 @@ async fn knock(http: &Client, url: &str, doing: &str) -> State {
             State::Silent(Fault::wait(doing, format!("it answered {}", answer.status())))
         }
         Ok(_) => State::Well,
-        Err(error) => State::Silent(Fault::wait(doing, causes(&error.without_url()))),
+        Err(error) => State::Silent(explained(Fault::wait(doing, causes(&error.without_url())))),
     }
 }
 

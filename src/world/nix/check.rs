@@ -7,6 +7,7 @@ use reqwest::{Client, StatusCode};
 
 use super::{NixStore, fetch};
 use crate::fault::{Fault, causes};
+use crate::world::certificate::explained;
 use crate::world::shelf::location;
 use crate::world::stock::Denial;
 
@@ -60,8 +61,8 @@ impl NixStore {
             },
         };
         let found = found.map_err(|because| {
-            Fault::wait(&doing, because)
-                .remedy("see that the cache is up, and that nix.substituters names it rightly")
+            let usual = "see that the cache is up, and that nix.substituters names it rightly";
+            explained(Fault::wait(&doing, because).remedy(usual))
         })?;
         judge(doing, &found)
     }

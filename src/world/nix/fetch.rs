@@ -18,6 +18,7 @@ use super::telling::{self, Progress};
 use super::{NixConfig, STATE, overrun};
 use crate::fault::Fault;
 use crate::names::StorePath;
+use crate::world::certificate::{NOT_NOW, RENEW, is_not_now};
 
 /// How many of nix's last lines go into a fault.
 const EVIDENCE: usize = 10;
@@ -238,6 +239,8 @@ fn explain(doing: &str, stderr: &str, caches: &Caches) -> Fault {
             format!("a cache has lost an archive that it announces ({asked})"),
             "push the closure to the cache again",
         )
+    } else if is_not_now(stderr) {
+        (format!("{NOT_NOW} ({asked})"), RENEW)
     } else if says("unable to download") || says("Could not connect") || says("Could not resolve") {
         (
             format!("a cache cannot be reached ({asked})"),
@@ -265,4 +268,22 @@ pub(super) fn last_lines(stderr: &str) -> Vec<String> {
         .filter(|line| !line.trim().is_empty() && !line.contains("--add-root"))
         .collect();
     lines[lines.len().saturating_sub(EVIDENCE)..].iter().map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As nix 2.34 says it where its libcurl is made with GnuTLS.
+    const EXPIRED: &str = "warning: unable to download 'https://forge.acme.example/cache/nar/1.nar.xz': SSL peer certificate or SSH remote key was not OK (60) server verification failed: certificate has expired. (CAfile: /etc/ssl/certs/ca-certificates.crt CRLfile: none)\nerror: build of '/nix/store/1-x' failed";
+
+    /// The archives may come from another server than the one that was asked before.
+    #[tokio::test]
+    async fn a_certificate_that_only_nix_sees_is_told_as_that_too() {
+        let caches = Caches::of(&NixConfig::new(Vec::new(), Vec::new())).await;
+        let fault = explain("fetch x", EXPIRED, &caches);
+        assert!(fault.because.starts_with(NOT_NOW), "{fault}");
+        assert_eq!(fault.remedy.as_deref(), Some(RENEW));
+        assert!(fault.evidence[0].contains("certificate has expired"), "{fault:?}");
+    }
 }
