@@ -37,6 +37,7 @@ macro_rules! nix_only {
             a_cache_that_was_mended_counts_at_once,
             a_download_that_hangs_is_stopped_at_the_deadline,
             an_archive_larger_than_announced_does_not_fill_the_disk,
+            a_closure_with_a_path_that_no_cache_has_is_waited_for,
             a_deaf_cache_costs_a_moment_once_and_then_nothing,
             a_private_bucket_is_read_by_nix_which_has_no_keys_to_it,
             a_download_that_broke_off_goes_on_with_what_is_missing,
@@ -304,6 +305,26 @@ pub(crate) async fn each_trouble_with_a_cache_is_told_apart(caches: &Caches) {
     assert!(fetch(&["http://127.0.0.1:9"]).await.because.contains("cannot be reached"));
     assert!(fetch(&["not-there"]).await.because.contains("not there: file://"));
     assert!(!caches.dir.join("not-there").exists(), "nix is kept from making it");
+}
+
+/// The cache has the closure's root and nothing below it.
+pub(crate) async fn a_closure_with_a_path_that_no_cache_has_is_waited_for(caches: &Caches) {
+    caches.forget();
+    out("nix-store", &["--gc", "--quiet"]);
+    let (signed, partly) = (caches.dir.join("signed"), caches.dir.join("partly"));
+    out("cp", &["-r", signed.to_str().unwrap(), partly.to_str().unwrap()]);
+    let root = format!("{}.narinfo", caches.closures.versions[0].hash());
+    for info in fs::read_dir(&partly).unwrap().map(|info| info.unwrap().path()) {
+        if info.extension().is_some_and(|e| e == "narinfo") && !info.ends_with(&root) {
+            fs::remove_file(info).unwrap();
+        }
+    }
+    let fault = caches.store(&["partly"]).fetch(&[caches.artifact(0)]).await.unwrap_err();
+    assert_eq!(fault.retry, Retry::Soon, "{fault}");
+    assert!(fault.because.contains("no cache has all of it"), "{fault:?}");
+    assert!(!caches.is_valid(0));
+    caches.store(&["partly", "signed"]).fetch(&[caches.artifact(0)]).await.unwrap();
+    fs::remove_dir_all(partly).unwrap();
 }
 
 pub(crate) async fn what_a_cache_does_not_announce_is_not_taken(caches: &Caches) {
