@@ -6,6 +6,9 @@ mod ailing;
 mod anchor;
 #[path = "agent/attacks.rs"]
 mod attacks;
+#[path = "agent/authority.rs"]
+#[allow(dead_code, reason = "another test program uses the rest of it")]
+mod authority;
 #[path = "agent/branch.rs"]
 mod branch;
 #[path = "cache/server.rs"]

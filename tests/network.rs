@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
+#[path = "agent/authority.rs"]
+mod authority;
 #[path = "network/flood.rs"]
 mod flood;
 #[path = "network/proxy.rs"]

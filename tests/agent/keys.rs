@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
+use crate::authority::Authority;
 use crate::scene::{Scene, word};
-use crate::server::{Authority, Proxy, Server, Wants, secret};
+use crate::server::{Proxy, Server, Wants, secret};
 
 /// `bob:s3cret`, as HTTP spells it.
 const BOB: &str = "Basic Ym9iOnMzY3JldA==";

@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,50 +14,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
-use tempfile::TempDir;
 
-/// Keys and certificates, as PEM in files of a folder: `ca`, `server`, `client`, each
-/// with `.pem` and `.key`.
-pub(crate) struct Authority {
-    dir: TempDir,
-}
-
-impl Authority {
-    pub(crate) fn new() -> Self {
-        let authority = Self { dir: tempfile::tempdir().unwrap() };
-        authority.make("ca", &["-addext", "basicConstraints=critical,CA:TRUE"]);
-        let own =
-            ["-CA", "ca.pem", "-CAkey", "ca.key", "-addext", "basicConstraints=critical,CA:FALSE"];
-        let name = ["-addext", "subjectAltName=IP:127.0.0.1"];
-        authority.make("server", &[&own[..], &name].concat());
-        authority.make("client", &own);
-        authority
-    }
-
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn make(&self, name: &str, more: &[&str]) {
-        let made = Command::new("openssl")
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-noenc",
-            ])
-            .args(["-days", "2", "-subj", &format!("/CN={name}"), "-out", &format!("{name}.pem")])
-            .args(["-keyout", &format!("{name}.key")])
-            .args(more)
-            .current_dir(self.dir.path())
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    }
-}
+use crate::authority::Authority;
 
 /// What the server wants to see.
 #[derive(Clone, Debug, Default)]

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "a test")]
 
+#[path = "../agent/authority.rs"]
+mod authority;
 mod contracts;
 mod itself;
 #[path = "../lab/mod.rs"]

@@ -13,7 +13,7 @@ pub(crate) struct Forge {
     authority: String,
 }
 
-const NAME: &str = "forge.acme.example";
+pub(crate) const NAME: &str = "forge.acme.example";
 /// Where the workshop has the program that answers git.
 pub(crate) const PROGRAM: &str = "/usr/local/lib/forge";
 const AUTHORITY: &str = "/var/lib/caddy/.local/share/caddy/pki/authorities/local/root.crt";
@@ -23,11 +23,19 @@ const AUTHORITY: &str = "/var/lib/caddy/.local/share/caddy/pki/authorities/local
 pub(crate) struct Manners {
     pub(crate) git: &'static str,
     pub(crate) cache: &'static str,
+    /// Buckets whose names begin with `acme-`.
+    pub(crate) buckets: &'static str,
+    /// Where its certificate is from.
+    pub(crate) tls: &'static str,
 }
 
 /// As they should be.
-pub(crate) const HONEST: Manners =
-    Manners { git: "reverse_proxy 127.0.0.1:8080", cache: "root * /srv/cache\n\t\tfile_server" };
+pub(crate) const HONEST: Manners = Manners {
+    git: "reverse_proxy 127.0.0.1:8080",
+    cache: "root * /srv/cache\n\t\tfile_server",
+    buckets: "respond 404",
+    tls: "internal",
+};
 
 impl Acme {
     /// Serves the repository and the cache to the fleet.
@@ -51,10 +59,11 @@ impl Acme {
     }
 
     /// Has the forge answer otherwise from now on.
-    pub(crate) fn forge_answers(&self, Manners { git, cache }: Manners) {
+    pub(crate) fn forge_answers(&self, Manners { git, cache, buckets, tls }: Manners) {
         let caddyfile = format!(
-            "{{\n\tskip_install_trust\n}}\n{NAME} {{\n\ttls internal\n\
-             \thandle_path /cache/* {{\n\t\t{cache}\n\t}}\n\thandle {{\n\t\t{git}\n\t}}\n}}\n"
+            "{{\n\tskip_install_trust\n}}\n{NAME} {{\n\ttls {tls}\n\
+             \thandle_path /cache/* {{\n\t\t{cache}\n\t}}\n\
+             \thandle /acme-* {{\n\t\t{buckets}\n\t}}\n\thandle {{\n\t\t{git}\n\t}}\n}}\n"
         );
         self.workshop.host.put("/etc/caddy/Caddyfile", caddyfile, 0o644);
         // systemd would take many changes in a short time for a crash loop.

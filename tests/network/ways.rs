@@ -9,8 +9,9 @@ use tempfile::TempDir;
 use writ::source::access::{Access, HttpAccess};
 use writ::source::git::GitSource;
 
+use crate::authority::{Authority, FUTURE, NOW, PAST};
 use crate::proxy::{Proxy, Way};
-use crate::server::{Authority, Server, Wants};
+use crate::server::{Server, Wants};
 use crate::{fault, is_whole, source};
 
 /// A git server with a repository of some 100 KB, and its authority.
@@ -92,38 +93,19 @@ async fn a_way_that_breaks_anywhere_is_told_and_leaves_nothing() {
     is_whole(&source, &forge.incoming()).await;
 }
 
-const CA: &str = "[ca]\ndefault_ca = own\n[own]\ndatabase = index\nnew_certs_dir = .\n\
-    rand_serial = yes\ndefault_md = sha256\npolicy = any\ncopy_extensions = copy\n\
-    [any]\ncommonName = supplied\n";
-
-/// Gives the server a certificate for that time.
-fn certify(authority: &Authority, from: &str, to: &str) {
-    let dir = authority.file("");
-    fs::write(dir.join("ca.conf"), CA).unwrap();
-    fs::write(dir.join("index"), "").unwrap();
-    let name = ["-subj", "/CN=server", "-addext", "subjectAltName=IP:127.0.0.1"];
-    let request = ["req", "-new", "-key", "server.key", "-out", "server.csr"];
-    run(&dir, "openssl", &[&request[..], &name].concat());
-    let own = ["-config", "ca.conf", "-cert", "ca.pem", "-keyfile", "ca.key", "-notext"];
-    let dates = ["-startdate", from, "-enddate", to];
-    let made = ["ca", "-batch", "-in", "server.csr", "-out", "server.pem"];
-    run(&dir, "openssl", &[&made[..], &own, &dates].concat());
-}
+const NAME: &str = "IP:127.0.0.1";
 
 #[tokio::test]
 async fn a_certificate_that_is_not_valid_now_is_told_as_that() {
-    for (from, to, words) in [
-        ("20200101000000Z", "20200201000000Z", "expired"),
-        ("20900101000000Z", "20900201000000Z", "not valid yet"),
-    ] {
+    for (time, words) in [(PAST, "expired"), (FUTURE, "not valid yet")] {
         let authority = Authority::new();
-        certify(&authority, from, to);
+        authority.certify(NAME, time);
         let forge = Forge::with(authority);
         let source = forge.source(forge.server.port);
         let told = fault(&source, &forge.incoming()).await;
         assert!(told.contains("not valid now") && told.contains(words), "{told}");
         // The server renews it.
-        certify(&forge.authority, "20200101000000Z", "20900101000000Z");
+        forge.authority.certify(NAME, NOW);
         let server = Server::new(&forge.authority, forge.dir.path(), Wants::default());
         is_whole(&forge.source(server.port), &forge.incoming()).await;
     }

@@ -38,7 +38,7 @@ pub(crate) fn serve(root: &Path) -> ! {
     }
 }
 
-fn bucket(scene: &Running) -> Host {
+pub(super) fn bucket(scene: &Running) -> Host {
     let here = std::env::current_exe().expect("/proc is mounted");
     let host = Host::boot(&scene.acme.fleet, "bucket", &[Program { here, there: PROGRAM }]);
     let folder = format!("--setenv={SERVES}=/srv/s3");

@@ -4,6 +4,7 @@ mod bad_input;
 mod bad_link;
 mod bad_world;
 pub(crate) mod bucket;
+mod certificates;
 mod crashes;
 mod drift;
 mod failing;
@@ -28,7 +29,7 @@ use super::lab::acme::Acme;
 use super::lab::site::Site;
 
 /// The scenes by subject.
-pub(crate) const ALL: [(&str, &[Scene]); 22] = [
+pub(crate) const ALL: [(&str, &[Scene]); 23] = [
     ("quick_start", quick_start::SCENES),
     ("road", road::SCENES),
     ("sources", sources::SCENES),
@@ -50,6 +51,7 @@ pub(crate) const ALL: [(&str, &[Scene]); 22] = [
     ("failing", failing::SCENES),
     ("lies", lies::SCENES),
     ("bad_link", bad_link::SCENES),
+    ("certificates", certificates::SCENES),
     ("stick", stick::SCENES),
 ];
 
