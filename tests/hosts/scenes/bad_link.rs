@@ -64,7 +64,7 @@ fn over_bad_links(scene: &Running, publish: impl Fn()) {
         let took = begun.elapsed();
         match link {
             Link::Slow => assert!(took > Duration::from_secs(2), "{took:?}: it is not slow"),
-            Link::Lossy => assert!(biz.host.lost() > 5, "{}: none is lost", biz.host.lost()),
+            Link::Lossy => assert!(biz.host.lost() > 0, "none is lost"),
             Link::Clear => {}
         }
         eprintln!("{link:?}: confirmed after {took:?}, {} packets lost", biz.host.lost());
