@@ -36,3 +36,5 @@ mod stops;
 mod surroundings;
 #[path = "checkout/team.rs"]
 mod team;
+#[path = "checkout/two_of_a_name.rs"]
+mod two_of_a_name;

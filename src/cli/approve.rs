@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 use super::basis;
-use super::review::{LookArgs, Sight, history, is_as_looked_at};
+use super::review::{LookArgs, Sight, history, is_as_looked_at, is_what_was_pushed};
 use super::trust::approval_line;
 use super::{Blame, Failure, show, whisper};
 use crate::names::CommitId;
@@ -19,7 +19,8 @@ const ATTEMPTS: usize = 5;
 /// Merge somebody's branch into the one that hosts follow, signed with your key.
 ///
 /// Shows the review first, and stops where somebody moved the branch after you had it
-/// reviewed here. The merge is judged as hosts will judge it before it is
+/// reviewed here, or where a branch of this checkout is not what was pushed under its
+/// name. The merge is judged as hosts will judge it before it is
 /// pushed; until then no branch, no file and not the index are touched, so that it can
 /// be run again however it was interrupted. Where somebody else pushed meanwhile, it is
 /// made again on top of theirs.
@@ -48,6 +49,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<(), Failure> {
     let mut meeting = args.look.meeting()?;
+    is_what_was_pushed(&meeting)?;
     is_as_looked_at(&meeting)?;
     let remote = match &meeting.remote {
         None if !args.no_push && !args.detached => {

@@ -1,6 +1,7 @@
 //! `writ review`: what a branch would change, who has signed it, and whose word is missing.
 
 mod advice;
+mod pushed;
 mod seen;
 mod text;
 mod you;
@@ -19,10 +20,12 @@ use crate::names::{BranchName, Principal};
 use crate::source::checkout;
 use crate::source::git_program::Checkout;
 use crate::source::merging::{Meeting, MergeError};
+use crate::source::pushed::Pushed;
 use crate::source::repo::Repository;
 use crate::trust::detached::TRAILER;
 use crate::trust::{self, Pins, Proposal, Review, SignedPlan, VerifiedCommit};
 use advice::{Advice, Seen};
+pub(super) use pushed::is_what_was_pushed;
 pub(super) use seen::is_as_looked_at;
 
 /// Show what becomes of a branch that is to go onto the one that hosts follow.
@@ -85,12 +88,17 @@ struct Told<'a> {
     plan: Option<&'a str>,
     problems: Option<&'a str>,
     you: Option<&'a Principal>,
+    pushed: Option<&'a Pushed>,
     #[serde(flatten)]
     advice: &'a Advice,
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
     let meeting = args.look.meeting()?;
+    // What is checked out is what is asked about, where no name is given.
+    if args.look.branch.is_some() {
+        pushed::is_one(&meeting)?;
+    }
     if meeting.is_there()? {
         show(format!("{} has it already\n", meeting.against));
         return Ok(());
@@ -178,6 +186,7 @@ impl Sight {
             plan: self.plan.as_deref().ok(),
             problems: self.plan.as_ref().err().map(String::as_str),
             you: self.you.as_ref(),
+            pushed: self.meeting.pushed.as_ref(),
             advice: &self.advice,
         }
     }
@@ -245,6 +254,10 @@ impl From<MergeError> for Failure {
             MergeError::Landing(error) => return error.into(),
             MergeError::Git(error) => return error.into(),
             MergeError::NoBranch { .. } => (Blame::Usage, "git branch --all shows what there is"),
+            MergeError::Gone { .. } => (
+                Blame::Refused,
+                "ask whose it is; git rev-parse tells at which commit it was last seen",
+            ),
             MergeError::Same { .. } => (Blame::Usage, "writ review BRANCH"),
             MergeError::Conflict { .. } => (
                 Blame::Refused,

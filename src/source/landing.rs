@@ -10,6 +10,9 @@ use thiserror::Error;
 use super::checkout::CheckoutError;
 use super::git_program::{Checkout, GitError};
 use crate::names::CommitId;
+use crate::report::without_passwords;
+
+const HEADS: &str = "refs/heads/";
 
 /// Why a change did not land.
 #[derive(Debug, Error)]
@@ -50,7 +53,7 @@ pub struct Branch {
 }
 
 /// Where a branch is pushed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remote {
     name: String,
     /// `refs/heads/main`, as the remote calls it.
@@ -94,10 +97,8 @@ impl Branch {
     /// # Errors
     /// There is neither.
     pub fn remote(&self) -> Result<Remote, LandingError> {
-        let config =
-            |key: &str| self.checkout.ask(&["config", &format!("branch.{}.{key}", self.name)]);
-        if let (Some(name), Some(reference)) = (config("remote")?, config("merge")?) {
-            return Ok(Remote { name, reference });
+        if let Some(remote) = self.upstream()? {
+            return Ok(remote);
         }
         match self.checkout.ask(&["remote", "get-url", "origin"])? {
             Some(_) => {
@@ -106,6 +107,14 @@ impl Branch {
             }
             None => Err(LandingError::NoRemote { branch: self.name.clone() }),
         }
+    }
+
+    /// The branch that it follows, where it follows one.
+    pub(super) fn upstream(&self) -> Result<Option<Remote>, GitError> {
+        let config =
+            |key: &str| self.checkout.ask(&["config", &format!("branch.{}.{key}", self.name)]);
+        let (name, reference) = (config("remote")?, config("merge")?);
+        Ok(name.zip(reference).map(|(name, reference)| Remote { name, reference }))
     }
 
     /// The newest commit here.
@@ -243,6 +252,25 @@ impl Branch {
 impl Remote {
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Another branch of the same remote.
+    pub(super) fn branch(&self, name: &str) -> Self {
+        Self { name: self.name.clone(), reference: format!("{HEADS}{name}") }
+    }
+
+    pub(super) fn named(name: &str, branch: &str) -> Self {
+        Self { name: name.to_owned(), reference: format!("{HEADS}{branch}") }
+    }
+
+    pub(super) fn reference(&self) -> &str {
+        &self.reference
+    }
+
+    /// `origin/late`; of a remote without a name here its URL, without passwords.
+    pub(super) fn told(&self) -> String {
+        let branch = self.reference.strip_prefix(HEADS).unwrap_or(&self.reference);
+        format!("{}/{branch}", without_passwords(&self.name))
     }
 }
 

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::git_program::{Checkout, GitError};
 use super::landing::{Branch, LandingError, Remote};
+use super::pushed::{Names, Pushed};
 use crate::names::{BranchName, CommitId};
 use crate::trust::Proposal;
 
@@ -16,6 +17,8 @@ use crate::trust::Proposal;
 pub enum MergeError {
     #[error("there is no branch or commit `{name}`")]
     NoBranch { name: String },
+    #[error("{name} was taken away where it had been pushed")]
+    Gone { name: String },
     #[error("{branch} is the branch that hosts follow; name the one that is to go there")]
     Same { branch: String },
     #[error("it conflicts with what {against} has now, in {}", files.join(", "))]
@@ -40,11 +43,12 @@ pub struct Meeting {
     /// What is to go there, as it was named.
     pub name: String,
     pub tip: CommitId,
+    /// What the name stands for elsewhere, where that is another commit.
+    pub pushed: Option<Pushed>,
 }
 
 impl Meeting {
-    /// Finds both; with `fetch` the remote is asked where the deploy branch stands, and
-    /// for a branch that is not here.
+    /// Finds both; with `fetch` the remote is asked where both stand.
     ///
     /// # Errors
     /// One of them does not exist, or the remote cannot be reached.
@@ -72,9 +76,10 @@ impl Meeting {
         if name == against.as_str() {
             return Err(MergeError::Same { branch: name });
         }
-        let tip = tip(checkout, &name, remote.as_ref().filter(|_| fetch))?;
+        let names = Names { checkout, remote: remote.as_ref(), fetch };
+        let (tip, pushed) = names.find(&name)?;
         let (checkout, against) = (checkout.clone(), against.clone());
-        Ok(Self { checkout, against, remote, base, name, tip })
+        Ok(Self { checkout, against, remote, base, name, tip, pushed })
     }
 
     /// Where the deploy branch stands by now.
@@ -189,8 +194,11 @@ impl Meeting {
         Ok(message.lines().filter(|line| line.starts_with(start)).map(str::to_owned).collect())
     }
 
-    /// Whether the remote has the branch as it is here.
+    /// Whether the remote has all of the branch that is here.
     pub fn is_published(&self) -> Result<bool, MergeError> {
+        if self.pushed.as_ref().is_some_and(|there| there.at.is_some() && there.here == 0) {
+            return Ok(true);
+        }
         let asked = ["for-each-ref", "--format=%(objectname)", "refs/remotes"];
         let told = self.checkout.run(&asked)?;
         Ok(told.lines().any(|line| line == self.tip.as_str()))
@@ -241,37 +249,6 @@ pub fn commit_of(checkout: &Checkout, name: &str) -> Result<Option<CommitId>, Gi
     let told = checkout.ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &asked])?;
     // Older versions of git repeat the option.
     Ok(told.and_then(|told| told.lines().last().and_then(|id| id.parse().ok())))
-}
-
-/// A branch here, or else at the remote; or else whatever commit the name stands for.
-fn tip(checkout: &Checkout, name: &str, remote: Option<&Remote>) -> Result<CommitId, MergeError> {
-    if let Some(own) = commit_of(checkout, &format!("refs/heads/{name}"))? {
-        return Ok(own);
-    }
-    // A server can give everybody who fetches a tag of any name.
-    let tag = commit_of(checkout, &format!("refs/tags/{name}"))?.is_some();
-    match commit_of(checkout, name)? {
-        Some(tip) if !tag => Ok(tip),
-        found => match theirs(checkout, name, remote) {
-            Err(MergeError::NoBranch { name }) => found.ok_or(MergeError::NoBranch { name }),
-            tip => tip,
-        },
-    }
-}
-
-fn theirs(
-    checkout: &Checkout,
-    name: &str,
-    remote: Option<&Remote>,
-) -> Result<CommitId, MergeError> {
-    let missing = || MergeError::NoBranch { name: name.to_owned() };
-    let remote = remote.ok_or_else(missing)?;
-    let plain: BranchName = name.parse().map_err(|_| missing())?;
-    match checkout.fetch(remote.name(), &format!("refs/heads/{plain}")) {
-        Ok(tip) => Ok(tip),
-        Err(error @ (GitError::Start { .. } | GitError::Slow { .. })) => Err(error.into()),
-        Err(GitError::Failed { .. } | GitError::Text { .. }) => Err(missing()),
-    }
 }
 
 fn current(checkout: &Checkout) -> Result<String, MergeError> {

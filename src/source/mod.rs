@@ -25,6 +25,7 @@ pub mod operator;
 pub mod outbox;
 mod patience;
 pub mod placing;
+pub mod pushed;
 pub mod quarantine;
 pub mod receipt;
 pub mod repo;

@@ -10,7 +10,11 @@ pub(super) fn of(sight: &Sight) -> String {
     let mut text = String::new();
     let meeting = &sight.meeting;
     let (tip, base) = (meeting.tip.short(), meeting.base.short());
-    let _ = writeln!(text, "{} ({tip}) onto {} ({base})\n", meeting.name, meeting.against);
+    let _ = writeln!(text, "{} ({tip}) onto {} ({base})", meeting.name, meeting.against);
+    if let Some(told) = super::pushed::told(meeting) {
+        let _ = writeln!(text, "{told}");
+    }
+    text.push('\n');
     sight.review.commits.iter().for_each(|commit| brought(&mut text, commit));
     text.push('\n');
     sight.review.paths.iter().for_each(|path| reviewed(&mut text, path));
