@@ -94,10 +94,13 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         return unpack(file, folder);
     }
     let out = args.out.clone().ok_or_else(|| Failure::told(Blame::Usage).hint("name --out"))?;
-    let caches = args.caches.iter().map(|url| Cache::named(url)).collect::<Result<Vec<_>, _>>()?;
+    let nix = LocalNix::default();
+    let mut caches = Vec::new();
+    for url in &args.caches {
+        caches.push(Cache::named(url, &nix).await?);
+    }
     let key = args.key.as_deref().map(SecretKey::read).transpose()?;
     let needs = Needs::of(&args)?;
-    let nix = LocalNix::default();
     let sources =
         Sources { nix: &nix, depots: &caches, key: key.as_ref(), trusted: &needs.trusted };
     let whole = stock(&needs.wanted, &needs.had, &sources).await?;

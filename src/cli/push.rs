@@ -81,7 +81,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         });
     }
     let desk = Desk::at(&args)?;
-    let cache = cache(&args, &desk)?;
+    let cache = cache(&args, &desk).await?;
     let nix = LocalNix::default();
     let path = nix.build(&args.source.source(&args.service), &args.nix).await?;
     let closure = nix.closure(std::slice::from_ref(&path)).await?;
@@ -111,7 +111,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 }
 
 /// The cache that is named here or in git's config.
-fn cache(args: &Args, desk: &Desk) -> Result<Option<Cache>, Failure> {
+async fn cache(args: &Args, desk: &Desk) -> Result<Option<Cache>, Failure> {
     if args.no_upload {
         return Ok(None);
     }
@@ -129,7 +129,7 @@ fn cache(args: &Args, desk: &Desk) -> Result<Option<Cache>, Failure> {
         netrc: file(&args.cache.netrc, "writ.cacheNetrc")?,
     };
     match url {
-        Some(url) => Cache::new(&named, &url).map(Some),
+        Some(url) => Cache::new(&named, &url).await.map(Some),
         None if args.dry_run => Ok(None),
         None => Err(Failure {
             message: "no cache is named to upload to".to_owned(),

@@ -1,6 +1,6 @@
 //! `writ upload`: brings a binary cache what it lacks of closures, and sees that it is there.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args as ClapArgs;
@@ -11,6 +11,7 @@ use crate::names::StorePath;
 use crate::world::bucket::{Bucket, BucketUrl};
 use crate::world::folder::Folder;
 use crate::world::http_shelf::HttpShelf;
+use crate::world::netrc::Netrc;
 use crate::world::nix::{
     Closure, LocalNix, SecretKey, Supply, Tally, check_shelf, check_substituter, fill,
 };
@@ -42,8 +43,8 @@ pub struct CacheArgs {
     /// The cache's secret key, to sign the closure with.
     #[arg(long, value_name = "FILE")]
     pub(super) key: Option<PathBuf>,
-    /// For http(s)://HOST: the netrc with its password; nix's own (/etc/nix/netrc) where
-    /// it is left out.
+    /// For http(s)://HOST: the netrc with its password; the one that nix takes passwords
+    /// from (nix.conf, netrc-file), where it is left out.
     #[arg(long, value_name = "FILE")]
     pub(super) netrc: Option<PathBuf>,
 }
@@ -65,8 +66,8 @@ enum Place {
 impl Cache {
     /// # Errors
     /// Nothing can be uploaded to such a URL, or a key is none.
-    pub(super) fn new(args: &CacheArgs, url: &str) -> Result<Self, Failure> {
-        let place = Place::named(url, args.netrc.as_deref())?;
+    pub(super) async fn new(args: &CacheArgs, url: &str) -> Result<Self, Failure> {
+        let place = Place::named(url, args.netrc.as_ref()).await?;
         let key = args.key.as_deref().map(SecretKey::read).transpose()?;
         Ok(Self { place, key })
     }
@@ -93,7 +94,7 @@ impl Cache {
 }
 
 impl Place {
-    fn named(url: &str, netrc: Option<&Path>) -> Result<Self, Failure> {
+    async fn named(url: &str, netrc: Option<&PathBuf>) -> Result<Self, Failure> {
         let usage = |message: String, hint: &str| Failure {
             message,
             hint: Some(hint.to_owned()),
@@ -111,6 +112,10 @@ impl Place {
             check_substituter(plain).map_err(|error| {
                 usage(format!("the cache's URL: {error}"), "docs/pushing.md tells what it may say")
             })?;
+            let netrc = match netrc {
+                Some(file) => Netrc::Named(file.clone()),
+                None => LocalNix::default().netrc().await?,
+            };
             return Ok(Self::Web(Box::new(HttpShelf::open(plain, netrc)?)));
         }
         if let Some(folder) = Folder::of_url(url) {
@@ -152,7 +157,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         hint: Some("name it with --to".to_owned()),
         blame: Blame::Usage,
     })?;
-    let cache = Cache::new(&args.cache, url)?;
+    let cache = Cache::new(&args.cache, url).await?;
     let nix = LocalNix::default();
     let closure = nix.closure(&args.paths).await?;
     cache.bring(&nix, &closure, &args.paths).await

@@ -6,21 +6,15 @@ mod sending;
 #[cfg(test)]
 mod tests;
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, IF_NONE_MATCH, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 
-use super::netrc::{self, Login};
+use super::netrc::{Login, Netrc};
 use super::shelf::{Content, Created, Shelf, TEXT, location};
 use crate::fault::{Fault, causes};
 use patience::Patience;
 use sending::Sent;
-
-/// Nix looks here where its config names no other file.
-const NETRC: &str = "netrc";
 
 /// A cache to which `PUT` brings files, with the password to it.
 pub struct HttpShelf {
@@ -29,8 +23,8 @@ pub struct HttpShelf {
     host: String,
     reader: Client,
     writer: Client,
-    netrc: PathBuf,
-    login: Option<Login>,
+    netrc: Netrc,
+    login: Result<Option<Login>, String>,
     patience: Patience,
 }
 
@@ -42,23 +36,20 @@ struct Reply {
 }
 
 impl HttpShelf {
-    /// Reads the password to a cache, from `netrc` or from nix's own file; asks no server.
+    /// Reads the password to a cache; asks no server.
     ///
     /// # Errors
-    /// The URL is none, or a netrc cannot be read. Without a file of nix's there is no
-    /// password.
-    pub fn open(url: &str, netrc: Option<&Path>) -> Result<Self, Fault> {
+    /// The URL is none, or a netrc that was named cannot be read. Nix's own may be closed
+    /// to whoever runs this: that is told where a password is asked for.
+    pub fn open(url: &str, netrc: Netrc) -> Result<Self, Fault> {
         let bad = |why: String| Fault::refuse(format!("use {url}"), why);
         let place = location(url).to_owned();
         let host = Url::parse(&place).map_err(|error| bad(error.to_string()))?;
         let host = host.host_str().unwrap_or_default().to_owned();
-        let (netrc, text) = match netrc {
-            Some(file) => (file.to_owned(), fs::read_to_string(file)),
-            None => (nixs_netrc(), Ok(fs::read_to_string(nixs_netrc()).unwrap_or_default())),
+        let login = match (netrc.login(&host), &netrc) {
+            (Err(why), Netrc::Named(_)) => return Err(bad(why)),
+            (login, _) => login,
         };
-        let text = text.map_err(|error| bad(format!("{}: {error}", netrc.display())))?;
-        let login = netrc::login(&text, &host);
-        let login = login.map_err(|why| bad(format!("{}: {why}", netrc.display())))?;
         let patience = Patience::default();
         let client = |policy| patience.client().redirect(policy).build();
         let reader = client(Policy::limited(5)).map_err(|error| bad(causes(&error)))?;
@@ -78,8 +69,8 @@ impl HttpShelf {
     fn request(&self, client: &Client, method: Method, name: &str) -> RequestBuilder {
         let request = client.request(method, format!("{}/{name}", self.place));
         match &self.login {
-            Some(Login { user, password }) => request.basic_auth(user, Some(password)),
-            None => request,
+            Ok(Some(Login { user, password })) => request.basic_auth(user, Some(password)),
+            Ok(None) | Err(_) => request,
         }
     }
 
@@ -145,12 +136,6 @@ impl HttpShelf {
             .body(body);
         Ok(Reply::of(&self.patience.while_it_goes(request.send(), told, sent).await?))
     }
-}
-
-/// Where nix has the passwords of caches (nix.conf(5), `netrc-file`).
-fn nixs_netrc() -> PathBuf {
-    let folder = std::env::var_os("NIX_CONF_DIR").filter(|folder| !folder.is_empty());
-    folder.map_or_else(|| PathBuf::from("/etc/nix"), PathBuf::from).join(NETRC)
 }
 
 impl Reply {

@@ -16,7 +16,7 @@ pub mod download;
 pub mod facts;
 pub mod folder;
 pub mod http_shelf;
-pub(crate) mod netrc;
+pub mod netrc;
 pub mod nix;
 pub mod parcel;
 pub mod probes;

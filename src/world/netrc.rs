@@ -1,5 +1,39 @@
 //! A netrc, as curl and git have it: who this host is on which server.
 
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// A file with passwords.
+#[derive(Clone, Debug)]
+pub enum Netrc {
+    /// Somebody named it: it has to be there.
+    Named(PathBuf),
+    /// Nix takes passwords from there, if there are any.
+    OfNix(PathBuf),
+}
+
+impl Netrc {
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Named(path) | Self::OfNix(path) => path,
+        }
+    }
+
+    /// The login for a server.
+    ///
+    /// # Errors
+    /// The file cannot be read or is no netrc, in words for a person.
+    pub(crate) fn login(&self, host: &str) -> Result<Option<Login>, String> {
+        let told = |why: String| format!("{}: {why}", self.path().display());
+        let text = match (fs::read_to_string(self.path()), self) {
+            (Err(error), Self::OfNix(_)) if error.kind() == ErrorKind::NotFound => String::new(),
+            (text, _) => text.map_err(|error| told(error.to_string()))?,
+        };
+        login(&text, host).map_err(told)
+    }
+}
+
 /// Who one is on a server.
 #[derive(Clone)]
 pub(crate) struct Login {

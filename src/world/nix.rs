@@ -19,6 +19,7 @@ mod overrun;
 mod profiles;
 mod registration;
 mod room;
+mod settings;
 mod stick;
 mod telling;
 mod upload;

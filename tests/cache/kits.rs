@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::carrier::Carrier;
-use crate::server::Answer;
+use crate::server::{Answer, Files, Server};
 use crate::shop::{narinfos, noise, path};
 
 /// Every file below a folder.
@@ -317,6 +317,37 @@ fn a_cache_over_http_that_tells_little_is_copied_into_one_that_tells_all() {
     );
     let again = carrier.told(&carrier.kit(&["--from", &url]));
     assert!(again.contains("no path was missing"), "{again}");
+}
+
+/// The same netrc that nix has for it.
+#[test]
+fn a_cache_that_asks_for_a_password_is_copied_from_where_nix_has_one() {
+    let carrier = Carrier::open();
+    let home = carrier.shop.home();
+    let root = carrier.shop.dir.path().join("web");
+    assert!(carrier.shop.upload(&format!("file://{}", root.display())).status.success());
+    // `ci:pa55w0rd`
+    let files = Files { root, login: Some("Basic Y2k6cGE1NXcwcmQ="), conditions: true };
+    let web = Server::web(files);
+    let url = format!("http://127.0.0.1:{}", web.port);
+    let kit = |netrc: &str, text: &str| {
+        fs::write(home.join("netrc-file"), home.join(netrc).display().to_string()).unwrap();
+        fs::write(home.join("passwords"), text).unwrap();
+        let ran = carrier.kit(&["--from", &url]);
+        let all = format!("{}{}", carrier.told(&ran), String::from_utf8_lossy(&ran.stderr));
+        assert!(!all.contains("pa55w0rd") && !all.contains("0ther") && !all.contains("Y2k6"));
+        carrier.told(&ran).replace(&format!(":{}", web.port), ":PORT")
+    };
+    let mut told = String::new();
+    for (what, netrc, text) in [
+        ("no netrc", "none", ""),
+        ("none that can be read", "", ""),
+        ("another password", "passwords", "machine 127.0.0.1 login ci password 0ther"),
+        ("the password", "passwords", "machine 127.0.0.1 login ci password pa55w0rd"),
+    ] {
+        told += &format!("# {what}\n{}", kit(netrc, text));
+    }
+    insta::assert_snapshot!(told);
 }
 
 #[test]

@@ -17,6 +17,11 @@ closure() {
 }
 
 case "$(basename "$0") $*" in
+*" config show netrc-file")
+    file=$(cat "$HOME/netrc-file" 2>/dev/null || echo "${NIX_CONF_DIR:-/etc/nix}/netrc")
+    [ "$file" != broken ] || { echo "error: the config is broken" >&2; exit 1; }
+    echo "$file"
+    ;;
 *" --query --requisites "*) if [ -e "$HOME/closures" ]; then shift 2; closure "$@"; else for file in "$HOME"/db/*; do echo "/nix/store/$(basename "$file")"; done; fi ;;
 *" --check-validity --print-invalid "*)
     shift 2

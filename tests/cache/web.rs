@@ -70,6 +70,20 @@ fn a_closure_arrives_on_a_web_server_as_in_a_bucket() {
     insta::assert_snapshot!(format!("{first}---\n{again}"));
 }
 
+/// `netrc-file` of a nix.conf, of the environment, of who knows where: nix is asked.
+#[test]
+fn the_password_is_looked_for_where_nix_says_that_it_is() {
+    let place = Place::open(Some(LOGIN), true);
+    let (home, dir) = (place.shop.home(), place.shop.dir.path());
+    fs::rename(home.join("netrc"), dir.join("pass words")).unwrap();
+    fs::write(home.join("netrc-file"), format!("{}\n", dir.join("pass words").display())).unwrap();
+    let told = place.told(&place.upload(&[]));
+    assert!(place.is_whole(), "{told}");
+    // One that is named counts alone.
+    let told = place.told(&place.upload(&["--netrc", "wrong.netrc"]));
+    assert!(told.contains("it does not know this user and password"), "{told}");
+}
+
 #[test]
 fn what_a_web_server_has_is_never_replaced() {
     for conditions in [true, false] {
@@ -150,6 +164,11 @@ fn each_refusal_of_a_web_server_says_what_to_do() {
     tell("no password", place.upload(&[]));
     tell("a wrong password", place.upload(&["--netrc", "wrong.netrc"]));
     tell("no such netrc", place.upload(&["--netrc", "none"]));
+    fs::write(place.shop.home().join("netrc-file"), "/\n").unwrap();
+    tell("a netrc of nix's that cannot be read", place.upload(&[]));
+    fs::write(place.shop.home().join("netrc-file"), "broken\n").unwrap();
+    tell("a nix that does not tell where it is", place.upload(&[]));
+    fs::remove_file(place.shop.home().join("netrc-file")).unwrap();
     for (what, status) in [
         ("no right to write", 403),
         ("it takes no uploads", 405),

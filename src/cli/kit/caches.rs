@@ -5,6 +5,7 @@ use crate::fault::Fault;
 use crate::world::bucket::{Bucket, BucketUrl};
 use crate::world::depot::{Depot, Saved, Sink};
 use crate::world::folder::Folder;
+use crate::world::nix::LocalNix;
 use crate::world::web::Web;
 
 /// A cache by where it is.
@@ -17,13 +18,15 @@ pub(super) enum Cache {
 impl Cache {
     /// # Errors
     /// Nothing can be read from such a URL.
-    pub(super) fn named(url: &str) -> Result<Self, Failure> {
+    pub(super) async fn named(url: &str, nix: &LocalNix) -> Result<Self, Failure> {
         if url.starts_with("s3://") {
             let parsed = BucketUrl::parse(url).map_err(|error| usage(url, &error))?;
             return Ok(Self::Bucket(Box::new(Bucket::open(&parsed)?)));
         }
         if ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
-            return Ok(Self::Web(Web::of_url(url)?));
+            // A machine without nix has none of its passwords, and may still pack.
+            let netrc = if nix.is_here() { Some(nix.netrc().await?) } else { None };
+            return Ok(Self::Web(Web::of_url(url, netrc.as_ref())?));
         }
         let folder = Folder::of_url(url).map(Self::Folder);
         folder.ok_or_else(|| usage(url, &"copied from are http(s)://, s3:// and file:/// caches"))

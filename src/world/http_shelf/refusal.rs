@@ -38,19 +38,22 @@ impl HttpShelf {
 
     fn unwelcome(&self, status: StatusCode) -> &'static str {
         match (status, &self.login) {
-            (StatusCode::UNAUTHORIZED, None) => "it asks for a password",
-            (StatusCode::UNAUTHORIZED, Some(_)) => "it does not know this user and password",
+            (StatusCode::UNAUTHORIZED, Ok(None) | Err(_)) => "it asks for a password",
+            (StatusCode::UNAUTHORIZED, Ok(Some(_))) => "it does not know this user and password",
             _ => "it does not allow that",
         }
     }
 
     fn password(&self) -> String {
-        let (host, file) = (&self.host, self.netrc.display());
+        let (host, file) = (&self.host, self.netrc.path().display());
         match &self.login {
-            Some(_) => {
+            Err(why) => {
+                format!("nix's netrc-file cannot be used ({why}); name one that can, with --netrc")
+            }
+            Ok(Some(_)) => {
                 format!("see what {file} says of {host}, and what the server allows that user")
             }
-            None => format!(
+            Ok(None) => format!(
                 "{file} names no user for {host}: write `machine {host} login … password …` there, or name another file with --netrc"
             ),
         }

@@ -9,7 +9,7 @@ use super::*;
 fn deaf() -> (TcpListener, HttpShelf) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/cache/", listener.local_addr().unwrap());
-    let mut shelf = HttpShelf::open(&url, Some(Path::new("/dev/null"))).unwrap();
+    let mut shelf = HttpShelf::open(&url, Netrc::Named("/dev/null".into())).unwrap();
     let short = Duration::from_millis(50);
     shelf.patience = Patience { connect: short * 20, stall: short, pause: short / 50, again: 1 };
     (listener, shelf)

@@ -8,11 +8,12 @@ use std::process::{Output, Stdio};
 
 use tokio::process::Command;
 
-use super::{fetch, find_programs, registration};
+use super::{fetch, find_programs, registration, settings};
 use crate::fault::Fault;
 use crate::manifest::edit::Release;
 use crate::names::StorePath;
 use crate::plan::closure::{PathInfo, closure_digest, closure_of};
+use crate::world::netrc::Netrc;
 
 /// Paths on one command line.
 const AT_ONCE: usize = 1000;
@@ -99,6 +100,19 @@ impl LocalNix {
         one_path(&output, &doing)
     }
 
+    /// Whether there is a nix at all.
+    pub fn is_here(&self) -> bool {
+        self.programs.join("nix-store").is_file()
+    }
+
+    /// The netrc that nix takes passwords from.
+    ///
+    /// # Errors
+    /// There is no nix, or it does not tell.
+    pub async fn netrc(&self) -> Result<Netrc, Fault> {
+        settings::netrc_file(|| self.program("nix")).await.map(Netrc::OfNix)
+    }
+
     /// The closure of `roots`.
     ///
     /// # Errors
@@ -120,7 +134,7 @@ impl LocalNix {
     /// # Errors
     /// Nix fails.
     pub(super) async fn valid(&self, paths: &[StorePath]) -> Result<Vec<StorePath>, Fault> {
-        if !self.programs.join("nix-store").is_file() {
+        if !self.is_here() {
             return Ok(Vec::new());
         }
         let mut invalid = BTreeSet::new();
