@@ -16,6 +16,7 @@ mod local;
 mod lock;
 mod narinfo;
 mod overrun;
+mod passwords;
 mod profiles;
 mod registration;
 mod room;
@@ -39,7 +40,8 @@ pub use contents::contents;
 use digests::Digests;
 pub use gateway::Gateway;
 pub use local::{Closure, LocalNix, Source};
-use narinfo::Missing;
+use narinfo::{Asking, Missing};
+use passwords::Passwords;
 use profiles::{New, Profiles};
 use reqwest::Client;
 pub use room::Room;
@@ -178,12 +180,20 @@ impl NixStore {
             return (caches, Missing::default());
         }
         caches.look(http, &self.away).await;
-        let missing = narinfo::missing(http, &caches.urls(), paths).await;
+        let passwords = self.passwords();
+        let asking = Asking { client: http, passwords: &passwords };
+        let missing = narinfo::missing(&asking, &caches.urls(), paths).await;
         if missing.nowhere == 0 || !caches.look_further(http, &self.away).await {
             return (caches, missing);
         }
-        let missing = narinfo::missing(http, &caches.urls(), paths).await;
+        let missing = narinfo::missing(&asking, &caches.urls(), paths).await;
         (caches, missing)
+    }
+
+    /// As the nix that downloads has them.
+    fn passwords(&self) -> Passwords {
+        let config = self.config.clone();
+        Passwords::of(move || fetch::program(&config, "nix"))
     }
 
     /// Brings what is missing, where there is room for it.

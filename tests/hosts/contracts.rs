@@ -36,6 +36,8 @@ mod literal;
 mod nix;
 #[path = "../contract/overrides.rs"]
 mod overrides;
+#[path = "../contract/password.rs"]
+mod password;
 #[path = "../contract/probes.rs"]
 mod probes;
 #[path = "../contract/routes.rs"]
@@ -95,7 +97,12 @@ fn of_nix() -> Vec<Contract> {
     macro_rules! nix {
         ($($name:ident),*) => { contracts!(against_nix, nix: $($name),*) };
     }
-    [store::store_contract!(stores), nix::nix_only!(nix)].concat()
+    let password = contracts!(against_nix, password:
+        a_cache_that_asks_for_a_password_tells_sizes_and_gives_closures,
+        a_password_that_nix_does_not_have_is_told_with_where_it_belongs,
+        nix_is_not_asked_for_passwords_that_nobody_wants,
+    );
+    [store::store_contract!(stores), nix::nix_only!(nix), password].concat()
 }
 
 fn of_systemd() -> Vec<Contract> {

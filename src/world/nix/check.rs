@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, StatusCode, Url};
 
+use super::passwords::Passwords;
 use super::{NixStore, fetch};
 use crate::fault::{Fault, causes};
 use crate::world::certificate::explained;
@@ -50,12 +51,11 @@ impl NixStore {
                 Err(Denial::Absent | Denial::Beyond) => Err(not_a_cache(doing)),
             };
         }
+        let passwords = self.passwords();
         let found = match location.strip_prefix("file://") {
             Some(folder) => std::fs::read(format!("{folder}/{INFO}")).map_err(|e| e.to_string()),
-            None => match download(&format!("{location}/{INFO}"), deadline).await {
-                Ok(None) => {
-                    return Ok("it asks for a password, which nix takes from its netrc file");
-                }
+            None => match download(&passwords, &format!("{location}/{INFO}"), deadline).await {
+                Ok(None) => return closed(doing, &passwords, &host_of(location)).await,
                 Ok(Some(body)) => Ok(body),
                 Err(because) => Err(because),
             },
@@ -64,8 +64,33 @@ impl NixStore {
             let usual = "see that the cache is up, and that nix.substituters names it rightly";
             explained(Fault::wait(&doing, because).remedy(usual))
         })?;
-        judge(doing, &found)
+        let told = judge(doing, &found)?;
+        Ok(if passwords.were_given() {
+            "it answers, and takes the password of nix's netrc"
+        } else {
+            told
+        })
     }
+}
+
+/// Nix would be let in no more than we were, as far as it can be asked.
+async fn closed(doing: String, passwords: &Passwords, host: &str) -> Result<&'static str, Fault> {
+    let Some(netrc) = passwords.netrc().await else {
+        return Ok("it asks for a password, which nix takes from its netrc file");
+    };
+    let file = netrc.path().display();
+    let because = match netrc.login(host) {
+        Ok(Some(_)) => format!("it does not take the password that {file} has for {host}"),
+        Ok(None) => format!("it asks for a password, and {file} has none for {host}"),
+        Err(why) => format!("it asks for a password, and nix's netrc cannot be used: {why}"),
+    };
+    Err(Fault::wait(doing, because)
+        .remedy(format!("write there: machine {host} login … password …")))
+}
+
+fn host_of(url: &str) -> String {
+    let url = Url::parse(url).ok();
+    url.and_then(|url| Some(url.host_str()?.to_owned())).unwrap_or_default()
 }
 
 fn judge(doing: String, info: &[u8]) -> Result<&'static str, Fault> {
@@ -83,8 +108,12 @@ fn not_a_cache(doing: String) -> Fault {
         .remedy("see that nix.substituters names the cache's root")
 }
 
-/// The body; `None` where a password is asked for.
-async fn download(url: &str, deadline: Duration) -> Result<Option<Vec<u8>>, String> {
+/// The body; `None` where a password is asked for that nix does not have.
+async fn download(
+    passwords: &Passwords,
+    url: &str,
+    deadline: Duration,
+) -> Result<Option<Vec<u8>>, String> {
     let client = Client::builder()
         // nix follows them (libcurl, `CURLOPT_FOLLOWLOCATION`).
         .redirect(Policy::limited(5))
@@ -92,7 +121,7 @@ async fn download(url: &str, deadline: Duration) -> Result<Option<Vec<u8>>, Stri
         .user_agent(concat!("writ/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| causes(&error))?;
-    let mut answer = client.get(url).send().await.map_err(|error| causes(&error))?;
+    let mut answer = passwords.get(&client, url).await.map_err(|error| causes(&error))?;
     match answer.status() {
         StatusCode::UNAUTHORIZED => return Ok(None),
         status if !status.is_success() => return Err(format!("it answered {status}")),

@@ -6,8 +6,9 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::time::timeout;
 
-use super::narinfo::{self, NarInfo};
-use super::{NixConfig, NixStore};
+use super::narinfo::{self, Asking, NarInfo};
+use super::passwords::Passwords;
+use super::{LocalNix, NixConfig, NixStore};
 use crate::names::StorePath;
 use crate::plan::contents::{Content, Contents};
 
@@ -46,14 +47,15 @@ async fn announced(caches: &[String], roots: &BTreeSet<&StorePath>, found: &mut 
     if caches.is_empty() {
         return;
     }
-    let client = narinfo::client().ok();
+    let (client, nix) = (narinfo::client().ok(), LocalNix::default());
+    let passwords = Passwords::of(move || nix.program("nix"));
+    let asking = Asking { client: client.as_ref(), passwords: &passwords };
     let mut seen: BTreeSet<StorePath> = roots.iter().map(|path| (*path).clone()).collect();
     let mut left: Vec<StorePath> = seen.iter().cloned().collect();
     while !left.is_empty() && seen.len() < MOST {
-        let asked = std::mem::take(&mut left).into_iter().map(|path| {
-            let client = client.as_ref();
-            async move { (path.clone(), narinfo::ask(client, caches, path).await) }
-        });
+        let asked = std::mem::take(&mut left)
+            .into_iter()
+            .map(|path| async move { (path.clone(), narinfo::ask(&asking, caches, path).await) });
         let mut told = stream::iter(asked).buffer_unordered(narinfo::SIDE_BY_SIDE);
         while let Some((path, info)) = told.next().await {
             let Some(NarInfo { download, unpacked, references }) = info else { continue };

@@ -171,7 +171,12 @@ pub(super) fn make_home(home: &Path) -> io::Result<()> {
 
 /// `nix-store` with an environment in which no user's settings count.
 pub(super) fn nix_store(config: &NixConfig) -> Command {
-    let mut nix = Command::new(config.programs.join("nix-store"));
+    program(config, "nix-store")
+}
+
+/// The same of another of nix's programs.
+pub(super) fn program(config: &NixConfig, name: &str) -> Command {
+    let mut nix = Command::new(config.programs.join(name));
     nix.env_clear()
         .env("PATH", &config.programs)
         .env("HOME", &config.home)

@@ -169,7 +169,7 @@ impl LocalNix {
         nix
     }
 
-    fn program(&self, name: &str) -> Command {
+    pub(super) fn program(&self, name: &str) -> Command {
         let mut program = Command::new(self.programs.join(name));
         program.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         program

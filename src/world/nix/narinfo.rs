@@ -14,6 +14,7 @@ use reqwest::{Client, Response};
 use tokio::time::timeout;
 
 use super::link::exists;
+use super::passwords::Passwords;
 use crate::names::StorePath;
 use crate::world::shelf::{TEXT, location};
 
@@ -46,21 +47,27 @@ pub(super) struct NarInfo {
     pub(super) references: Vec<StorePath>,
 }
 
+/// How caches are asked. Without a client only directories are.
+#[derive(Clone, Copy)]
+pub(super) struct Asking<'a> {
+    pub(super) client: Option<&'a Client>,
+    pub(super) passwords: &'a Passwords,
+}
+
 /// Sums up what is not in the store yet. A path that is there is taken for complete, and
-/// one that no cache tells of has no size: nix says better what is wrong. Without
-/// a client only directories are asked.
+/// one that no cache tells of has no size: nix says better what is wrong.
 pub(super) async fn missing(
-    client: Option<&Client>,
+    asking: &Asking<'_>,
     caches: &[String],
     roots: &[&StorePath],
 ) -> Missing {
     let roots: Vec<StorePath> = roots.iter().map(|path| (*path).clone()).collect();
     let unknown = Missing { paths: absent(&roots).count(), ..Missing::default() };
-    timeout(PATIENCE, sum(client, caches, roots)).await.unwrap_or(unknown)
+    timeout(PATIENCE, sum(asking, caches, roots)).await.unwrap_or(unknown)
 }
 
 /// A client that keeps its connections, asking as nix does: no proxy of this process's
-/// environment, and no cookie or password.
+/// environment, and no cookie.
 pub(super) fn client() -> reqwest::Result<Client> {
     Client::builder()
         .redirect(Policy::limited(5))
@@ -71,12 +78,12 @@ pub(super) fn client() -> reqwest::Result<Client> {
         .build()
 }
 
-async fn sum(client: Option<&Client>, caches: &[String], roots: Vec<StorePath>) -> Missing {
+async fn sum(asking: &Asking<'_>, caches: &[String], roots: Vec<StorePath>) -> Missing {
     let mut found = Missing::default();
     let mut seen: BTreeSet<StorePath> = roots.iter().cloned().collect();
     let mut left = roots;
     while !left.is_empty() && seen.len() < MOST {
-        let asked: Vec<_> = absent(&left).map(|path| ask(client, caches, path.clone())).collect();
+        let asked: Vec<_> = absent(&left).map(|path| ask(asking, caches, path.clone())).collect();
         found.paths += asked.len();
         left.clear();
         let told: Vec<_> = stream::iter(asked).buffer_unordered(SIDE_BY_SIDE).collect().await;
@@ -104,7 +111,7 @@ fn absent(paths: &[StorePath]) -> impl Iterator<Item = &StorePath> {
 
 /// What the first cache that has the path says of it.
 pub(super) async fn ask(
-    client: Option<&Client>,
+    asking: &Asking<'_>,
     caches: &[String],
     path: StorePath,
 ) -> Option<NarInfo> {
@@ -112,7 +119,7 @@ pub(super) async fn ask(
         let place = place(cache, &path);
         let text = match place.strip_prefix("file://") {
             Some(file) => fs::read(file).ok(),
-            None => download(client, &place).await,
+            None => download(asking, &place).await,
         };
         if let Some(info) = text.and_then(|text| parse(&text, &path)) {
             return Some(info);
@@ -121,8 +128,9 @@ pub(super) async fn ask(
     None
 }
 
-async fn download(client: Option<&Client>, url: &str) -> Option<Vec<u8>> {
-    body(client?.get(url).send().await.ok()?.error_for_status().ok()?).await
+async fn download(asking: &Asking<'_>, url: &str) -> Option<Vec<u8>> {
+    let answer = asking.passwords.get(asking.client?, url).await.ok()?;
+    body(answer.error_for_status().ok()?).await
 }
 
 /// Where a cache has its text about a path.
@@ -219,9 +227,11 @@ mod tests {
         put(&far, 1, info(1, &[2]));
         put(&far, 2, info(2, &[]));
         let urls = [&near, &far].map(|dir| format!("file://{}?priority=1", dir.path().display()));
-        let found = missing(None, &urls, &[&path(0), &path(2)]).await;
+        let passwords = Passwords::of(|| unreachable!("no cache wants one"));
+        let asking = Asking { client: None, passwords: &passwords };
+        let found = missing(&asking, &urls, &[&path(0), &path(2)]).await;
         assert_eq!(found, Missing { paths: 3, download: 33, unpacked: 3003, nowhere: 0 });
-        let unknown = missing(None, &urls[..1], &[&path(1)]).await;
+        let unknown = missing(&asking, &urls[..1], &[&path(1)]).await;
         assert_eq!(unknown, Missing { paths: 1, nowhere: 1, ..Missing::default() });
     }
 
