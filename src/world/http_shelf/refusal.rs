@@ -31,7 +31,7 @@ impl HttpShelf {
                 .remedy("make room there"),
             300..=399 => refuse("it sends uploads elsewhere", "name with --to where it sends them"),
             500.. => Fault::wait(&doing, format!("it answered {status}"))
-                .remedy("see that the cache is up"),
+                .remedy("see that the cache is up, and what the log of its server says"),
             _ => refuse("it does not take it", "see the log of the cache's server"),
         }
     }
