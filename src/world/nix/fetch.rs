@@ -151,7 +151,7 @@ async fn follow(
 
 fn cannot_start(doing: &str, program: &Path, error: &io::Error) -> Fault {
     Fault::wait(doing, format!("start {}: {error}", program.display()))
-        .remedy("install nix, or name its folder in this host's config")
+        .remedy("install nix, or put the folder with its programs on the agent's PATH")
 }
 
 fn late(doing: &str, deadline: Duration) -> Fault {
