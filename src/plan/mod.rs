@@ -34,7 +34,7 @@ pub mod unit;
 mod versions;
 mod waves;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -105,19 +105,21 @@ pub fn plan<Source: Clone>(desired: &Desired<Source>, observed: &Observed) -> Pl
     steps.extend(stop(desired, observed));
     steps.extend(switch(desired, observed));
     let mut waves = waves::waves(changes);
-    let last = waves.pop();
+    let last = waves.pop().unwrap_or_default();
     for wave in waves {
-        steps.extend(apply(&wave));
-        steps.extend(watch(&wave));
+        let watched = watch(&wave);
+        steps.extend(apply(wave));
+        steps.extend(watched);
     }
-    steps.extend(last.iter().flat_map(|wave| apply(wave)));
+    let watched = watch(&last);
+    steps.extend(apply(last));
     // The routes follow as soon as everything new listens, and before the last
     // watch, so that a service whose port changed is not cut off for its length.
     match route(desired, observed) {
         Ok(change) => steps.extend(change),
         Err(reasons) => waiting.extend(reasons),
     }
-    steps.extend(last.iter().flat_map(|wave| watch(wave)));
+    steps.extend(watched);
     steps.extend(retire(desired, observed));
     Plan { source: desired.source.clone(), steps, waiting, spared: BTreeSet::new() }
 }
@@ -145,6 +147,7 @@ struct Change<'a> {
     files: Vec<FileChange>,
 }
 
+/// In the order in which a wave goes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum ChangeKind {
     None,
@@ -152,6 +155,18 @@ enum ChangeKind {
     Reload,
     Restart,
     Start,
+}
+
+impl ChangeKind {
+    fn step(self, units: Vec<UnitChange>) -> Option<Step> {
+        match self {
+            Self::None => None,
+            Self::Write => Some(Step::Write { units }),
+            Self::Reload => Some(Step::Reload { units }),
+            Self::Restart => Some(Step::Restart { units }),
+            Self::Start => Some(Step::Start { units }),
+        }
+    }
 }
 
 impl<'a> Change<'a> {
@@ -185,9 +200,9 @@ impl<'a> Change<'a> {
         self.kind >= ChangeKind::Reload
     }
 
-    fn unit_change(&self) -> Option<UnitChange> {
+    fn unit_change(self) -> Option<UnitChange> {
         let unit = unit::started(self.service)?;
-        Some(UnitChange { unit, files: self.files.clone() })
+        Some(UnitChange { unit, files: self.files })
     }
 }
 
@@ -245,11 +260,11 @@ fn stop<Source>(desired: &Desired<Source>, observed: &Observed) -> Option<Step> 
 /// A process that goes on as if its service were still a daemon: the timer that
 /// follows would find its unit running and never start it.
 fn outlived(service: &Service, observed: &Observed) -> Option<UnitRemoval> {
+    let Work::Job { .. } = service.work else { return None };
     let unit = service.name.unit();
     let found = observed.units.get(&unit)?;
     let daemon = found.file.as_deref().is_some_and(|text| !unit::is_job(text));
-    let job = matches!(service.work, Work::Job { .. });
-    (job && daemon && runs(Some(found))).then_some(UnitRemoval { unit, expect: None })
+    (daemon && runs(Some(found))).then_some(UnitRemoval { unit, expect: None })
 }
 
 fn switch<Source>(desired: &Desired<Source>, observed: &Observed) -> Option<Step> {
@@ -268,19 +283,14 @@ fn switch<Source>(desired: &Desired<Source>, observed: &Observed) -> Option<Step
 }
 
 /// The steps that bring the unit changes of one wave about.
-fn apply(wave: &[Change<'_>]) -> Vec<Step> {
-    let of = |kind: ChangeKind| -> Vec<UnitChange> {
-        wave.iter().filter(|change| change.kind == kind).filter_map(Change::unit_change).collect()
-    };
-    [
-        Step::Write { units: of(ChangeKind::Write) },
-        Step::Reload { units: of(ChangeKind::Reload) },
-        Step::Restart { units: of(ChangeKind::Restart) },
-        Step::Start { units: of(ChangeKind::Start) },
-    ]
-    .into_iter()
-    .filter(|step| !step.units().is_empty())
-    .collect()
+fn apply(wave: Vec<Change<'_>>) -> Vec<Step> {
+    let mut units: BTreeMap<ChangeKind, Vec<UnitChange>> = BTreeMap::new();
+    for change in wave.into_iter().filter(|change| change.kind != ChangeKind::None) {
+        let of_its_kind = units.entry(change.kind).or_default();
+        of_its_kind.extend(change.unit_change());
+    }
+    units.retain(|_, units| !units.is_empty());
+    units.into_iter().filter_map(|(kind, units)| kind.step(units)).collect()
 }
 
 fn watch(wave: &[Change<'_>]) -> Option<Step> {
