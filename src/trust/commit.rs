@@ -118,8 +118,11 @@ fn rest_of_headers(headers: &mut Headers<'_>, format: Format) -> Result<Option<S
             return Ok(signature);
         }
         let name = line.split(|&b| b == b' ').next().unwrap_or_default();
+        let value = line.get(name.len() + 1..).ok_or_else(|| {
+            broken(format!("the header {:?} has no value", name.escape_ascii().to_string()))
+        })?;
         if name == format.signature_header().as_bytes() && signature.is_none() {
-            let armor = folded(headers, line.get(name.len() + 1..).unwrap_or_default())?;
+            let armor = folded(headers, value)?;
             signature = Some((armor, from, headers.at));
         } else if name == b"encoding" && !encoding {
             encoding = true;
@@ -223,6 +226,8 @@ mod tests {
             format!("{TREE}{WHO}gpgsig-sha256 x\n\n"),
             format!("{TREE}{WHO}{SIG}gpgsig-sha256 x\n\n"),
             format!("{TREE}{WHO}gpgsig-other x\n\n"),
+            format!("{TREE}{WHO}gpgsig\n -----BEGIN\n\n"),
+            format!("{TREE}{WHO}encoding\n\n"),
             format!("{TREE}{WHO}encoding a\nencoding b\n\n"),
             format!("{TREE}{WHO}mergetag object 1\n\n"),
             format!("{TREE}{WHO} folded\n\n"),

@@ -57,6 +57,11 @@ pub(crate) fn commits() -> Vec<Row> {
         row("two addresses", |s| edited(s, |p| p.replace("Somebody", "<a@b>")), good),
         row("parent twice", |s| edited(s, parent_twice), good),
         row("nine parents", |s| many_parents(s, 9), |s| many_parents(s, 8)),
+        row(
+            "a signature on the line below its header",
+            |s| resealed(s, |t| t.replacen("gpgsig ", "gpgsig\n ", 1)),
+            |s| resealed(s, |t| t),
+        ),
         row("a second signature", |s| resealed(s, second_signature), |s| resealed(s, |t| t)),
         Row {
             name: "no signature",
