@@ -34,10 +34,11 @@ use files::{UnitFiles, is_ours};
 use outcome::meaning_of_job;
 use overrides::Foreign;
 use properties::{
-    ASKED_AT_ONCE, any_outdated, ending, invocation, pulse_of, start_limit, state, stop_limit,
+    ASKED_AT_ONCE, any_outdated, began, ending, invocation, pulse_of, start_limit, state,
+    stop_limit,
 };
 use refusal::{lost, only_ours, plain_fault, refused};
-use runs::{Runs, Which};
+use runs::{Last, Runs, Which};
 
 const FOLDER: &str = "/run/systemd/system";
 /// Where files of others go that were over our units.
@@ -210,15 +211,17 @@ impl Systemd {
         let which = match self.runs.of(unit) {
             Some(run) => Which::Begun(run),
             None => match self.last_run(unit).await {
-                Ok(id) if !id.is_empty() => Which::Invocation(id),
+                Ok(last) if !last.invocation.is_empty() => Which::Last(last),
                 Ok(_) | Err(_) => return Vec::new(),
             },
         };
         journal::last_lines(unit, lines, &which).await
     }
 
-    async fn last_run(&self, unit: &UnitName) -> Result<String, BusError> {
-        invocation(&*self.bus().await?, unit).await
+    async fn last_run(&self, unit: &UnitName) -> Result<Last, BusError> {
+        let bus = self.bus().await?;
+        let (invocation, since) = try_join!(invocation(&bus, unit), began(&bus, unit))?;
+        Ok(Last { invocation, since })
     }
 }
 

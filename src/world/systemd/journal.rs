@@ -24,7 +24,7 @@ pub(super) async fn last_lines(unit: &UnitName, lines: usize, which: &Which) -> 
         ["--output=json", "--all", "--boot", "--no-pager", "--quiet"].map(str::to_owned).to_vec();
     asked.push(format!("--output-fields={}", FIELDS.join(",")));
     asked.push(format!("--lines={lines}"));
-    asked.extend(which.matches(unit));
+    asked.push(format!("--unit={unit}"));
     let mut found = lines_of(&run(&asked).await, which);
     found.drain(..found.len().saturating_sub(lines));
     found
@@ -84,7 +84,7 @@ fn reorders(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::runs::Runs;
+    use super::super::runs::{Last, Runs};
     use super::*;
 
     #[test]
@@ -109,8 +109,19 @@ mod tests {
         runs.ends(&unit, String::new());
         let begun = Which::Begun(runs.of(&unit).unwrap());
         assert_eq!(lines_of(&entries, &begun), ["first", "second", r"r\u{1b}"]);
-        let all = Which::Invocation("one".to_owned());
-        assert_eq!(lines_of(&entries, &all).len(), 5);
+        let last = |invocation: &str| {
+            let since = Duration::from_secs(5);
+            let which = Which::Last(Last { invocation: invocation.to_owned(), since });
+            let unknown = |at: &str| entry(at, "", "\"of a process that was gone\"");
+            let unknown = [unknown("4999999"), unknown("5000000")].concat();
+            let unknown = unknown.replace("\"_SYSTEMD_INVOCATION_ID\":\"\",", "");
+            lines_of(&(entries.clone() + "\n" + &unknown), &which)
+        };
+        assert_eq!(last("two"), ["first", "second", "of a process that was gone"]);
+        assert_eq!(
+            last("one")[1..],
+            ["late words of the run before", "of a process that was gone"]
+        );
     }
 
     #[test]

@@ -39,6 +39,12 @@ pub(super) async fn invocation(bus: &Bus, unit: &UnitName) -> Result<String, Bus
     Ok(id.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// When the unit last began to be anything but inactive, by the clock that nobody sets
+/// (org.freedesktop.systemd1(5), in microseconds).
+pub(super) async fn began(bus: &Bus, unit: &UnitName) -> Result<Duration, BusError> {
+    bus.property(unit, UNIT, "InactiveExitTimestampMonotonic").await.map(Duration::from_micros)
+}
+
 async fn main_pid(bus: &Bus, unit: &UnitName) -> Result<Option<u32>, BusError> {
     match interface(unit) {
         Some(SERVICE) => {

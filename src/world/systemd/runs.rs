@@ -22,12 +22,20 @@ pub(super) struct Run {
     before: String,
 }
 
+/// The last run of a unit, as systemd knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Last {
+    pub(super) invocation: String,
+    /// By the clock that nobody sets.
+    pub(super) since: Duration,
+}
+
 /// Which lines are meant.
 #[derive(Debug)]
 pub(super) enum Which {
     Begun(Run),
     /// Of a run that another program began, or an agent before this one.
-    Invocation(String),
+    Last(Last),
 }
 
 impl Runs {
@@ -57,27 +65,23 @@ impl Runs {
 }
 
 impl Which {
-    /// How journalctl(1) is asked.
-    pub(super) fn matches(&self, unit: &UnitName) -> Vec<String> {
-        match self {
-            Self::Begun(_) => vec![format!("--unit={unit}")],
-            // What it wrote itself, and what systemd said about it.
-            Self::Invocation(id) => vec![
-                format!("_SYSTEMD_INVOCATION_ID={id}"),
-                "+".to_owned(),
-                "_PID=1".to_owned(),
-                format!("INVOCATION_ID={id}"),
-            ],
-        }
-    }
-
-    /// Whether an entry of the journal, as systemd's Journal JSON Format has it, is one.
+    /// Whether an entry of the unit's journal, as systemd's Journal JSON Format has it,
+    /// is one.
     pub(super) fn has(&self, entry: &Value) -> bool {
-        let Self::Begun(Run { since, before }) = self else { return true };
         let at = entry["__MONOTONIC_TIMESTAMP"].as_str().and_then(|at| at.parse().ok());
-        let of = |field: &str| entry[field].as_str() == Some(before);
-        let earlier = of("_SYSTEMD_INVOCATION_ID") || of("INVOCATION_ID");
-        at.is_some_and(|at| Duration::from_micros(at) >= *since) && (before.is_empty() || !earlier)
+        let after = |since| at.is_some_and(|at| Duration::from_micros(at) >= since);
+        // What it wrote itself, and what systemd said about it.
+        let fields = ["_SYSTEMD_INVOCATION_ID", "INVOCATION_ID"];
+        let told: Vec<&str> = fields.iter().filter_map(|field| entry[field].as_str()).collect();
+        match self {
+            Self::Begun(Run { since, before }) => {
+                after(*since) && (before.is_empty() || !told.contains(&before.as_str()))
+            }
+            // The last words of a process that is gone when the journal reads them tell
+            // their unit, and no run.
+            Self::Last(Last { since, .. }) if told.is_empty() => after(*since),
+            Self::Last(Last { invocation, .. }) => told.contains(&invocation.as_str()),
+        }
     }
 }
 
