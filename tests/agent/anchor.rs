@@ -4,7 +4,6 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use writ::events::{Events, Kind};
@@ -13,7 +12,7 @@ use writ::names::CommitId;
 use writ::source::repo::Repository;
 use writ::trust::{self, VerifiedCommit};
 
-use crate::scene::{Scene, word};
+use crate::scene::{Scene, until, word};
 
 impl Scene {
     /// A commit that has arrived, judged by what the host has accepted.
@@ -66,20 +65,14 @@ async fn a_reset_while_the_agent_still_looks_counts() {
     scene.more = format!(
         "[[source]]\nname = \"slow\"\nurl = \"http://127.0.0.1:{port}/deploy.git\"\n[poll]\ndeadline = \"50s\"\n"
     );
-    let text = scene.service("web", "2", "");
-    let draft = scene.forge.commit("alice").on(&scene.root);
-    let first = draft.file("manifests/services/web.toml", &text).make();
-    let text = scene.service("web", "3", "");
-    let draft = scene.forge.commit("alice").on(&first);
-    let second = draft.file("manifests/services/web.toml", &text).make();
+    let first = scene.web_on(&scene.root, "2");
+    let second = scene.web_on(&first, "3");
     scene.point_main_at(&second);
     let mut agent = scene.agent();
     let events = Events::at(scene.ledger().events());
     let refused = || events.read().unwrap().iter().any(|event| event.kind == Kind::Refused);
     let reset = async {
-        while !refused() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until("the branch is refused", refused).await;
         assert!(scene.trust_reset(&first).status.success());
         drop(slow);
     };
@@ -109,9 +102,6 @@ async fn whoever_moves_the_anchor_is_alone() {
     let path = scene.state().join("anchor.lock");
     let other = File::open(path).unwrap();
     // A child that another test starts has a copy of what is open until it runs its program.
-    let begun = Instant::now();
-    while flock(&other, FlockOperation::NonBlockingLockExclusive).is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "it is still held");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let free = || flock(&other, FlockOperation::NonBlockingLockExclusive).is_ok();
+    until("nobody holds the lock", free).await;
 }

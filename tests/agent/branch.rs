@@ -94,23 +94,14 @@ fn reset(scene: &Scene, to: &CommitId) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A commit that continues from the introduction, past everything since.
-fn rewritten(scene: &Scene, version: &str) -> CommitId {
-    let text = scene.service("web", version, "");
-    let draft = scene.forge.commit("alice").on(&scene.root);
-    draft.file("manifests/services/web.toml", &text).make()
-}
-
 #[tokio::test]
 async fn a_rewritten_branch_is_followed_once_root_says_so() {
     let mut scene = Scene::new();
     scene.push_service("web", "1");
     let mut agent = scene.agent();
     agent.round().await;
-    let first = rewritten(&scene, "2");
-    let text = scene.service("web", "3", "");
-    let draft = scene.forge.commit("alice").on(&first);
-    let second = draft.file("manifests/services/web.toml", &text).make();
+    let first = scene.web_on(&scene.root, "2");
+    let second = scene.web_on(&first, "3");
     scene.point_main_at(&second);
     let report = agent.round().await;
     assert_eq!(report.refused.map(|r| r.reason), Some(Reason::Rollback));
@@ -132,7 +123,7 @@ async fn a_rollback_to_a_history_that_was_given_up_is_a_failure_and_no_loop() {
     scene.world.touch(|machine| {
         machine.crashing.insert(closure("web", "2"));
     });
-    let first = rewritten(&scene, "2");
+    let first = scene.web_on(&scene.root, "2");
     scene.point_main_at(&first);
     reset(&scene, &first);
     let report = scene.agent().round().await;

@@ -5,7 +5,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -18,7 +17,7 @@ use writ::trust::{HEAD, HeadStatement, Reason};
 
 use crate::bucket_server::{Answer, ID, SECRET, Server};
 use crate::forge::CHANNEL;
-use crate::scene::{Scene, word};
+use crate::scene::{Scene, until, word};
 
 /// A bucket with a server, and a folder that may be a stick's.
 struct Places {
@@ -268,16 +267,6 @@ async fn a_stick_that_is_plugged_in_makes_a_round() {
         ended = agent.run(asked, Arc::default()) => panic!("{ended:?}"),
         () = work => {}
     }
-}
-
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    for _ in 0..3000 {
-        if holds() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{what}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use writ::agent::{Agent, Report};
@@ -107,6 +108,12 @@ impl Scene {
     pub(crate) fn push_service(&mut self, name: &str, version: &str) -> CommitId {
         let text = self.service(name, version, "");
         self.push(&[(&format!("manifests/services/{name}.toml"), Some(text))])
+    }
+
+    /// One version of `web` on top of `base`, which is not where the branch stands.
+    pub(crate) fn web_on(&self, base: &CommitId, version: &str) -> CommitId {
+        let text = self.service("web", version, "");
+        self.forge.commit("alice").on(base).file("manifests/services/web.toml", &text).make()
     }
 
     /// The manifest of a service with a port of its own; its closure is in the cache.
@@ -261,4 +268,15 @@ pub(crate) fn closure(name: &str, version: &str) -> StorePath {
 /// The kind of a report's verdict.
 pub(crate) fn word(report: &Report) -> &'static str {
     report.verdict.as_ref().map_or("none", Verdict::word)
+}
+
+/// Waits for it, and not for ever.
+pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..3000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what}");
 }
