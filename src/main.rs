@@ -2,12 +2,15 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
-use writ::cli::{Blame, Cli, Command, Failure};
+use writ::cli::{Blame, Cli, Command, Failure, output};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let (cli, format) = match Cli::from_command_line() {
+        Ok(asked) => asked,
+        Err(error) => return not_a_command(&error),
+    };
+    output::begin(format);
     log();
     let by_an_operator = is_an_operators(&cli.command);
     if by_an_operator {
@@ -19,16 +22,31 @@ fn main() -> ExitCode {
         // Where an upload was stopped, nix may not have heard of it.
         writ::world::stop::end_children();
     }
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            let text = failure.to_string();
-            if !text.is_empty() {
-                complain(&text);
-            }
-            ExitCode::from(failure.blame as u8)
+    ended(done)
+}
+
+/// Tells what went wrong, if anything did. A command that failed keeps its own exit code
+/// where its output was lost as well.
+fn ended(done: Result<(), Failure>) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for failure in [output::finish(), done].into_iter().filter_map(Result::err) {
+        let text = failure.to_string();
+        if !text.is_empty() {
+            complain(&text);
         }
+        code = ExitCode::from(failure.blame as u8);
     }
+    code
+}
+
+/// Help and version were asked for and are output like any other; the rest are mistakes.
+fn not_a_command(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::from(Blame::Usage as u8);
+    }
+    output::show(error.render());
+    ended(Ok(()))
 }
 
 /// Whether it works in a checkout for somebody who may stop it.

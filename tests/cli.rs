@@ -4,6 +4,8 @@
 mod forge;
 #[path = "cli/help.rs"]
 mod help;
+#[path = "cli/output.rs"]
+mod output;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,6 +1,5 @@
 //! `writ events`: what the agent of this host did and saw.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::output::{is_read, show, show_json_line};
 use super::{Blame, Failure, config_at};
 use crate::config::DEFAULT_PATH;
 use crate::events::{Event, Events, Follower};
@@ -50,17 +50,17 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     // Before what is there is read, so that nothing falls in between.
     let mut follower = Follower::from_the_end(&events).map_err(unreadable)?;
     let known = events.read().map_err(unreadable)?;
-    if !tell(known[known.len().saturating_sub(args.n)..].iter(), args.json) || !args.follow {
+    if !tell(known[known.len().saturating_sub(args.n)..].iter(), args.json)? || !args.follow {
         return Ok(());
     }
     // What was written between the two was printed already.
     let between = follower.news().map_err(unreadable)?;
-    let mut heard = tell(between.iter().filter(|event| !known.contains(event)), args.json);
+    let mut heard = tell(between.iter().filter(|event| !known.contains(event)), args.json)?;
     let written = Arc::new(Notify::new());
     let _watcher = watch(&events, Arc::clone(&written));
     while heard {
         let _ = timeout(GLANCE, written.notified()).await;
-        heard = tell(follower.news().map_err(unreadable)?.iter(), args.json);
+        heard = tell(follower.news().map_err(unreadable)?.iter(), args.json)?;
     }
     Ok(())
 }
@@ -79,23 +79,20 @@ fn watch(events: &Events, written: Arc<Notify>) -> Option<notify::RecommendedWat
 }
 
 /// Prints events, and returns whether anybody reads them still (`| head` does not).
-fn tell<'a>(events: impl Iterator<Item = &'a Event>, json: bool) -> bool {
-    let mut out = std::io::stdout().lock();
-    events
-        .map(|event| if json { json_line(event) } else { line(event) })
-        .try_for_each(|line| writeln!(out, "{line}"))
-        .and_then(|()| out.flush())
-        .is_ok()
-}
-
-fn json_line(event: &Event) -> String {
-    serde_json::to_string(event).expect("an event is made of text and numbers")
+fn tell<'a>(events: impl Iterator<Item = &'a Event>, json: bool) -> Result<bool, Failure> {
+    for event in events {
+        match json {
+            true => show_json_line(event)?,
+            false => show(line(event) + "\n"),
+        }
+    }
+    Ok(is_read())
 }
 
 /// In one line; what others wrote must not steer the terminal.
 fn line(event: &Event) -> String {
     let generation = event.generation.map(|n| n.to_string()).unwrap_or_default();
     let text = event.text.trim_end().replace('\n', "; ");
-    let text: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let text = text.replace('\t', "\u{fffd}");
     format!("{}  {generation:>4}  {:<12}  {text}", event.time, event.kind.word())
 }

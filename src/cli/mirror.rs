@@ -79,7 +79,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         all.push(Told { to, outcome, fault });
     }
     if args.json {
-        show_json(&all)?;
+        show_json(&serde_json::json!({ "mirrors": all }))?;
     }
     // Each was told with its place.
     worst.map_or(Ok(()), |fault| Err(Failure::told(Failure::from(fault).blame)))

@@ -22,6 +22,7 @@ pub mod kit;
 pub mod log;
 pub mod man;
 pub mod mirror;
+pub mod output;
 pub mod pause;
 pub mod plan;
 mod progress;
@@ -44,11 +45,12 @@ use std::error::Error;
 use std::fmt;
 use std::path::Path;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::config::Config;
 use crate::fault::{Fault, Retry, causes};
 use crate::ledger::LedgerError;
+use output::{Format, draw, show, show_json, whisper};
 
 /// Deploys Nix-built services to hosts from a signed git branch.
 ///
@@ -59,6 +61,27 @@ use crate::ledger::LedgerError;
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// The command line of this process, and for whom it is to print.
+    ///
+    /// # Errors
+    /// It was not understood, or asks for help.
+    pub fn from_command_line() -> Result<(Self, Format), clap::Error> {
+        let matches = Self::command().try_get_matches()?;
+        Ok((Self::from_arg_matches(&matches)?, format_of(&matches)))
+    }
+}
+
+/// Every command that has `--json` has it by this name.
+fn format_of(matches: &ArgMatches) -> Format {
+    let json = matches.try_get_one::<bool>("json").ok().flatten();
+    match (json, matches.subcommand()) {
+        (Some(true), _) => Format::Json,
+        (_, Some((_, inner))) => format_of(inner),
+        (_, None) => Format::Text,
+    }
 }
 
 /// What each value of [`Blame`] means to a script.
@@ -178,29 +201,4 @@ impl fmt::Display for Failure {
             false => write!(f, "\nhint: {hint}"),
         }
     }
-}
-
-/// Writes what the user asked for. A reader that went away (`| head`) is no failure.
-pub fn show(text: impl fmt::Display) {
-    use std::io::Write as _;
-    let _ = std::io::stdout().lock().write_all(fit::fit(&text.to_string()).as_bytes());
-}
-
-/// Tells how long work is going, beside what the user asked for.
-pub fn whisper(text: &str) {
-    draw(&fit::fit(text));
-}
-
-/// As [`whisper`], with commands to the terminal that this program makes itself.
-fn draw(text: &str) {
-    use std::io::Write as _;
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
-}
-
-/// Pretty JSON with a newline at the end.
-pub fn show_json(value: &impl serde::Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|error| Failure::new(Blame::Refused, &error))?;
-    show(fit::fit_json(text) + "\n");
-    Ok(())
 }

@@ -1,7 +1,7 @@
 //! The deploy repository's side of `writ push`: what would change, and the commit that
 //! changes it.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 
 use super::super::consequences::{self, Files, accepted};
 use super::super::service_file::{difference, path_of, refused, released, text_of, with_text};
@@ -282,7 +282,6 @@ pub(super) fn can_be_asked() -> bool {
 /// Goes on with a yes only.
 pub(super) fn ask(difference: &str) -> Result<(), Failure> {
     show(format!("{difference}go on? [y/N] "));
-    let _ = std::io::stdout().flush();
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
     match (read, answer.trim()) {
