@@ -39,6 +39,7 @@ pub mod this_host;
 pub mod trust;
 pub mod upload;
 pub mod verify;
+mod version_change;
 mod way;
 
 use std::error::Error;

@@ -1,5 +1,8 @@
 //! `writ revert`: the signed way back, of a whole commit or of one service's file.
 
+mod put_back;
+mod undone;
+
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
@@ -7,27 +10,42 @@ use clap::Args as ClapArgs;
 use super::consequences::{self, Files};
 use super::way::{self, Way};
 use super::{Blame, Failure, show};
-use crate::names::{CommitId, ServiceName};
+use crate::config::DEFAULT_PATH;
+use crate::names::ServiceName;
 use crate::source::checkout;
-use crate::source::git_program::{Checkout, GitError};
+use crate::source::git_program::Checkout;
 use crate::source::landing::{Branch, Remote};
 use crate::trust::SignedPlan;
+use put_back::PutBack;
+use undone::Undone;
 
-/// Take a commit back, as a whole or in one service only, by a new signed commit.
+/// Take a commit back, or put a service back to what it was, by a new signed commit.
 ///
-/// A merge is taken back as a whole, too. What hosts will do is shown first. Where it
-/// cannot be taken back cleanly, or hosts would refuse the result, nothing is changed.
+/// A commit is taken back as a whole (a merge, too), or in one service only. With --to, a
+/// service's file becomes what it was at an earlier commit, whatever changed it since. What
+/// hosts will do is shown first. Where it cannot be done cleanly, or hosts would refuse
+/// the result, nothing is changed.
 ///
 /// Example: writ revert HEAD --push
 ///
-/// Example: writ revert 3f2a91c --service web
+/// Example: writ revert --service web --to 2026-11-30 --push
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     /// The commit to take back.
-    commit: String,
+    #[arg(required_unless_present = "to")]
+    commit: Option<String>,
     /// Only what it changed in this service.
     #[arg(long)]
     service: Option<ServiceName>,
+    /// Put the service back to what it was then: at a commit, at a generation (by its
+    /// number, where this machine is a host), or at the end of a day (2026-11-30).
+    #[arg(
+        long,
+        requires = "service",
+        conflicts_with = "commit",
+        value_name = "REV|GENERATION|DAY"
+    )]
+    to: Option<String>,
     /// Push it to where the branch is pushed.
     #[arg(long)]
     push: bool,
@@ -40,28 +58,37 @@ pub struct Args {
     /// The deploy repository.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
+    /// This host's config, where --to names a generation.
+    #[arg(long, default_value = DEFAULT_PATH)]
+    config: PathBuf,
+}
+
+/// What is done to the branch.
+enum Task {
+    Undo(Undone, Option<ServiceName>),
+    PutBack(PutBack),
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
     let checkout = Checkout::at(checkout::root_of(&args.repo));
-    let commit = Undone::find(&checkout, &args.commit)?;
+    let task = Task::from_args(&checkout, args)?;
     clean(&checkout)?;
     let road = if args.push { Some(Road::of(&checkout)?) } else { None };
     let stopped = checkout.clean_if_stopped();
-    let undone = commit.undo(&checkout, args.service.as_ref()).and_then(|()| {
+    let done = task.stage(&checkout).and_then(|()| {
         let outcome = Outcome::staged(&checkout)?;
         show(outcome.told(&checkout)?);
         if args.dry_run {
             return Ok(());
         }
-        commit.record(&checkout, args.service.as_ref(), &outcome.plans(&checkout, args.sign_plan)?)
+        record(&checkout, &task.message(), &outcome.plans(&checkout, args.sign_plan)?)
     });
-    if undone.is_err() || args.dry_run {
+    if done.is_err() || args.dry_run {
         // The checkout was clean before: this brings exactly that back.
         checkout.clean()?;
     }
     drop(stopped);
-    undone?;
+    done?;
     if args.dry_run {
         return Ok(());
     }
@@ -73,6 +100,41 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+impl Task {
+    fn from_args(checkout: &Checkout, args: &Args) -> Result<Self, Failure> {
+        match (&args.commit, &args.service, &args.to) {
+            (None, Some(service), Some(to)) => {
+                PutBack::find(checkout, service, to, &args.config).map(Self::PutBack)
+            }
+            (Some(commit), service, _) => {
+                Undone::find(checkout, commit).map(|commit| Self::Undo(commit, service.clone()))
+            }
+            (None, _, _) => Err(Failure::told(Blame::Usage).hint("name a commit, or --to")),
+        }
+    }
+
+    fn stage(&self, checkout: &Checkout) -> Result<(), Failure> {
+        match self {
+            Self::Undo(commit, service) => commit.stage(checkout, service.as_ref()),
+            Self::PutBack(put_back) => put_back.stage(checkout),
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::Undo(commit, service) => commit.message(service.as_ref()),
+            Self::PutBack(put_back) => put_back.message(),
+        }
+    }
+}
+
+/// Commits what is staged, signed.
+fn record(checkout: &Checkout, message: &str, plans: &[SignedPlan]) -> Result<(), Failure> {
+    let message = way::with_plans(checkout, message, plans)?;
+    checkout.feed(&["commit", "--quiet", "-S", "--cleanup=whitespace", "-F", "-"], &message)?;
+    Ok(())
 }
 
 /// Where the branch is pushed, which has nothing that is not here.
@@ -103,105 +165,6 @@ impl Road {
         show("pushed\n");
         Ok(())
     }
-}
-
-/// The commit that is taken back.
-struct Undone {
-    id: CommitId,
-    subject: String,
-    /// Its first parent.
-    before: CommitId,
-    merge: bool,
-}
-
-impl Undone {
-    fn find(checkout: &Checkout, revision: &str) -> Result<Self, Failure> {
-        let name = format!("{revision}^{{commit}}");
-        let asked = ["log", "-1", "--format=%H%n%P%n%s", "--end-of-options", &name, "--"];
-        let told = checkout.run(&asked).map_err(|error| match error {
-            GitError::Failed { .. } => Failure {
-                message: format!("there is no commit `{revision}`"),
-                hint: Some("git log --oneline shows what there is".to_owned()),
-                blame: Blame::Usage,
-            },
-            error => error.into(),
-        })?;
-        let mut lines = told.lines();
-        let mut id = || lines.next().unwrap_or_default();
-        let (own, parents, subject) = (id(), id(), id().to_owned());
-        let mut parents = parents.split(' ');
-        let before = parents.next().and_then(|id| id.parse().ok());
-        let (Ok(id), Some(before)) = (own.parse(), before) else {
-            let message = format!("{revision} has no parent: there is nothing before it to go to");
-            return Err(refused(message, None));
-        };
-        Ok(Self { id, subject, before, merge: parents.next().is_some() })
-    }
-
-    /// Takes it back in the index and in the working tree.
-    fn undo(&self, checkout: &Checkout, service: Option<&ServiceName>) -> Result<(), Failure> {
-        let hint = "nothing was changed; mend it by hand: edit the files, then git commit -S";
-        let done = match service {
-            None => {
-                let mut revert = vec!["revert", "--no-commit"];
-                if self.merge {
-                    revert.extend(["-m", "1"]);
-                }
-                revert.push(self.id.as_str());
-                checkout.run(&revert).map(drop)
-            }
-            Some(service) => self.undo_file(checkout, &file_of(service)),
-        };
-        done.map_err(|error| {
-            let blame = Blame::Refused;
-            let later = format!("{} cannot be taken back cleanly: {error}", self.id.short());
-            Failure { message: later, hint: Some(hint.to_owned()), blame }
-        })?;
-        let (same, _) = checkout.answer(&["diff", "--cached", "--quiet"])?;
-        if same {
-            let what = service.map_or_else(String::new, |service| format!(" in {service}"));
-            let message = format!("{} has nothing{what} to take back", self.id.short());
-            return Err(refused(message, Some("it may have been taken back already")));
-        }
-        Ok(())
-    }
-
-    fn undo_file(&self, checkout: &Checkout, path: &str) -> Result<(), GitError> {
-        let (from, to) = (self.before.as_str(), self.id.as_str());
-        let patch =
-            checkout.run(&["diff-tree", "-p", "--binary", "--full-index", from, to, "--", path])?;
-        if patch.is_empty() {
-            return Ok(());
-        }
-        checkout.feed(&["apply", "--reverse", "--index", "--3way", "-"], &(patch + "\n")).map(drop)
-    }
-
-    fn record(
-        &self,
-        checkout: &Checkout,
-        service: Option<&ServiceName>,
-        plans: &[SignedPlan],
-    ) -> Result<(), Failure> {
-        let what = service.map_or_else(String::new, |service| format!("{service}: "));
-        let subject = format!("{what}Revert \"{}\"", self.subject);
-        let body = match (service, self.merge) {
-            (None, false) => format!("This reverts commit {}.", self.id),
-            (None, true) => format!(
-                "This reverts commit {}, reversing\nchanges made to {}.",
-                self.id, self.before
-            ),
-            (Some(service), _) => {
-                format!("This takes back what commit {} changed in {service}.", self.id)
-            }
-        };
-        let message = way::with_plans(checkout, &format!("{subject}\n\n{body}"), plans)?;
-        checkout.feed(&["commit", "--quiet", "-S", "--cleanup=whitespace", "-F", "-"], &message)?;
-        Ok(())
-    }
-}
-
-fn file_of(service: &ServiceName) -> String {
-    format!("manifests/services/{service}.toml")
 }
 
 /// What people have not committed must not get lost.

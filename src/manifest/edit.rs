@@ -77,6 +77,14 @@ pub fn same_but_release(one: &str, other: &str) -> bool {
     one == other || neutral(one).is_some_and(|text| neutral(other) == Some(text))
 }
 
+/// The store path and the revision in the text of a service's file, as they are written.
+pub fn written_release(text: &str) -> Option<(StorePath, Option<String>)> {
+    let document = parse(text).ok()?;
+    let path = document.get("artifact")?.get("storePath")?.as_str()?.parse().ok()?;
+    let revision = document.get("revision").and_then(Item::as_str).map(str::to_owned);
+    Some((path, revision))
+}
+
 /// Whether a manifest in the JSON form has this service.
 pub fn json_has(text: &[u8], service: &ServiceName) -> bool {
     let Ok(manifest) = serde_json::from_slice::<serde_json::Value>(text) else { return false };

@@ -296,3 +296,145 @@ fn a_change_of_who_may_sign_is_told() {
     let told = ok(&desk.revert(&["HEAD", "--dry-run"]));
     assert!(told.contains("changes who may do what: .writ/policy.toml"), "{told}");
 }
+
+impl Desk {
+    /// Three versions of web, each built upon the one before; the commits, oldest first.
+    fn three_versions(&self) -> Vec<String> {
+        let one = self.git(&["rev-parse", "HEAD"]);
+        let next = |version: &str, port: u16| {
+            let text = service(TWO, "web", port).replace("-web\"", &format!("-web-{version}\""));
+            self.write("web", &text);
+            self.commit(&format!("web to {version}"))
+        };
+        vec![one, next("2.0", 8000), next("3.0", 9000)]
+    }
+}
+
+#[test]
+fn a_service_goes_back_to_what_it_was_whatever_was_built_upon_it() {
+    let desk = Desk::with_services();
+    let versions = desk.three_versions();
+    desk.write("api", &service(TWO, "api", 8001));
+    desk.commit("api to two");
+    desk.git(&["push", "-q"]);
+    let second = desk.git(&["show", &format!("{}:manifests/services/web.toml", versions[1])]);
+    let told = ok(&desk.revert(&["--service", "web", "--to", &versions[1], "--push"]));
+    assert!(told.contains("on biz") && told.contains("restart web"), "{told}");
+    assert!(told.ends_with("pushed"), "{told}");
+    assert_eq!(desk.read("web").trim_end(), second);
+    assert_eq!(desk.read("api"), service(TWO, "api", 8001));
+    assert_eq!(desk.git(&["rev-parse", "HEAD"]), desk.git(&["rev-parse", "@{upstream}"]));
+    let short = &versions[1][..10];
+    let message = desk.git(&["log", "-1", "--format=%G? %B"]);
+    assert_eq!(
+        message,
+        format!(
+            "G web: 3.0 -> 2.0 (back to {short})\n\nThis puts manifests/services/web.toml back to what it was at commit\n{}.",
+            versions[1]
+        )
+    );
+}
+
+#[test]
+fn a_service_goes_back_to_a_day() {
+    let desk = Desk::with_services();
+    desk.write("web", &service(TWO, "web", 8000));
+    desk.git(&["add", "-A"]);
+    let dated = |day: &str, message: &str| {
+        let date = format!("{day}T12:00:00+0000");
+        let args = ["commit", "-q", "--allow-empty", "-m", message];
+        let mut command = desk.command(&desk.deploy(), "git", &args);
+        ok(&command.env("GIT_COMMITTER_DATE", date).output().unwrap());
+    };
+    dated("2031-06-02", "on Monday");
+    desk.write("web", &service(ONE, "web", 9000));
+    desk.git(&["add", "-A"]);
+    dated("2031-06-04", "on Wednesday");
+    ok(&desk.revert(&["--service", "web", "--to", "2031-06-03"]));
+    assert_eq!(desk.read("web"), service(TWO, "web", 8000));
+    let before = desk.revert(&["--service", "web", "--to", "1999-01-01"]);
+    assert_eq!(before.status.code(), Some(2));
+    assert!(desk.told(&before).contains("had no commit yet at the end of 1999-01-01"));
+}
+
+#[test]
+fn a_service_goes_back_to_a_generation_of_this_host() {
+    let desk = Desk::with_services();
+    let versions = desk.three_versions();
+    let config = desk.is_a_host(&versions[1]);
+    let to = |generation: &str| {
+        desk.revert(&["--service", "web", "--to", generation, "--config", &config])
+    };
+    let unknown = to("9");
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(desk.told(&unknown).contains("generation 9 is not known here"));
+    ok(&to("4"));
+    assert!(desk.read("web").contains("-web-2.0"), "{}", desk.read("web"));
+    let elsewhere = desk.revert(&["--service", "web", "--to", "4", "--config", "/none.toml"]);
+    assert_eq!(elsewhere.status.code(), Some(2));
+    assert!(desk.told(&elsewhere).contains("`writ log` there tells the commit of each"));
+}
+
+impl Desk {
+    /// This machine is a host, too, whose generation 4 is a commit's.
+    fn is_a_host(&self, commit: &str) -> String {
+        let state = self.dir.path().join("state");
+        let generation = state.join("generations/4");
+        fs::create_dir_all(&generation).unwrap();
+        let record = format!(
+            r#"{{"version":1,"commit":"{commit}","signer":"alice","key":"SHA256:{}","author":"Alice","subject":"s","committed":1,"accepted":"2026-01-01T00:00:00Z"}}"#,
+            "A".repeat(43)
+        );
+        fs::write(generation.join("commit.json"), record).unwrap();
+        let config = self.dir.path().join("agent.toml");
+        fs::write(
+            &config,
+            format!(
+                "host = \"biz\"\nstateDirectory = {state:?}\n[repository]\nid = \"acme\"\nurl = \"https://git.acme.example/deploy.git\"\nbranch = \"main\"\nintroduction = \"{commit}\"\nintroducer = \"SHA256:{}\"\n",
+                "A".repeat(43)
+            ),
+        )
+        .unwrap();
+        config.display().to_string()
+    }
+}
+
+#[test]
+fn what_cannot_go_back_is_told_with_what_there_was() {
+    let desk = Desk::with_services();
+    let versions = desk.three_versions();
+    let to = |to: &str| desk.revert(&["--service", "web", "--to", to]);
+    let unknown = to("no-such");
+    assert_eq!(unknown.status.code(), Some(2));
+    let told = desk.told(&unknown);
+    assert!(told.contains("web to 2.0") && told.contains("web to 3.0"), "{told}");
+    let same = to("HEAD");
+    assert_eq!(same.status.code(), Some(1));
+    assert!(desk.told(&same).contains("is the same now"), "{}", desk.told(&same));
+    let introduction = desk.git(&["rev-list", "--max-parents=0", "HEAD"]);
+    let never = to(&introduction);
+    assert_eq!(never.status.code(), Some(1));
+    assert!(desk.told(&never).contains("there was no manifests/services/web.toml"));
+    // A commit that cannot be taken back names what can.
+    let conflict = desk.revert(&[&versions[1], "--service", "web"]);
+    let hint = format!("writ revert --service web --to {}", &versions[0][..7]);
+    assert!(desk.told(&conflict).contains(&hint), "{}", desk.told(&conflict));
+    assert_eq!(desk.revert(&["--to", "HEAD"]).status.code(), Some(2), "of which service");
+    desk.untouched(&versions[2]);
+}
+
+/// Nobody would get it back.
+#[test]
+fn a_file_that_no_commit_has_is_not_written_over() {
+    let desk = Desk::with_services();
+    let before = desk.git(&["rev-parse", "HEAD"]);
+    desk.git(&["rm", "-q", "manifests/services/web.toml"]);
+    desk.commit("no web");
+    desk.write("web", "# being written\n");
+    let refused = desk.revert(&["--service", "web", "--to", &before]);
+    assert!(desk.told(&refused).contains("no commit has it"), "{}", desk.told(&refused));
+    assert_eq!(desk.read("web"), "# being written\n");
+    fs::remove_file(desk.deploy().join("manifests/services/web.toml")).unwrap();
+    ok(&desk.revert(&["--service", "web", "--to", &before]));
+    assert_eq!(desk.read("web"), service(ONE, "web", 8000));
+}
