@@ -240,7 +240,9 @@ impl Forge {
     }
 
     fn tree(&self, web: &str) -> ObjectId {
-        let rules = format!("channel = \"{CHANNEL}\"\n[principals.alice]\nroles = [\"admin\"]\n");
+        let rules = format!(
+            "channel = \"{CHANNEL}\"\n[principals.alice]\nmay = \"everything\"\nroles = [\"admin\"]\n"
+        );
         let folder = self.folder(&[
             ("allowed_signers", self.blob(&self.signers()), EntryKind::Blob),
             ("policy.toml", self.blob(&rules), EntryKind::Blob),

@@ -2,6 +2,8 @@
 
 #[path = "trust/beside.rs"]
 mod beside;
+#[path = "trust/confinement.rs"]
+mod confinement;
 #[path = "trust/cost.rs"]
 mod cost;
 #[path = "trust/desk.rs"]
@@ -65,7 +67,9 @@ use forge::{CHANNEL, Forge, NOW};
 use writ::trust::{recall, verify};
 
 fn policy() -> String {
-    format!("channel = \"{CHANNEL}\"\n[principals.alice]\nroles = [\"admin\"]\n")
+    format!(
+        "channel = \"{CHANNEL}\"\n[principals.alice]\nmay = \"everything\"\nroles = [\"admin\"]\n"
+    )
 }
 
 #[test]

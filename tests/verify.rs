@@ -22,7 +22,7 @@ impl Scene {
     fn new(more: &str) -> Self {
         let forge = Forge::new();
         let policy = format!(
-            "channel = \"{CHANNEL}\"\n[principals.alice]\nroles = [\"admin\"]\n[principals.dave]\nroles = [\"admin\"]\n[principals.bob]\ngrants = [\"manifests/services/web*.toml\"]\n{more}"
+            "channel = \"{CHANNEL}\"\n[principals.alice]\nmay = \"everything\"\nroles = [\"admin\"]\n[principals.dave]\nmay = \"everything\"\nroles = [\"admin\"]\n[principals.bob]\nmay = \"everything\"\ngrants = [\"manifests/services/web*.toml\"]\n{more}"
         );
         let root = forge
             .commit("alice")
@@ -126,7 +126,7 @@ fn an_explanation_tells_every_mainline_commit_up_to_the_refused_one() {
 #[test]
 fn a_policy_that_is_weaker_than_it_looks_is_told() {
     let mut scene = Scene::new(
-        "[principals.eve]\ngrants = [\".writ/**\"]\n[[protect]]\npaths = [\".writ/**\"]\nthreshold = 2\n[[protect]]\npaths = [\"vault/**\"]\nthreshold = 4\n",
+        "[principals.eve]\nmay = \"everything\"\ngrants = [\".writ/**\"]\n[[protect]]\npaths = [\".writ/**\"]\nthreshold = 2\n[[protect]]\npaths = [\"vault/**\"]\nthreshold = 4\n",
     );
     let head = scene.forge.commit("alice").on(&scene.root).make();
     let head = scene.call("HEAD", head);
@@ -136,7 +136,7 @@ fn a_policy_that_is_weaker_than_it_looks_is_told() {
 #[test]
 fn a_merge_by_a_forge_tells_whose_rights_it_was_by() {
     let mut scene = Scene::new(
-        "[principals.forge]\nroles = [\"merge\"]\ngrants = [\"docs/**\"]\n[[protect]]\npaths = [\"manifests/**\"]\nthreshold = 2\n",
+        "[principals.forge]\nmay = \"everything\"\nroles = [\"merge\"]\ngrants = [\"docs/**\"]\n[[protect]]\npaths = [\"manifests/**\"]\nthreshold = 2\n",
     );
     let branch = scene.forge.commit("alice").on(&scene.root);
     let signers = scene.forge.signers(&["alice", "bob", "dave", "forge"]);

@@ -82,7 +82,8 @@ fn guard(policy: &Policy) -> u32 {
 
 /// A threshold that nobody can reach.
 fn unreachable(holders: &[(&Principal, &Rights)], protect: &Protect) -> Option<String> {
-    let own = protect.paths.iter().all(|path| policy::is_policy(path.as_str()));
+    let mut paths = protect.paths.iter();
+    let own = protect.may.is_nothing() && paths.all(|path| policy::is_policy(path.as_str()));
     let can = |rights: &Rights| rights.is_admin() || (!own && !rights.grants().is_empty());
     let people = holders.iter().filter(|(_, rights)| can(rights)).count();
     // However many may merge, one does.
@@ -122,6 +123,7 @@ fn few_admins(policy: &Policy, holders: &[(&Principal, &Rights)]) -> Option<Stri
 }
 
 fn named(protect: &Protect) -> String {
-    let paths: Vec<&str> = protect.paths.iter().map(|path| path.as_str()).collect();
-    paths.join(", ")
+    let paths = protect.paths.iter().map(|path| path.as_str().to_owned());
+    let privileges = super::Privileges::from(&protect.may).lines();
+    paths.chain(privileges).collect::<Vec<String>>().join(", ")
 }

@@ -27,7 +27,7 @@ pub(super) fn check<O: Objects>(
     permits: &mut [Permit],
 ) -> Result<Vec<Fingerprint>, Breach> {
     let mut protected: Vec<Protected<'_, '_>> =
-        permits.iter_mut().filter_map(|permit| Protected::of(permit, policy)).collect();
+        permits.iter_mut().filter_map(Protected::of).collect();
     if protected.is_empty() {
         return Ok(Vec::new());
     }
@@ -55,14 +55,12 @@ pub(super) fn check<O: Objects>(
 /// A path that takes several people, and who of them has been found.
 struct Protected<'a, 'p> {
     permit: &'a mut Permit,
-    threshold: u32,
     people: BTreeSet<&'p Principal>,
 }
 
 impl<'a, 'p> Protected<'a, 'p> {
-    fn of(permit: &'a mut Permit, policy: &Policy) -> Option<Self> {
-        let threshold = policy.threshold(&permit.change.path);
-        (threshold > 1).then(|| Self { permit, threshold, people: BTreeSet::new() })
+    fn of(permit: &'a mut Permit) -> Option<Self> {
+        (permit.threshold > 1).then(|| Self { permit, people: BTreeSet::new() })
     }
 
     /// Counts somebody who could have made the change alone, were it not protected.
@@ -87,7 +85,7 @@ impl<'a, 'p> Protected<'a, 'p> {
     }
 
     fn settle(self, merge: bool, bad: &[String]) -> Result<(), Breach> {
-        if self.people.len() >= self.threshold as usize {
+        if self.people.len() >= self.permit.threshold as usize {
             self.permit.people = self.people.into_iter().cloned().collect();
             return Ok(());
         }
@@ -99,7 +97,7 @@ impl<'a, 'p> Protected<'a, 'p> {
         for why in bad {
             found.push_str(&format!("; an approval does not count: {why}"));
         }
-        Err(missing(&self.permit.change, self.threshold, &found))
+        Err(missing(&self.permit.change, self.permit.threshold, &found))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
-use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, TableLike, value};
 
 use super::advice;
 use super::overview::Overview;
@@ -28,6 +28,9 @@ pub struct Newcomer {
     pub namespaces: Vec<String>,
     pub roles: Vec<String>,
     pub grants: Vec<String>,
+    /// What of its hosts the files of this person may ask for: `everything`, or
+    /// `<kind>=<pattern>` each.
+    pub may: Vec<String>,
 }
 
 /// A key that is to sign.
@@ -107,6 +110,7 @@ impl PolicyText {
                 }
             }
         }
+        may(person, &newcomer.may)?;
         self.rules = rules.to_string();
         Ok(())
     }
@@ -207,6 +211,30 @@ fn only_line(key: &str) -> Result<&str, String> {
     }
 }
 
+/// Puts privileges into a principal's table, beside those that it has.
+fn may(person: &mut dyn TableLike, wanted: &[String]) -> Result<(), String> {
+    for text in wanted {
+        let Some((kind, pattern)) = text.split_once('=') else {
+            if text == "everything" {
+                person.insert("may", value("everything"));
+                continue;
+            }
+            return Err(format!("{text:?} is not \"everything\", and not <kind>=<pattern>"));
+        };
+        let table = person.entry("may").or_insert_with(|| Item::Table(Table::new()));
+        if table.as_str() == Some("everything") {
+            continue;
+        }
+        let table = table.as_table_like_mut().ok_or("`may` is not a table")?;
+        let list = table.entry(kind).or_insert_with(|| value(Array::new()));
+        let list = list.as_array_mut().ok_or_else(|| format!("`may.{kind}` is not a list"))?;
+        if !list.iter().any(|known| known.as_str() == Some(pattern)) {
+            list.push(pattern);
+        }
+    }
+    Ok(())
+}
+
 fn implicit() -> Item {
     let mut table = Table::new();
     table.set_implicit(true);
@@ -231,6 +259,7 @@ mod tests {
             namespaces: vec!["git".to_owned()],
             roles: Vec::new(),
             grants: vec!["web".to_owned()],
+            may: Vec::new(),
         };
         let smuggled = format!("{} bob@laptop\nalice {}\n", KEYS[0], KEYS[1]);
         let mut policy =

@@ -9,6 +9,7 @@ use super::judge::Judge;
 use super::mainline::{self, Permit};
 use super::object::{Format, Reader};
 use super::policy::{self, Cover, Policy};
+use super::privileges::{self, Request};
 use super::signature::Signature;
 use super::{Objects, Pins, Refusal, advice, range};
 use crate::names::{CommitId, Fingerprint, Principal};
@@ -71,6 +72,9 @@ pub struct Touched {
     /// Whose word counted, where the path is protected.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub people: Vec<Principal>,
+    /// What the file asks of its hosts now and did not before (rule M1).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gained: Vec<Request>,
 }
 
 /// What the commit `id` claims, for somebody who is about to pin it.
@@ -160,7 +164,7 @@ pub fn explain(objects: &impl Objects, pins: &Pins, head: &CommitId, now: i64) -
             principal: seal.principal,
             key: seal.key,
             subject: subject(&commit.message),
-            touched: permits.into_iter().map(touched).collect(),
+            touched: permits.into_iter().map(|permit| touched(&judge.reader, permit)).collect(),
         });
     }
     if let Some(last) = account.commits.last()
@@ -197,8 +201,11 @@ pub fn suppose(
     Ok(judged.flatten().collect())
 }
 
-fn touched(Permit { change, cover, people }: Permit) -> Touched {
-    Touched { change: word(&change), path: change.path, by: told(&cover), people }
+fn touched<O: Objects>(reader: &Reader<'_, O>, permit: Permit) -> Touched {
+    let Permit { change, cover, people, .. } = permit;
+    // A file that cannot be read was refused before.
+    let gained = privileges::gained(reader, &change).unwrap_or_default().into_iter().collect();
+    Touched { change: word(&change), path: change.path, by: told(&cover), people, gained }
 }
 
 pub(super) fn told(cover: &Cover) -> String {

@@ -83,7 +83,7 @@ fn after_name(open: &[bool], pattern: &str, names: &[&str]) -> Vec<bool> {
 }
 
 /// Matches one name; the last `*` seen is the only one that has to be tried again.
-fn name_matches(pattern: &str, name: &str) -> bool {
+pub(super) fn name_matches(pattern: &str, name: &str) -> bool {
     let mut pieces = pattern.split('*');
     let first = pieces.next().unwrap_or_default();
     let Some(mut rest) = name.strip_prefix(first) else { return false };

@@ -6,6 +6,7 @@ use super::judge::Judge;
 use super::merge::{self, Merge};
 use super::object::Reader;
 use super::policy::{self, Cover, Policy, Rights};
+use super::privileges::{self, Request};
 use super::seal::Seal;
 use super::signature::NAMESPACE;
 use super::tree::Mode;
@@ -17,6 +18,8 @@ use crate::names::{CommitId, Principal};
 pub(super) struct Permit {
     pub(super) change: Change,
     pub(super) cover: Cover,
+    /// How many people it takes.
+    pub(super) threshold: u32,
     /// Those whose word counted, where the path is protected.
     pub(super) people: Vec<Principal>,
 }
@@ -44,36 +47,69 @@ pub(super) fn check<O: Objects>(
         && let Some(past) = rollback::restored(judge, &node)?
     {
         let cover = Cover::Rollback(past);
-        let permit = |change| Permit { change, cover: cover.clone(), people: Vec::new() };
+        let people = Vec::new;
+        let permit =
+            |change| Permit { change, cover: cover.clone(), threshold: 1, people: people() };
         return Ok(changes.into_iter().map(permit).collect());
     }
     let who = (principal, rights);
-    let several = changes.iter().any(|change| policy.threshold(&change.path) > 1);
+    let thresholds: Vec<u32> = changes
+        .iter()
+        .map(|change| threshold(&judge.reader, change, &policy))
+        .collect::<Result<_, _>>()?;
+    let several = thresholds.iter().any(|threshold| *threshold > 1);
     let merge = if several || rights.may_merge() { Merge::of(judge, id, &policy)? } else { None };
     let mut permits = Vec::with_capacity(changes.len());
-    for change in changes {
-        permits.push(permit(judge, change, who, merge.as_ref())?);
+    for (change, threshold) in changes.into_iter().zip(thresholds) {
+        let cover = cover(judge, &change, who, merge.as_ref())?;
+        permits.push(Permit { change, cover, threshold, people: Vec::new() });
     }
     let approvals = approvals::check(judge, id, &policy, merge.as_ref(), &mut permits)?;
     judge.approvals.extend(approvals.into_iter().map(|key| (id.clone(), key)));
     Ok(permits)
 }
 
+/// How many distinct people a change takes: for its path, and for each privilege that it
+/// brings in (rules G5 and M4).
+pub(super) fn threshold<O: Objects>(
+    reader: &Reader<'_, O>,
+    change: &Change,
+    policy: &Policy,
+) -> Result<u32, Breach> {
+    let of_path = policy.threshold(&change.path);
+    if !policy.protects_privileges() {
+        return Ok(of_path);
+    }
+    let gained = privileges::gained(reader, change)?;
+    let of_privileges = gained.iter().map(|request| policy.threshold_of(request));
+    Ok(of_privileges.max().unwrap_or(1).max(of_path))
+}
+
 /// What lets one change be: a right of the signer, or of those whose branch it merges.
-fn permit<O: Objects>(
+fn cover<O: Objects>(
     judge: &Judge<'_, O>,
-    change: Change,
+    change: &Change,
     (principal, rights): (&Principal, &Rights),
     merge: Option<&Merge<'_>>,
-) -> Result<Permit, Breach> {
-    let cover = match covered(&judge.reader, &change, rights)? {
-        Ok(cover) => cover,
-        Err(_) if rights.may_merge() => merge
-            .map_or(Ok(None), |merge| merge.cover(judge, &change))?
-            .ok_or_else(|| merge::path_denied(merge, principal, &change))?,
-        Err(why) => return Err(path_denied(principal, &change, &why)),
-    };
-    Ok(Permit { change, cover, people: Vec::new() })
+) -> Result<Cover, Breach> {
+    match covered(&judge.reader, change, rights)? {
+        Ok(cover) => Ok(cover),
+        Err(_) if rights.may_merge() => {
+            let theirs = merge.map_or(Ok(Err(None)), |merge| merge.cover(judge, change))?;
+            theirs.map_err(|lacking| {
+                lacking.unwrap_or_else(|| merge::path_denied(merge, principal, change))
+            })
+        }
+        Err(denial) => Err(denial.of(principal, change)),
+    }
+}
+
+/// Why a person's rights do not cover a change.
+pub(super) enum Denial {
+    /// The path itself, or fields of it.
+    Path(String),
+    /// What the file asks for that nothing grants.
+    Privileges(Vec<Request>),
 }
 
 /// What of `rights` covers a change, or why nothing does.
@@ -81,20 +117,30 @@ pub(super) fn covered<O: Objects>(
     reader: &Reader<'_, O>,
     change: &Change,
     rights: &Rights,
-) -> Result<Result<Cover, String>, Breach> {
+) -> Result<Result<Cover, Denial>, Breach> {
     let Some(cover) = rights.cover(&change.path) else {
-        return Ok(Err(if policy::is_policy(&change.path) {
+        return Ok(Err(Denial::Path(if policy::is_policy(&change.path) {
             "changing the policy takes the role admin".to_owned()
         } else {
             "nothing grants this path".to_owned()
-        }));
+        })));
     };
-    match rights.only() {
-        Some(only) if !only_fields(reader, change, only)? => {
-            Ok(Err(format!("only the fields {} of a TOML manifest may change", only.join(", "))))
-        }
-        Some(_) | None => Ok(Ok(cover)),
+    if let Some(only) = rights.only()
+        && !only_fields(reader, change, only)?
+    {
+        let why = format!("only the fields {} of a TOML manifest may change", only.join(", "));
+        return Ok(Err(Denial::Path(why)));
     }
+    // Reading the file is spared where everything is granted.
+    if !rights.may().is_everything() {
+        let gained = privileges::gained(reader, change)?;
+        let denied: Vec<Request> =
+            gained.into_iter().filter(|request| !rights.may().covers(request)).collect();
+        if !denied.is_empty() {
+            return Ok(Err(Denial::Privileges(denied)));
+        }
+    }
+    Ok(Ok(cover))
 }
 
 /// Whether the change is one of top-level fields in `only`: the file is TOML on both
@@ -132,6 +178,15 @@ fn no_rights(parent: &CommitId) -> Breach {
     )
 }
 
+impl Denial {
+    pub(super) fn of(self, principal: &Principal, change: &Change) -> Breach {
+        match self {
+            Self::Path(why) => path_denied(principal, change, &why),
+            Self::Privileges(denied) => privilege_denied(principal, change, &denied),
+        }
+    }
+}
+
 fn path_denied(principal: &Principal, change: &Change, why: &str) -> Breach {
     let rule = if policy::is_policy(&change.path) { "P2" } else { "G4" };
     Breach::new(
@@ -141,6 +196,35 @@ fn path_denied(principal: &Principal, change: &Change, why: &str) -> Breach {
         format!(
             "let somebody sign this change who may, or let an administrator extend the grants of {principal} first"
         ),
+    )
+}
+
+/// Privileges that are named in one message; a file may ask for very many.
+const NAMED: usize = 5;
+
+/// Rule M1.
+fn privilege_denied(principal: &Principal, change: &Change, denied: &[Request]) -> Breach {
+    let named: Vec<String> = denied.iter().take(NAMED).map(Request::to_string).collect();
+    let more = match denied.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let keys: std::collections::BTreeSet<&str> =
+        denied.iter().filter_map(|request| request.privilege.grant()).collect();
+    let keys: Vec<String> = keys.into_iter().map(|key| format!("`{key}`")).collect();
+    let grant = if denied.iter().any(|request| request.privilege.grant().is_none()) {
+        "correct the file, or let somebody sign it who has `may = \"everything\"`".to_owned()
+    } else {
+        format!(
+            "take it out of the file, let somebody sign it who may, or let an administrator add {} to [principals.{principal}.may] in .writ/policy.toml first",
+            keys.join(", ")
+        )
+    };
+    Breach::new(
+        "M1",
+        Reason::PrivilegeDenied,
+        format!("{principal} may not let {} ask for this: {}{more}", change.path, named.join("; ")),
+        grant,
     )
 }
 

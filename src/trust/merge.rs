@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use super::breach::Breach;
 use super::changes::{self, Change};
 use super::judge::Judge;
-use super::mainline;
+use super::mainline::{self, Denial};
 use super::policy::{self, Cover, Policy, Rights};
 use super::{Objects, Reason};
 use crate::names::{CommitId, Principal};
@@ -65,18 +65,26 @@ impl<'p> Merge<'p> {
         Ok(Some(Self { words: words.collect::<Result<_, _>>()? }))
     }
 
-    /// Whose rights cover a change, of those whose word counts for it.
+    /// Whose rights cover a change, of those whose word counts for it; or what they lack
+    /// who may write the path.
     pub(super) fn cover<O: Objects>(
         &self,
         judge: &Judge<'_, O>,
         change: &Change,
-    ) -> Result<Option<Cover>, Breach> {
+    ) -> Result<Result<Cover, Option<Breach>>, Breach> {
+        let mut lacking = None;
         for word in self.words.iter().filter(|word| word.is_for(change)) {
-            if let Ok(cover) = mainline::covered(&judge.reader, change, word.rights)? {
-                return Ok(Some(Cover::Merged(word.principal.clone(), Box::new(cover))));
+            match mainline::covered(&judge.reader, change, word.rights)? {
+                Ok(cover) => {
+                    return Ok(Ok(Cover::Merged(word.principal.clone(), Box::new(cover))));
+                }
+                Err(denial @ Denial::Privileges(_)) => {
+                    lacking = Some(denial.of(word.principal, change));
+                }
+                Err(Denial::Path(_)) => {}
             }
         }
-        Ok(None)
+        Ok(Err(lacking))
     }
 }
 

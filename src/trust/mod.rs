@@ -42,6 +42,7 @@ mod openpgp;
 mod overview;
 mod plans;
 mod policy;
+pub mod privileges;
 mod range;
 mod review;
 mod rollback;
@@ -68,7 +69,7 @@ pub use explain::{
     Account, Claims, Content, Explained, Touched, channel, claims, content, explain, suppose,
 };
 pub use host_key::{HostKey, STATUS};
-pub use overview::{Key, Overview, Person, Protected};
+pub use overview::{Key, Overview, Person, Privileges, Protected};
 pub use plans::{SignedPlan, named_plans, requires_plans, without_plans};
 pub use review::{Brought, Merger, Missing, Proposal, Review, Reviewed, Right, review};
 use signers::Signer;
@@ -189,6 +190,7 @@ pub enum Reason {
     UnknownKey,
     NotAuthorized,
     PathDenied,
+    PrivilegeDenied,
     Threshold,
     Rollback,
     ForeignRoot,
@@ -260,6 +262,7 @@ impl Reason {
             Self::UnknownKey => "unknown-key",
             Self::NotAuthorized => "not-authorized",
             Self::PathDenied => "path-denied",
+            Self::PrivilegeDenied => "privilege-denied",
             Self::Threshold => "threshold",
             Self::Rollback => "rollback",
             Self::ForeignRoot => "foreign-root",

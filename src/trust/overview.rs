@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::advice;
 use super::policy::{Policy, Rights};
+use super::privileges::May;
 use super::seal::moment;
 use super::signers::Signer;
 use crate::names::{CommitId, Fingerprint, Principal};
@@ -36,6 +37,8 @@ pub struct Person {
     /// The only fields of a manifest that they may change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub only: Option<Vec<String>>,
+    /// What of its hosts the files of this person may ask for.
+    pub may: Privileges,
     pub verify_required: bool,
     pub keys: Vec<Key>,
 }
@@ -56,11 +59,22 @@ pub struct Key {
     pub valid_before: Option<String>,
 }
 
-/// Paths that take several people.
+/// The privileges that a policy names (rule M1).
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Privileges {
+    /// `"everything"`.
+    Everything(&'static str),
+    /// By the keys of `may`; empty for the closed default.
+    Listed(BTreeMap<&'static str, Vec<String>>),
+}
+
+/// Paths and privileges that take several people.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Protected {
     pub paths: Vec<String>,
+    pub may: Privileges,
     pub threshold: u32,
 }
 
@@ -76,7 +90,11 @@ impl Overview {
             protected: policy
                 .protect
                 .iter()
-                .map(|p| Protected { paths: texts(&p.paths), threshold: p.threshold })
+                .map(|p| Protected {
+                    paths: texts(&p.paths),
+                    may: Privileges::from(&p.may),
+                    threshold: p.threshold,
+                })
                 .collect(),
             revoked: policy.revoked.clone(),
             warnings: advice::on(policy),
@@ -94,6 +112,7 @@ fn person(policy: &Policy, name: &Principal) -> Person {
         roles: rights.into_iter().flat_map(Rights::roles).collect(),
         grants: rights.map(|rights| texts(rights.grants())).unwrap_or_default(),
         only: rights.and_then(Rights::only).map(<[String]>::to_vec),
+        may: rights.map_or_else(|| Privileges::from(&May::Nothing), |r| r.may().into()),
         verify_required: rights.is_some_and(|rights| rights.verify_required),
         keys,
     }
@@ -107,6 +126,31 @@ fn key(signer: &Signer) -> Key {
         namespaces: signer.namespaces().map(<[String]>::to_vec),
         valid_after: after.map(moment),
         valid_before: before.map(moment),
+    }
+}
+
+impl From<&May> for Privileges {
+    fn from(may: &May) -> Self {
+        match may {
+            May::Everything => Self::Everything("everything"),
+            May::Nothing | May::Listed(_) => Self::Listed(may.listed().into_iter().collect()),
+        }
+    }
+}
+
+impl Privileges {
+    /// One line for each kind: `files /var/lib/secrets/web*.env`.
+    pub fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Everything(word) => vec![(*word).to_owned()],
+            Self::Listed(kinds) => kinds
+                .iter()
+                .map(|(kind, names)| match names.is_empty() {
+                    true => format!("no {kind}"),
+                    false => format!("{kind} {}", names.join(", ")),
+                })
+                .collect(),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use super::certificates::{self, CERTIFICATES};
 use super::edit::PolicyText;
 use super::glob::Glob;
 use super::object::Reader;
+use super::privileges::{May, Request};
 use super::signers::{BadLine, Signers};
 use super::tree::{Entry, Mode};
 use super::{Objects, Reason};
@@ -42,6 +43,9 @@ pub(super) struct Rights {
     grants: Vec<Glob>,
     /// The top-level manifest fields that may change; `None`: every field.
     only: Option<Vec<String>>,
+    /// What of its hosts this person's files may ask for (rule M1).
+    #[serde(default)]
+    may: May,
     /// OpenPGP keys: the 40 digits of their primary fingerprints.
     #[serde(default)]
     openpgp: Vec<String>,
@@ -74,7 +78,11 @@ pub(super) enum Cover {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Protect {
+    #[serde(default)]
     pub(super) paths: Vec<Glob>,
+    /// Privileges that no one person brings in (rule M4).
+    #[serde(default)]
+    pub(super) may: May,
     /// Distinct principals that a change needs.
     pub(super) threshold: u32,
 }
@@ -189,6 +197,17 @@ impl Policy {
         let matching = self.protect.iter().filter(|p| p.paths.iter().any(|g| g.matches(path)));
         matching.map(|p| p.threshold).max().unwrap_or(1)
     }
+
+    /// How many distinct principals a change needs that brings in a privilege.
+    pub(super) fn threshold_of(&self, request: &Request) -> u32 {
+        let matching = self.protect.iter().filter(|protect| protect.may.names(request));
+        matching.map(|p| p.threshold).max().unwrap_or(1)
+    }
+
+    /// Whether any privilege takes several people.
+    pub(super) fn protects_privileges(&self) -> bool {
+        self.protect.iter().any(|protect| !protect.may.is_nothing() && protect.threshold > 1)
+    }
 }
 
 impl Rights {
@@ -236,6 +255,10 @@ impl Rights {
         })
     }
 
+    pub(super) fn may(&self) -> &May {
+        &self.may
+    }
+
     pub(super) fn only(&self) -> Option<&[String]> {
         self.only.as_deref()
     }
@@ -261,8 +284,8 @@ impl Rights {
 impl Protect {
     fn check(&self) -> Result<(), String> {
         unique(&self.paths).map_err(|g| format!("the path {:?} appears twice", g.as_str()))?;
-        if self.paths.is_empty() {
-            return Err("`paths` is empty".to_owned());
+        if self.paths.is_empty() && self.may.is_nothing() {
+            return Err("it names neither `paths` nor privileges (`may`)".to_owned());
         }
         if self.threshold == 0 { Err("`threshold` is 0".to_owned()) } else { Ok(()) }
     }

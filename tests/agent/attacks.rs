@@ -21,7 +21,7 @@ type Attack = fn(&Scene) -> CommitId;
 fn policy(scene: &Scene) -> String {
     let gone = scene.forge.fingerprint("gone");
     format!(
-        "channel = \"{CHANNEL}\"\n[principals.alice]\nroles = [\"admin\"]\n[principals.dave]\nroles = [\"admin\"]\n[principals.old]\nroles = [\"admin\"]\n[principals.bob]\n[[protect]]\npaths = [\"vault/**\"]\nthreshold = 2\n[[revoked]]\nkey = \"{gone}\"\ngoodUntil = \"{}\"\n",
+        "channel = \"{CHANNEL}\"\n[principals.alice]\nmay = \"everything\"\nroles = [\"admin\"]\n[principals.dave]\nmay = \"everything\"\nroles = [\"admin\"]\n[principals.old]\nmay = \"everything\"\nroles = [\"admin\"]\n[principals.bob]\nmay = \"everything\"\n[[protect]]\npaths = [\"vault/**\"]\nthreshold = 2\n[[revoked]]\nkey = \"{gone}\"\ngoodUntil = \"{}\"\n",
         scene.root
     )
 }

@@ -26,7 +26,7 @@ fn file(name: &str) -> String {
 
 fn policy(more: &str) -> Option<String> {
     Some(format!(
-        "channel = \"{CHANNEL}\"\n{more}\n[principals.alice]\nroles = [\"admin\"]\ngrants = [\"**\"]\n"
+        "channel = \"{CHANNEL}\"\n{more}\n[principals.alice]\nmay = \"everything\"\nroles = [\"admin\"]\ngrants = [\"**\"]\n"
     ))
 }
 

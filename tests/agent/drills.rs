@@ -16,7 +16,7 @@ struct Drill {
     tree: PathBuf,
 }
 
-const RULES: &str = "# who may what\n[principals.alice]   # on holiday in May\nroles = [\"admin\"]\n[principals.bob]\ngrants = [\"manifests/services/**\"]\n[principals.dave]\nroles = [\"admin\"]\n";
+const RULES: &str = "# who may what\n[principals.alice]   # on holiday in May\nmay = \"everything\"\nroles = [\"admin\"]\n[principals.bob]\nmay = \"everything\"\ngrants = [\"manifests/services/**\"]\n[principals.dave]\nmay = \"everything\"\nroles = [\"admin\"]\n";
 
 impl Drill {
     /// alice and dave are administrators, bob writes services; web 1 runs.
@@ -138,7 +138,9 @@ async fn a_lost_key_is_rotated_by_another_administrator() {
     drill.service("alice", "web", "2");
     let told = drill.must(&["trust", "rotate", "alice", "--to", &drill.public("alice+new")]);
     assert!(told.contains("commit and sign it"), "{told}");
-    assert!(drill.policy().contains("# who may what\n[principals.alice]   # on holiday in May\n"));
+    assert!(drill.policy().contains(
+        "# who may what\n[principals.alice]   # on holiday in May\nmay = \"everything\"\n"
+    ));
     drill.commit("dave", "alice has a new key");
     drill.service("alice+new", "web", "3");
     assert_eq!(word(&drill.scene.round().await), "confirmed");

@@ -74,7 +74,7 @@ impl Scene {
 
 fn policy() -> String {
     format!(
-        "channel = \"{CHANNEL}\"\nrequirePlan = true\n[principals.alice]\nroles = [\"admin\"]\ngrants = [\"**\"]\n"
+        "channel = \"{CHANNEL}\"\nrequirePlan = true\n[principals.alice]\nmay = \"everything\"\nroles = [\"admin\"]\ngrants = [\"**\"]\n"
     )
 }
 
@@ -156,8 +156,8 @@ async fn a_plan_counts_for_its_host_and_only_among_the_trailers() {
 #[tokio::test]
 async fn a_plan_signed_by_somebody_who_may_write_nothing_alone_counts_for_nothing() {
     let mut scene = Scene::new();
-    let text =
-        policy() + "[principals.bob]\ngrants = [\"**\"]\n[principals.forge]\nroles = [\"merge\"]\n";
+    let text = policy()
+        + "[principals.bob]\nmay = \"everything\"\ngrants = [\"**\"]\n[principals.forge]\nmay = \"everything\"\nroles = [\"merge\"]\n";
     let signers = scene.forge.signers(&["alice", "bob", "forge"]);
     scene.push(&[(".writ/policy.toml", Some(text)), (".writ/allowed_signers", Some(signers))]);
     assert_eq!(word(&scene.round().await), "confirmed");

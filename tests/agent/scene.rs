@@ -43,7 +43,7 @@ impl Scene {
             .file(".writ/allowed_signers", forge.signers(&["alice"]))
             .file(
                 ".writ/policy.toml",
-                format!("channel = \"{CHANNEL}\"\n[principals.alice]\nroles = [\"admin\"]\ngrants = [\"**\"]\n"),
+                format!("channel = \"{CHANNEL}\"\n[principals.alice]\nmay = \"everything\"\nroles = [\"admin\"]\ngrants = [\"**\"]\n"),
             )
             .file(&format!("manifests/hosts/{HOST}.toml"), "tags = [\"web\"]\n")
             .make();

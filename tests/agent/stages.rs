@@ -171,9 +171,11 @@ async fn what_a_thief_lets_hosts_wait_for_ends_with_the_revocation() {
         let mut scene = Scene::new();
         scene.push_service("web", "1");
         let rights = |more: &str| {
-            format!("channel = \"{CHANNEL}\"\n[principals.alice]\nroles = [\"admin\"]\n{more}")
+            format!(
+                "channel = \"{CHANNEL}\"\n[principals.alice]\nmay = \"everything\"\nroles = [\"admin\"]\n{more}"
+            )
         };
-        let bob = rights("[principals.bob]\ngrants = [\"**\"]\n");
+        let bob = rights("[principals.bob]\nmay = \"everything\"\ngrants = [\"**\"]\n");
         let signers = scene.forge.signers(&["alice", "bob"]);
         let good = scene.push(&[(SIGNERS, Some(signers)), (POLICY, Some(bob))]);
         assert_eq!(word(&scene.round().await), "confirmed");

@@ -15,7 +15,7 @@ pub(crate) struct Team {
 }
 
 /// What each of the two others may do.
-const GRANTS: &str = "\n[principals.bob]\ngrants = [\"manifests/services/**\"]\n\n[principals.carol]\ngrants = [\"manifests/services/**\"]\n";
+const GRANTS: &str = "\n[principals.bob]\nmay = \"everything\"\ngrants = [\"manifests/services/**\"]\n\n[principals.carol]\nmay = \"everything\"\ngrants = [\"manifests/services/**\"]\n";
 
 impl Team {
     /// alice is the administrator, and the policy ends with `more`.

@@ -28,7 +28,7 @@ pub(crate) struct Web<'a> {
     pub(crate) more: &'a str,
 }
 
-const POLICY: &str = "channel = \"acme-infra:main\"\n\n[principals.alice]\nroles = [\"admin\"]\n";
+const POLICY: &str = "channel = \"acme-infra:main\"\n\n[principals.alice]\nmay = \"everything\"\nroles = [\"admin\"]\n";
 
 impl Acme {
     /// Opens the workshop and pushes the first commit.

@@ -6,6 +6,7 @@ mod edit;
 mod imports;
 mod meaning;
 mod mistakes;
+mod privileges;
 mod reference;
 mod schedules;
 mod schema;

@@ -53,7 +53,7 @@ async fn a_host_shows_what_it_pins_and_what_it_remembers() {
     scene.head = scene.root.clone();
     let herald = scene.forge.signers(&["herald"]).replace("\"git\"", "\"writ-head\"");
     let policy = format!(
-        "channel = \"{CHANNEL}\"\n[principals.alice]\nroles = [\"admin\"]\ngrants = [\"**\"]\n[[revoked]]\nkey = \"{}\"\ngoodUntil = \"{}\"\n",
+        "channel = \"{CHANNEL}\"\n[principals.alice]\nmay = \"everything\"\nroles = [\"admin\"]\ngrants = [\"**\"]\n[[revoked]]\nkey = \"{}\"\ngoodUntil = \"{}\"\n",
         scene.forge.fingerprint("mallory"),
         scene.root
     );
@@ -91,7 +91,7 @@ fn a_checkout_shows_its_policy() {
     let herald = forge.signers(&["herald"]).replace("\"git\"", "\"writ-head\"");
     let signers = forge.signers(&["alice", "bob"]) + &windowed + &herald;
     let rules = format!(
-        "channel = \"{CHANNEL}\"\nrequireClosureDigest = true\n[principals.alice]\nroles = [\"admin\"]\n[principals.bob]\ngrants = [\"manifests/services/**\"]\nonly = [\"artifact\", \"revision\"]\n[principals.carol]\nroles = [\"rollback\"]\nverifyRequired = true\n[[protect]]\npaths = [\"manifests/profiles/**\"]\nthreshold = 2\n[[revoked]]\nkey = \"{}\"\ngoodUntil = \"{}\"\n",
+        "channel = \"{CHANNEL}\"\nrequireClosureDigest = true\n[principals.alice]\nmay = \"everything\"\nroles = [\"admin\"]\n[principals.bob]\ngrants = [\"manifests/services/**\"]\nonly = [\"artifact\", \"revision\"]\n[principals.carol]\nmay = \"everything\"\nroles = [\"rollback\"]\nverifyRequired = true\n[[protect]]\npaths = [\"manifests/profiles/**\"]\nthreshold = 2\n[[revoked]]\nkey = \"{}\"\ngoodUntil = \"{}\"\n",
         forge.fingerprint("mallory"),
         scene.root
     );

@@ -15,8 +15,10 @@ fn row(name: &'static str, attack: fn(&Scene) -> CommitId, twin: fn(&Scene) -> C
 
 /// The team's signers with more keys.
 fn team_and<'f>(scene: &Scene, draft: Draft<'f>, names: &[&str]) -> Draft<'f> {
-    let more: String =
-        names.iter().map(|n| format!("[principals.{n}]\nroles = [\"admin\"]\n")).collect();
+    let more: String = names
+        .iter()
+        .map(|n| format!("[principals.{n}]\nmay = \"everything\"\nroles = [\"admin\"]\n"))
+        .collect();
     draft
         .file(SIGNERS, scene.forge.signers(&TEAM) + &scene.forge.signers(names))
         .file(POLICY, rules() + &more)
@@ -104,7 +106,8 @@ pub(crate) fn signers() -> Vec<Row> {
                     let line =
                         format!("frank namespaces=\"writ-head\" {}\n", s.forge.public("frank"));
                     let signers = s.forge.signers(&TEAM) + &line;
-                    let policy = rules() + "[principals.frank]\nroles = [\"admin\"]\n";
+                    let policy =
+                        rules() + "[principals.frank]\nmay = \"everything\"\nroles = [\"admin\"]\n";
                     let added = s.next("alice").file(SIGNERS, signers).file(POLICY, policy).make();
                     s.forge.commit("frank").on(&added).make()
                 },

@@ -9,8 +9,8 @@ use crate::forge::{CHANNEL, Forge};
 use crate::hand::{Draft as Signed, Hand as Hardware};
 use crate::scene::{API, POLICY, Row, SERVICE, SIGNERS, Scene, TEAM, WEB, rules, run};
 
-const MORE: &str = "[principals.forge]\nroles = [\"merge\"]\n[principals.mia]\nroles = [\"merge\"]\n\
-    [principals.frank]\ngrants = [\"vault/**\"]\n\
+const MORE: &str = "[principals.forge]\nmay = \"everything\"\nroles = [\"merge\"]\n[principals.mia]\nmay = \"everything\"\nroles = [\"merge\"]\n\
+    [principals.frank]\nmay = \"everything\"\ngrants = [\"vault/**\"]\n\
     [[protect]]\npaths = [\"manifests/services/api.toml\"]\nthreshold = 2\n\
     [[protect]]\npaths = [\"vault/**\"]\nthreshold = 3\n";
 
@@ -254,7 +254,7 @@ fn caught_up(scene: &Scene) -> CommitId {
 /// bob invites sock on a branch, sock writes there, and the forge merges it.
 fn sock_puppet(scene: &Scene) -> CommitId {
     let signers = scene.forge.signers(&TEAM) + &scene.forge.signers(&["sock", "forge"]);
-    let policy = rules() + MORE + "[principals.sock]\nroles = [\"admin\"]\n";
+    let policy = rules() + MORE + "[principals.sock]\nmay = \"everything\"\nroles = [\"admin\"]\n";
     let invited = scene.next("bob").file(SIGNERS, signers).file(POLICY, policy).make();
     let back = scene.forge.commit("sock").on(&invited).tree_of(&scene.root);
     merged(scene, "forge", &back.file("README", "x").make())
@@ -324,8 +324,10 @@ fn a_branch_cannot_take_back_that_a_user_has_to_be_verified() {
     let signers = forge.signers(&TEAM) + &forge.signers(&["forge"]);
     let signers = signers + &format!("pat namespaces=\"git\" {}\n", token.public());
     let policy = |verified: bool| {
-        let pat = format!("[principals.pat]\nroles = [\"admin\"]\nverifyRequired = {verified}\n");
-        format!("{}{pat}[principals.forge]\nroles = [\"merge\"]\n", rules())
+        let pat = format!(
+            "[principals.pat]\nmay = \"everything\"\nroles = [\"admin\"]\nverifyRequired = {verified}\n"
+        );
+        format!("{}{pat}[principals.forge]\nmay = \"everything\"\nroles = [\"merge\"]\n", rules())
     };
     let scene = Scene::introduce(forge, &signers, &policy(true));
     let by_pat = |on: &CommitId, flags: u8| {

@@ -12,7 +12,8 @@ fn a_policy_with_openpgp_keys_and_a_signature_are_unsupported() {
     let signed = scene.forge.unsigned().on(&scene.root).file(WEB, "a = 2\n").make();
     let armor = b"-----BEGIN PGP SIGNATURE-----\n\niQ==\n-----END PGP SIGNATURE-----\n";
     let bytes = scene.forge.with_signature(&scene.forge.payload(&signed), armor);
-    let pinned = format!("{}[principals.zoe]\nopenpgp = [\"{DIGITS}\"]\n", rules());
+    let pinned =
+        format!("{}[principals.zoe]\nmay = \"everything\"\nopenpgp = [\"{DIGITS}\"]\n", rules());
     let file = format!(".writ/openpgp/{DIGITS}.asc");
     for (head, rule) in [
         (scene.forge.raw("commit", &bytes), "S4"),

@@ -48,7 +48,9 @@ fn introduction(forge: &Forge, people: People<'_>) -> CommitId {
 
 fn with(people: People<'_>) -> String {
     let person = |(name, _, digits): &(&str, String, String)| {
-        format!("[principals.{name}]\nroles = [\"admin\"]\nopenpgp = [\"{digits}\"]\n")
+        format!(
+            "[principals.{name}]\nmay = \"everything\"\nroles = [\"admin\"]\nopenpgp = [\"{digits}\"]\n"
+        )
     };
     rules() + &people.iter().map(person).collect::<String>()
 }

@@ -30,10 +30,10 @@ fn hardware() -> Hand {
 /// A person for each kind of key, and `sk` with one in hardware.
 fn scene(format: &'static str) -> Scene {
     let forge = Forge::with_format(format);
-    let mut more = "[principals.sk]\ngrants = [\"**\"]\n".to_owned();
+    let mut more = "[principals.sk]\nmay = \"everything\"\ngrants = [\"**\"]\n".to_owned();
     for (name, kind) in KINDS {
         forge.make_key(name, kind);
-        more += &format!("[principals.{name}]\ngrants = [\"**\"]\n");
+        more += &format!("[principals.{name}]\nmay = \"everything\"\ngrants = [\"**\"]\n");
     }
     let signers = forge.signers(&["alice"])
         + &forge.signers(&KINDS.map(|(name, _)| name))
@@ -204,7 +204,7 @@ fn the_signers_of_a_policy_mean_the_same_to_ssh_keygen() {
         std::fs::write(file(&scene), &signers).unwrap();
         let armor = armor(&scene, "zed", &payload);
         assert_eq!(ssh_keygen(&scene, "zed", &armor, &payload), good, "{options}");
-        let policy = rules() + "[principals.zed]\ngrants = [\"**\"]\n";
+        let policy = rules() + "[principals.zed]\nmay = \"everything\"\ngrants = [\"**\"]\n";
         let draft = scene.next("alice").file(SIGNERS, signers);
         let base = draft.file(crate::scene::POLICY, policy).make();
         let commit = scene.forge.commit("zed").on(&base).file(WEB, "a = 3\n").make();

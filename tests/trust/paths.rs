@@ -102,7 +102,7 @@ fn merge_that_drops(scene: &Scene) -> CommitId {
 fn a_grant_of_everything_does_not_reach_the_policy() {
     let forge = crate::forge::Forge::new();
     let signers = forge.signers(&["alice", "wide"]);
-    let policy = rules() + "[principals.wide]\ngrants = [\"**\"]\n";
+    let policy = rules() + "[principals.wide]\nmay = \"everything\"\ngrants = [\"**\"]\n";
     let scene = Scene::introduce(forge, &signers, &policy);
     let attack = scene.next("wide").file(POLICY, rules()).make();
     let refusal = scene.verify(&attack).unwrap_err();
@@ -249,7 +249,7 @@ fn protected_paths_need_different_people_on_the_same_content() {
 fn scene_with_thresholds() -> Scene {
     let forge = crate::forge::Forge::new();
     let signers = forge.signers(&TEAM) + &forge.signers(&["alice+second", "frank"]);
-    let frank = "[principals.frank]\ngrants = [\"vault/**\"]\n";
+    let frank = "[principals.frank]\nmay = \"everything\"\ngrants = [\"vault/**\"]\n";
     Scene::introduce(forge, &signers, &format!("{}{frank}{PROTECTED}", rules()))
 }
 
@@ -267,7 +267,7 @@ fn author_merges(scene: &Scene) -> CommitId {
 /// alice invites sock on a branch, sock writes there, and alice merges all of it.
 fn sock_puppet(scene: &Scene) -> CommitId {
     let signers = scene.forge.signers(&TEAM) + &scene.forge.signers(&["sock"]);
-    let policy = rules() + "[principals.sock]\nroles = [\"admin\"]\n";
+    let policy = rules() + "[principals.sock]\nmay = \"everything\"\nroles = [\"admin\"]\n";
     let invited = scene.next("alice").file(SIGNERS, signers).file(POLICY, policy).make();
     let sock = scene.forge.commit("sock").on(&invited).file(API, "a = 4\n").make();
     scene.forge.commit("alice").on(&scene.root).on(&sock).tree_of(&sock).make()

@@ -7,7 +7,7 @@ use writ::trust::detached::{NAMESPACE, TRAILER, approval, trailer};
 use crate::forge::{CHANNEL, Forge};
 use crate::scene::{API, POLICY, Row, SERVICE, SIGNERS, Scene, TEAM, WEB, rules, run};
 
-const MORE: &str = "[principals.frank]\nroles = [\"admin\"]\n[principals.rita]\nroles = [\"rollback\"]\n\
+const MORE: &str = "[principals.frank]\nmay = \"everything\"\nroles = [\"admin\"]\n[principals.rita]\nmay = \"everything\"\nroles = [\"rollback\"]\n\
     [[protect]]\npaths = [\".writ/**\", \"manifests/services/api.toml\"]\nthreshold = 2\n";
 
 /// The team may approve; frank's key may sign commits only, and rita may roll back.

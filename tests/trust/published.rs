@@ -24,7 +24,8 @@ fn scene() -> Scene {
     ];
     let line = |(name, window): (&str, &str)| format!("{name} {window} {}\n", forge.public(name));
     let signers = forge.signers(&TEAM) + &windows.map(line).concat();
-    let more = windows.map(|(name, _)| format!("[principals.{name}]\ngrants = [\"**\"]\n"));
+    let more = windows
+        .map(|(name, _)| format!("[principals.{name}]\nmay = \"everything\"\ngrants = [\"**\"]\n"));
     let mut scene = Scene::introduce(forge, &signers, &(rules() + &more.concat()));
     // Within the window of `boxed`, for a commit is looked at as it is made.
     scene.now = EPOCH + 80_000;
@@ -127,7 +128,8 @@ fn gits() -> Vec<Row> {
 
 /// alice lets somebody sign who may then write anything.
 fn invited(scene: &Scene, on: &CommitId, name: &str) -> CommitId {
-    let policy = format!("{}[principals.{name}]\ngrants = [\"**\"]\n", rules());
+    let policy =
+        format!("{}[principals.{name}]\nmay = \"everything\"\ngrants = [\"**\"]\n", rules());
     let signers = scene.forge.signers(&TEAM) + &scene.forge.signers(&[name]);
     scene.forge.commit("alice").on(on).file(SIGNERS, signers).file(POLICY, policy).make()
 }
@@ -307,7 +309,8 @@ fn sequoias() -> Vec<Row> {
                 |s| {
                     let line = s.forge.signers(&["archive"]).replace("\"git\"", "\"file\"");
                     let signers = s.forge.signers(&TEAM) + &line;
-                    let policy = rules() + "[principals.archive]\ngrants = [\"**\"]\n";
+                    let policy =
+                        rules() + "[principals.archive]\nmay = \"everything\"\ngrants = [\"**\"]\n";
                     let added = s.next("alice").file(SIGNERS, signers).file(POLICY, policy).make();
                     s.forge.commit("archive").on(&added).make()
                 },

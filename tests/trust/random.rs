@@ -52,7 +52,8 @@ fn change<'f>(scene: &Scene, draft: Draft<'f>, n: usize, kind: usize) -> Draft<'
     match kind {
         0 => {
             let signers = scene.forge.signers(&TEAM) + &scene.forge.signers(&["newcomer"]);
-            let policy = rules() + "[principals.newcomer]\ngrants = [\"manifests/**\"]\n";
+            let policy = rules()
+                + "[principals.newcomer]\nmay = \"everything\"\ngrants = [\"manifests/**\"]\n";
             draft.file(SIGNERS, signers).file(POLICY, policy)
         }
         1 => draft.file(SIGNERS, scene.forge.signers(&TEAM)).file(POLICY, rules()),

@@ -128,7 +128,10 @@ fn an_approval_in_the_merge_is_one_of_those_it_needs() {
         format!("{name} namespaces=\"{namespaces}\" {}\n", forge.public(name))
     };
     let signers: String = TEAM.iter().map(|name| key(name, "git,writ-approve")).collect();
-    let rules = format!("{}[principals.frank]\nroles = [\"admin\"]\n{THREE}", rules());
+    let rules = format!(
+        "{}[principals.frank]\nmay = \"everything\"\nroles = [\"admin\"]\n{THREE}",
+        rules()
+    );
     let signers = signers + &key("frank", "git,writ-approve");
     let scene = Scene::introduce(forge, &signers, &rules);
     let api = scene.next("alice").file(API, "a = 2\n").make();
@@ -172,10 +175,13 @@ fn a_key_that_does_not_count_now_may_not_merge() {
 fn a_merge_key_a_rollback_and_a_key_that_asks_its_user_are_foretold_as_well() {
     let forge = Forge::new();
     let signers = forge.signers(&["alice", "bob", "dave", "forge", "oncall"]);
-    let rules = rules().replace("[principals.ci]\ngrants = [\"manifests/services/**\"]\nonly = [\"artifact\", \"revision\"]\n", "[principals.forge]\nroles = [\"merge\"]\n[principals.oncall]\nroles = [\"rollback\"]\n");
+    let rules = rules().replace("[principals.ci]\ngrants = [\"manifests/services/**\"]\nonly = [\"artifact\", \"revision\"]\n", "[principals.forge]\nmay = \"everything\"\nroles = [\"merge\"]\n[principals.oncall]\nmay = \"everything\"\nroles = [\"rollback\"]\n");
     let rules = rules
-        .replace("[principals.dave]\n", "[principals.dave]\nverifyRequired = true\n")
-        .replace("[principals.erin]\n", "");
+        .replace(
+            "[principals.dave]\nmay = \"everything\"\n",
+            "[principals.dave]\nmay = \"everything\"\nverifyRequired = true\n",
+        )
+        .replace("[principals.erin]\nmay = \"everything\"\n", "");
     let scene = Scene::introduce(forge, &signers, &format!("{rules}{TWO}"));
     let api = scene.next("alice").file(API, "a = 2\n").make();
     let tree = scene.tree_of(&api);

@@ -33,15 +33,19 @@ pub(crate) fn rules() -> String {
     format!(
         r#"channel = "{CHANNEL}"
 [principals.alice]
+may = "everything"
 roles = ["admin"]
 [principals.bob]
+may = "everything"
 grants = ["manifests/services/web*.toml"]
 [principals.ci]
 grants = ["manifests/services/**"]
 only = ["artifact", "revision"]
 [principals.dave]
+may = "everything"
 roles = ["admin"]
 [principals.erin]
+may = "everything"
 "#
     )
 }

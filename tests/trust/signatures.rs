@@ -34,8 +34,8 @@ fn scene() -> Scene {
     for (name, key) in [("zed", zed()), ("yuki", yuki()), ("pat", pat())] {
         signers += &format!("{name} {}\n", key.public());
     }
-    let admins = "[principals.zed]\nroles = [\"admin\"]\n[principals.yuki]\nroles = [\"admin\"]\n\
-        [principals.pat]\nroles = [\"admin\"]\nverifyRequired = true\n";
+    let admins = "[principals.zed]\nmay = \"everything\"\nroles = [\"admin\"]\n[principals.yuki]\nmay = \"everything\"\nroles = [\"admin\"]\n\
+        [principals.pat]\nmay = \"everything\"\nroles = [\"admin\"]\nverifyRequired = true\n";
     Scene::introduce(forge, &signers, &format!("{}{admins}", rules()))
 }
 

@@ -172,7 +172,7 @@ pub(crate) fn scene_with_window() -> Scene {
     let forge = Forge::new();
     let window = "valid-after=\"20231116Z\",valid-before=\"20231117Z\"";
     let signers = format!("{}temp {window} {}\n", forge.signers(&TEAM), forge.public("temp"));
-    let policy = rules() + "[principals.temp]\nroles = [\"admin\"]\n";
+    let policy = rules() + "[principals.temp]\nmay = \"everything\"\nroles = [\"admin\"]\n";
     Scene::introduce(forge, &signers, &policy)
 }
 

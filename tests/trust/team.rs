@@ -7,7 +7,7 @@ use crate::desk::Desk;
 use crate::forge::Forge;
 use crate::scene::{API, SERVICE, Scene, TEAM, WEB, rules};
 
-const MORE: &str = "[principals.rita]\nroles = [\"rollback\"]\n[principals.forge]\nroles = [\"merge\"]\n\
+const MORE: &str = "[principals.rita]\nmay = \"everything\"\nroles = [\"rollback\"]\n[principals.forge]\nmay = \"everything\"\nroles = [\"merge\"]\n\
     [[protect]]\npaths = [\"manifests/services/api.toml\"]\nthreshold = 2\n";
 
 /// The team; API takes two people, rita may roll back, forge may merge.

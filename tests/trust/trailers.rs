@@ -92,8 +92,7 @@ fn a_merged_branch_asks_for_nothing_and_its_merge_may() {
 fn only_those_who_may_write_something_alone_order_anything() {
     let forge = crate::forge::Forge::new();
     let signers = forge.signers(&["alice", "bob", "ci", "dave", "erin", "forge", "oncall"]);
-    let more =
-        "[principals.forge]\nroles = [\"merge\"]\n[principals.oncall]\nroles = [\"rollback\"]\n";
+    let more = "[principals.forge]\nmay = \"everything\"\nroles = [\"merge\"]\n[principals.oncall]\nmay = \"everything\"\nroles = [\"rollback\"]\n";
     let scene = Scene::introduce(forge, &signers, &(crate::scene::rules() + more));
     let both = "hurry\n\nWrit-Urgent: yes\nWrit-Must-Pass: yes\n";
     let waiting = scene.next("alice").file(WEB, "n = 1\n").make();

@@ -2,7 +2,7 @@
 //! zone what the section says.
 
 use writ::names::CommitId;
-use writ::trust::Reason::{NotAuthorized, PathDenied, Threshold, UnknownKey};
+use writ::trust::Reason::{NotAuthorized, PathDenied, PrivilegeDenied, Threshold, UnknownKey};
 use writ::trust::{Reason, verify};
 
 use crate::forge::{Forge, NOW};
@@ -63,10 +63,11 @@ fn each_zone_may_do_what_the_documentation_says() {
     let (web, db, policy) = ((WEB, &*moved), (DB, &*moved), (POLICY, &*rules));
     let host = (HOST, "tags = [\"web\"]\n");
     type Case<'a> = (&'a str, (&'a str, &'a str), Option<&'a str>, Option<Reason>);
-    let cases: [Case<'_>; 23] = [
+    let cases: [Case<'_>; 24] = [
         ("bob", web, None, None),
         ("bob", web, Some("forge"), None),
-        ("bob", (WEB, &root), None, None),
+        ("bob", (WEB, &root), None, Some(PrivilegeDenied)),
+        ("alice", (WEB, &root), None, None),
         ("bob", db, None, Some(PathDenied)),
         ("bob", policy, None, Some(PathDenied)),
         ("ci", web, None, None),

@@ -38,10 +38,15 @@ channel = "{channel}"                # with the branch's name; every host pins i
 [principals.{name}]
 roles  = ["admin"]                   # may change .writ/
 grants = ["**"]                      # and every other path
+may    = "everything"                # whatever a service asks of its hosts
 
 # Add people with `writ trust add-signer`:
 #
-#     writ trust add-signer bob --key bob.pub --grant 'manifests/services/web*.toml'
+#     writ trust add-signer bob --key bob.pub --grant 'manifests/services/web*.toml' \
+#         --may hosts=tag:web
+#
+# What a service asks of a host beyond the closed default (an account, a capability, a path,
+# another host …) takes a `may`: see docs/trust.md.
 #
 # A key that may only move closures, for CI:
 #

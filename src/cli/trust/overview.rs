@@ -177,7 +177,9 @@ impl fmt::Display for Told {
         }
         policy.people.iter().try_for_each(|someone| person(f, someone))?;
         for protected in &policy.protected {
-            writeln!(f, "{} people: {}", protected.threshold, protected.paths.join(", "))?;
+            let named = protected.paths.iter().cloned().chain(protected.may.lines());
+            let named: Vec<String> = named.collect();
+            writeln!(f, "{} people: {}", protected.threshold, named.join(", "))?;
         }
         for (key, good_until) in &policy.revoked {
             writeln!(f, "revoked {key}\n  good until {good_until}")?;
@@ -196,6 +198,9 @@ fn person(f: &mut fmt::Formatter<'_>, person: &Person) -> fmt::Result {
         writeln!(f, "  may write {grant}")?;
     }
     person.only.iter().try_for_each(|only| writeln!(f, "  there only {}", only.join(", ")))?;
+    for line in person.may.lines() {
+        writeln!(f, "  may ask hosts for {line}")?;
+    }
     if person.verify_required {
         writeln!(f, "  hardware keys verify their user")?;
     }

@@ -23,6 +23,11 @@ pub(super) struct AddSigner {
     /// A path pattern that they may write; may be repeated.
     #[arg(long)]
     grant: Vec<String>,
+    /// What their files may ask of hosts beyond the closed default: `hosts=tag:web`,
+    /// `ports=8000-8099`, `files=/var/lib/secrets/web*.env`, `accounts=…`, `domains=…`, `units=…`,
+    /// `capabilities=…`, `hardening=…`, or `everything`; may be repeated.
+    #[arg(long, value_name = "KIND=PATTERN|everything")]
+    may: Vec<String>,
     /// `admin`, `rollback` or `merge`; may be repeated.
     #[arg(long)]
     role: Vec<String>,
@@ -66,6 +71,7 @@ pub(super) fn add_signer(args: &AddSigner) -> Result<(), Failure> {
         namespaces: args.namespaces.clone(),
         roles: args.role.clone(),
         grants: args.grant.clone(),
+        may: args.may.clone(),
     };
     edit(&args.repo, |policy| policy.add(&newcomer))
 }

@@ -84,7 +84,7 @@ impl<O: Objects> Judge<'_, O> {
                 writers.push(Right { principal: name.clone(), by: told(&cover) });
             }
         }
-        let threshold = policy.threshold(&change.path);
+        let threshold = mainline::threshold(&self.reader, &change, policy)?;
         let people = threshold.saturating_sub(u32::try_from(agreed.len()).unwrap_or(u32::MAX));
         let missing = (threshold > 1 && people > 0).then_some(Missing { people, of: others });
         let change_word = word(&change);
