@@ -87,8 +87,9 @@ name!(
     UnitName, "unit name", is_unit_name
 );
 name!(
-    /// A DNS name that Caddy serves, lowercase, without a trailing dot.
-    Domain, "domain name", is_domain
+    /// A DNS name that Caddy serves, lowercase, without a trailing dot. Never a name of
+    /// the host itself, and never an address: what answers there is the host's.
+    Domain, "domain name (lowercase; not `localhost`, and not an IP address)", is_domain
 );
 name!(
     /// A user or group of the host (useradd's portable rule).
@@ -203,6 +204,17 @@ fn is_domain(text: &str) -> bool {
                 && !label.starts_with('-')
                 && !label.ends_with('-')
         })
+        && !is_of_this_host(text)
+}
+
+/// `localhost` and all below it (RFC 6761, section 6.3), and every spelling of an IPv4
+/// address: none but addresses ends in a number (RFC 3696, section 2), and of their parts
+/// each may be hexadecimal (inet_aton(3)).
+fn is_of_this_host(text: &str) -> bool {
+    let last = text.rsplit('.').next().unwrap_or_default();
+    let number = |label: &str| label.bytes().all(|b| b.is_ascii_digit());
+    let hex = |digits: &str| digits.bytes().all(|b| b.is_ascii_hexdigit());
+    last == "localhost" || number(last) || last.strip_prefix("0x").is_some_and(hex)
 }
 
 fn is_absolute_path(text: &str) -> bool {
@@ -362,5 +374,26 @@ mod tests {
         assert!("/var/../etc".parse::<AbsolutePath>().is_err());
         assert!("line\nbreak".parse::<Literal>().is_err());
         assert!("{host}.example.com".parse::<Domain>().is_err());
+    }
+
+    #[test]
+    fn no_domain_is_a_name_or_an_address_of_the_host_itself() {
+        for bad in [
+            "localhost",
+            "db.localhost",
+            "127.0.0.1",
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "0x7f.1",
+            "127.0.0.0x1",
+            "1.2.3.4.5",
+            "example.0",
+        ] {
+            assert!(bad.parse::<Domain>().is_err(), "{bad}");
+        }
+        for good in ["localhost.example.org", "163.com", "1.example.org", "0x.example", "x0x1"] {
+            assert!(good.parse::<Domain>().is_ok(), "{good}");
+        }
     }
 }

@@ -82,9 +82,22 @@ pub(super) fn whole(
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Port(pub(super) u16);
 
+/// Caddy's admin API, where a Caddyfile does not say otherwise
+/// (caddyserver.com/docs/api).
+const CADDY_ADMIN: u16 = 2019;
+
 impl Field for Port {
     fn read(node: &Node<'_>, report: &Report) -> Option<Self> {
         let number = whole(node, report, 1..=i64::from(u16::MAX))?;
+        if number == i64::from(CADDY_ADMIN) {
+            let what = format!("port {number} is the admin API of Caddy");
+            report.add(
+                node.at,
+                what,
+                "choose another port: whoever reaches this one owns every route",
+            );
+            return None;
+        }
         u16::try_from(number).ok().map(Self)
     }
 }

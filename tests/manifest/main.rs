@@ -2,6 +2,7 @@
 //! what it comes to mean, and every kind of mistake.
 
 mod any_text;
+mod claims;
 mod edit;
 mod imports;
 mod meaning;

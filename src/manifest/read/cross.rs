@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{Claim, Gaps, Reading, Spotted, Written, cycles};
+use super::{Claim, Gaps, Reading, SharedDomain, Spotted, Written, cycles};
 use crate::manifest::problem::{Report, Spot, nearest};
 use crate::manifest::service::{Https, Service, Work};
 use crate::manifest::{HostSpec, Hosts};
@@ -26,6 +26,8 @@ pub(super) fn check(reading: &Reading<'_, '_>) {
         here.retain(|_, written| runs_on(&written.hosts, name, &reading.hosts));
         let host = OnHost { name, here, report: reading.report };
         host.shared_claims(&mut told);
+        host.shared_domains(&mut told);
+        host.shared_state(&mut told);
         host.mixed_https(&mut told);
         host.absent_dependencies(&services, &mut told);
     }
@@ -155,6 +157,64 @@ impl<'a> OnHost<'_, 'a, '_> {
             ),
         };
         self.report.add(claim.at, what, remedy);
+    }
+
+    /// A domain is one service's, with every path below it: what is served on one of them
+    /// reads the cookies of all. Two services share it where the files of both say so; in
+    /// one file (the JSON form) one hand wrote both.
+    fn shared_domains(&self, told: &mut Told<'a>) {
+        let mut users: BTreeMap<&Domain, Vec<(&ServiceName, &Spotted<'a, SharedDomain>)>> =
+            BTreeMap::new();
+        for (name, written) in &self.here {
+            for shared in &written.domains {
+                users.entry(&shared.value.domain).or_default().push((name, shared));
+            }
+        }
+        for (domain, users) in users {
+            for (place, (name, first)) in users.iter().enumerate() {
+                for (other, second) in users[place + 1..].iter().filter(|(other, _)| other != name)
+                {
+                    let one_file = first.at.key().0 == second.at.key().0;
+                    let agreed =
+                        first.value.with.contains(*other) && second.value.with.contains(*name);
+                    if !one_file && !agreed && told.is_news(first.at, second.at) {
+                        let place = first.at.brief();
+                        let what = format!("{domain} is the domain of `{name}`, at {place}");
+                        let remedy = format!(
+                            "choose another domain, or have both share it: sharedWith = [\"{name}\"] here, and sharedWith = [\"{other}\"] there"
+                        );
+                        self.report.add(second.at, what, remedy);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A state directory, with all below it, is one service's: systemd gives it to the user
+    /// of whoever starts last.
+    fn shared_state(&self, told: &mut Told<'a>) {
+        let owners: BTreeMap<&str, (&ServiceName, Spot<'a>)> = self
+            .here
+            .iter()
+            .rev() // of two, the first keeps it
+            .flat_map(|(name, written)| {
+                written.state.iter().map(move |state| (state.value.as_str(), (*name, state.at)))
+            })
+            .collect();
+        for (name, written) in &self.here {
+            for state in &written.state {
+                let path = state.value.as_str();
+                let above = path.match_indices('/').map(|(end, _)| &path[..end]);
+                for (owner, at) in above.chain([path]).filter_map(|dir| owners.get(dir)) {
+                    if owner != name && told.is_news(*at, state.at) {
+                        let what =
+                            format!("/var/lib/{path} is the state of `{owner}`, at {}", at.brief());
+                        let remedy = "choose a directory named after the service";
+                        self.report.add(state.at, what, remedy);
+                    }
+                }
+            }
+        }
     }
 
     /// Caddy has one policy per domain, so two kinds of certificate cannot be meant.

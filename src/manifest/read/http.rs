@@ -1,14 +1,14 @@
 //! Reads `[http]`: the domains and paths that Caddy routes to a service.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Claim, Spotted};
+use super::{Claim, SharedDomain, Spotted};
 use crate::manifest::problem::{Report, Spot};
 use crate::manifest::service::{HttpRoute, Https};
 use crate::manifest::table::{Field, Table, choice, table, text};
 use crate::manifest::tree::{Node, Value};
 use crate::manifest::value::Port;
-use crate::names::{Domain, Literal};
+use crate::names::{Domain, Literal, ServiceName};
 
 /// The routes, and what they take from others.
 #[derive(Default)]
@@ -17,6 +17,7 @@ pub(super) struct Routes<'a> {
     pub(super) claims: Vec<Spotted<'a, Claim>>,
     /// How each domain comes by its certificate.
     pub(super) https: Vec<Spotted<'a, (Domain, Https)>>,
+    pub(super) domains: Vec<Spotted<'a, SharedDomain>>,
 }
 
 /// Reads `http`, a table or a list of tables. A route of a process has a port;
@@ -52,6 +53,8 @@ fn route<'a>(table: &Table<'_, 'a>, is_static: bool, routes: &mut Routes<'a>) {
     let domain = table.spotted::<Domain>("domain");
     let staging = table.spotted::<Domain>("stagingDomain");
     let redirects = table.list::<Domain>("redirectFrom");
+    let shared = table.list::<ServiceName>("sharedWith");
+    let with: BTreeSet<ServiceName> = shared.into_iter().map(|service| service.value).collect();
     let headers = headers(table);
     let compress = table.value("compress").unwrap_or(false);
     let (Some(domain), Some(path)) = (domain, path) else { return };
@@ -60,6 +63,8 @@ fn route<'a>(table: &Table<'_, 'a>, is_static: bool, routes: &mut Routes<'a>) {
         let path = path.trim_end_matches('/').to_ascii_lowercase();
         let claim = Claim::Route(value.as_str().to_owned(), path);
         routes.claims.push(Spotted { value: claim, at: *at });
+        let shared = SharedDomain { domain: value.clone(), with: with.clone() };
+        routes.domains.push(Spotted { value: shared, at: *at });
         routes.https.extend(https.map(|https| Spotted { value: (value.clone(), https), at: *at }));
     }
     routes.routes.push(HttpRoute {

@@ -43,8 +43,18 @@ struct Written<'a, T> {
     depends_on: Vec<Spotted<'a, ServiceName>>,
     claims: Vec<Spotted<'a, Claim>>,
     https: Vec<Spotted<'a, (Domain, Https)>>,
+    domains: Vec<Spotted<'a, SharedDomain>>,
+    /// Directories below /var/lib.
+    state: Vec<Spotted<'a, String>>,
     /// `None` where something without which it is nothing is missing or wrong.
     content: Option<T>,
+}
+
+/// A domain of a service, and the services that may serve paths of it too.
+#[derive(Clone, Debug)]
+struct SharedDomain {
+    domain: Domain,
+    with: BTreeSet<ServiceName>,
 }
 
 /// What only one service of a host can have.

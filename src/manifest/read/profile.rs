@@ -54,7 +54,8 @@ pub(super) fn read<'a>(table: &Table<'_, 'a>, name: ServiceName) -> Written<'a, 
         _ => None,
     };
     let (depends_on, claims, https) = (Vec::new(), Vec::new(), Vec::new());
-    Written { name, hosts, tags, depends_on, claims, https, content }
+    let (domains, state) = (Vec::new(), Vec::new());
+    Written { name, hosts, tags, depends_on, claims, https, domains, state, content }
 }
 
 fn kind(table: &Table<'_, '_>, closure: Closure<'_>) -> Option<Kind> {

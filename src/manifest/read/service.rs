@@ -49,8 +49,10 @@ pub(super) fn read<'a>(table: &Table<'_, 'a>, name: ServiceName) -> Written<'a, 
         });
     let (update, env) = (update(table, &parts), env(table));
     let (revision, env_file) = (table.value("revision"), table.value("envFile"));
-    let Routes { routes, mut claims, https } = parts.routes;
+    foreign_account(table, &name, parts.exec.as_ref());
+    let Routes { routes, mut claims, https, domains } = parts.routes;
     claims.extend(health_claim);
+    let state = systemd::claimed(table);
     let depends: Vec<ServiceName> = depends_on.iter().map(|d| d.value.clone()).collect();
     let content = match (artifact, work) {
         (Some(artifact), Some(work)) => Some(Service {
@@ -69,7 +71,20 @@ pub(super) fn read<'a>(table: &Table<'_, 'a>, name: ServiceName) -> Written<'a, 
         }),
         (None, _) | (_, None) => None,
     };
-    Written { name, hosts, tags, depends_on, claims, https, content }
+    Written { name, hosts, tags, depends_on, claims, https, domains, state, content }
+}
+
+/// `writ-db` is the account that systemd makes up for the service `db`, of its unit's name
+/// (systemd.exec(5), `DynamicUser=`).
+fn foreign_account(table: &Table<'_, '_>, name: &ServiceName, exec: Option<&exec::Written<'_>>) {
+    let Some(exec) = exec.and_then(|written| written.exec.as_ref()) else { return };
+    for account in [&exec.user, &exec.group].into_iter().flatten() {
+        let other = account.as_str().strip_prefix("writ-").filter(|of| *of != name.as_str());
+        if let Some(other) = other {
+            let what = format!("`{account}` is the account that is made for the service `{other}`");
+            table.report.add(table.spot_or_self("exec"), what, "name another account");
+        }
+    }
 }
 
 fn artifact(table: &Table<'_, '_>) -> Option<Artifact> {
@@ -159,6 +174,11 @@ fn env(table: &Table<'_, '_>) -> BTreeMap<EnvName, Literal> {
             Ok(name) if RESERVED.contains(&name.as_str()) => {
                 let what = format!("systemd sets `{name}` itself");
                 table.report.add(entry.at, what, "remove it");
+            }
+            Ok(name) if name.as_str().starts_with("LD_") => {
+                let what = format!("`{name}` would have the dynamic loader run other code");
+                let remedy = "remove it, and wrap the program in its closure (makeWrapper)";
+                table.report.add(entry.at, what, remedy);
             }
             Ok(name) => env.extend(value.map(|value| (name, value))),
             Err(bad) => {

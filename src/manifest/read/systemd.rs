@@ -2,7 +2,7 @@
 
 use crate::manifest::problem::Report;
 use crate::manifest::service::{Restart, SystemdOptions};
-use crate::manifest::table::{Field, Table, choice, text};
+use crate::manifest::table::{Field, Spotted, Table, choice, text};
 use crate::manifest::tree::{Node, Value};
 use crate::manifest::value::whole;
 use crate::names::{Literal, UnitName};
@@ -27,6 +27,25 @@ pub(super) fn read(table: &Table<'_, '_>, once: bool) -> SystemdOptions {
         limit_nofile: table.value("limitNofile"),
         watchdog_sec: table.value("watchdogSec"),
     }
+}
+
+/// The state directories, for the claims of a host.
+pub(super) fn claimed<'a>(service: &Table<'_, 'a>) -> Vec<Spotted<'a, String>> {
+    let Some(Value::Table(entries)) = service.entry("systemd").map(|entry| &entry.node.value)
+    else {
+        return Vec::new();
+    };
+    let key = entries.iter().find(|entry| entry.key == "stateDirectory");
+    let nodes = match key.map(|entry| &entry.node) {
+        Some(Node { value: Value::List(nodes), .. }) => nodes.as_slice(),
+        Some(node) => std::slice::from_ref(node),
+        None => &[],
+    };
+    let texts = nodes.iter().filter_map(|node| match &node.value {
+        Value::Text(text) => Some(Spotted { value: text.to_string(), at: node.at }),
+        _ => None,
+    });
+    texts.collect()
 }
 
 /// A process that ran to its end has failed or is done; starting it again is for
@@ -55,8 +74,45 @@ fn restart(table: &Table<'_, '_>, once: bool) -> Option<Restart> {
     Some(restart)
 }
 
+/// Units that end what the host does, or are part of its end: starting one for a service,
+/// or waiting for one, is never meant (systemd.special(7)).
+const ENDS_THE_HOST: [&str; 22] = [
+    "emergency",
+    "exit",
+    "factory-reset",
+    "final",
+    "halt",
+    "hibernate",
+    "hybrid-sleep",
+    "initrd-switch-root",
+    "kexec",
+    "poweroff",
+    "reboot",
+    "rescue",
+    "runlevel0",
+    "runlevel1",
+    "runlevel6",
+    "shutdown",
+    "sleep",
+    "soft-reboot",
+    "suspend",
+    "suspend-then-hibernate",
+    "system-update",
+    "umount",
+];
+
+fn ends_the_host(unit: &UnitName) -> bool {
+    let name = unit.as_str().strip_prefix("systemd-").unwrap_or(unit.as_str());
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    ENDS_THE_HOST.contains(&stem) || stem == "ctrl-alt-del"
+}
+
 fn units(table: &Table<'_, '_>, key: &'static str) -> Vec<UnitName> {
     let units = table.list::<UnitName>(key);
+    for unit in units.iter().filter(|unit| ends_the_host(&unit.value)) {
+        let what = format!("`{}` takes the host down", unit.value);
+        table.report.add(unit.at, what, "remove it: no service may start or wait for it");
+    }
     for unit in units.iter().filter(|unit| unit.value.as_str().starts_with("writ-")) {
         let what = format!("`{}` is one of writ's own units", unit.value);
         table.report.add(unit.at, what, "name the service in `dependsOn`");

@@ -58,7 +58,7 @@ pub(super) const GROUPS: &[Group] = &[
                 Texts,
                 "table of text",
                 "empty",
-                "environment variables. Numbers and booleans go in quotes: `PORT = \"8000\"`. Variables of systemd's own protocols (`NOTIFY_SOCKET`, `LISTEN_FDS`, `LISTEN_PID`, `LISTEN_FDNAMES`, `WATCHDOG_USEC`, `WATCHDOG_PID`) are refused",
+                "environment variables. Numbers and booleans go in quotes: `PORT = \"8000\"`. Variables of systemd's own protocols (`NOTIFY_SOCKET`, `LISTEN_FDS`, `LISTEN_PID`, `LISTEN_FDNAMES`, `WATCHDOG_USEC`, `WATCHDOG_PID`) are refused, and so is `LD_*`: the dynamic loader would run other code",
             ),
             keys(
                 &["envFile"],
@@ -199,7 +199,7 @@ pub(super) const GROUPS: &[Group] = &[
                 Domain,
                 "DNS name",
                 "required",
-                "lowercase, without scheme, port or wildcard",
+                "lowercase, without scheme, port or wildcard; not `localhost` or below it, and not an IP address",
             ),
             keys(
                 &["path"],
@@ -229,6 +229,13 @@ pub(super) const GROUPS: &[Group] = &[
                 "list of DNS names",
                 "empty",
                 "redirect to `domain`",
+            ),
+            keys(
+                &["sharedWith"],
+                List(&Name),
+                "list of services",
+                "empty",
+                "services that may serve other paths of these domains on the same host; their files must name this one too. A domain is otherwise one service's, with every path below it",
             ),
             keys(
                 &["headers"],

@@ -61,7 +61,7 @@ pub(super) fn of(group: &str, key: &str) -> Option<Sort> {
         ("http", "domain" | "stagingDomain" | "redirectFrom") => {
             Words(|_, name| Some(Privilege::Domain(name.to_owned())))
         }
-        ("http", "path" | "https" | "headers" | "compress") => Own,
+        ("http", "path" | "https" | "headers" | "compress" | "sharedWith") => Own,
         ("http", "internalPort") | ("health" | "probe", "port") => Port,
         (
             "health" | "probe",
