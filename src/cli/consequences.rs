@@ -20,9 +20,10 @@ pub(super) fn told(old: &Files, new: &Files) -> Result<String, Failure> {
     let old = draft(old).ok();
     let mut text = String::new();
     for host in &new.hosts() {
-        let before = old.as_ref().map(|old| assumed(&old.desired(host))).unwrap_or_default();
-        let plan = plan(&new.desired(host), &before);
-        if !plan.steps.is_empty() {
+        let (old, new) = (old.as_ref().map(|old| old.desired(host)), new.desired(host));
+        let before = old.as_ref().map(assumed).unwrap_or_default();
+        let plan = plan(&new, &before).from(old.as_ref(), &new);
+        if !plan.steps.is_empty() || !plan.privileges.is_empty() {
             text.push_str(&format!("on {host}\n{plan}"));
         }
     }

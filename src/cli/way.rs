@@ -78,7 +78,7 @@ impl Way {
             let (old, new) = self.desired(host);
             supported(&new)?;
             let mut told = HostOutlook::of(old.as_ref(), &new, contents);
-            if told.plan.steps.is_empty() {
+            if told.plan.steps.is_empty() && told.plan.privileges.is_empty() {
                 outlook.unchanged.push(host.clone());
                 continue;
             }

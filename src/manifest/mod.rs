@@ -34,6 +34,7 @@ pub mod window;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::names::{HostName, ServiceName, Tag};
+use crate::trust::privileges::{Privilege, requests};
 use crate::trust::{HostKey, VerifiedCommit};
 pub use problem::{Problem, Problems};
 use profile::Profile;
@@ -47,6 +48,9 @@ pub struct Manifest<Source> {
     services: BTreeMap<ServiceName, (Hosts, Service)>,
     profiles: BTreeMap<ServiceName, (Hosts, Profile)>,
     hosts: BTreeMap<HostName, HostSpec>,
+    /// What each service asks of its hosts, for people who decide over it; nothing where
+    /// the commit is verified, and so has been judged.
+    privileges: BTreeMap<ServiceName, BTreeSet<Privilege>>,
     source: Source,
 }
 
@@ -62,6 +66,8 @@ pub struct Desired<Source> {
     pub profiles: BTreeMap<ServiceName, Profile>,
     /// When generations may begin.
     pub windows: Windows,
+    /// What each service asks of the host beyond the closed default; of a draft alone.
+    pub privileges: BTreeMap<ServiceName, BTreeSet<Privilege>>,
     pub source: Source,
 }
 
@@ -89,7 +95,13 @@ impl Manifest<WorkingTree> {
     /// # Errors
     /// Every problem of every file.
     pub fn draft(files: &BTreeMap<String, Vec<u8>>) -> Result<Self, Problems> {
-        Self::read(files, WorkingTree)
+        let mut draft = Self::read(files, WorkingTree)?;
+        for request in files.iter().flat_map(|(path, text)| requests(path, text)) {
+            if let Ok(service) = request.subject.parse::<ServiceName>() {
+                draft.privileges.entry(service).or_default().insert(request.privilege);
+            }
+        }
+        Ok(draft)
     }
 }
 
@@ -109,7 +121,7 @@ impl<Source> Manifest<Source> {
     /// Private, so that a source is only ever named by the two constructors.
     fn read(files: &BTreeMap<String, Vec<u8>>, source: Source) -> Result<Self, Problems> {
         let read::Content { services, profiles, hosts } = read::files(files)?;
-        Ok(Self { services, profiles, hosts, source })
+        Ok(Self { services, profiles, hosts, privileges: BTreeMap::new(), source })
     }
 
     /// Every host that any file names.
@@ -140,6 +152,7 @@ impl<Source> Desired<Source> {
             services: BTreeMap::new(),
             profiles: BTreeMap::new(),
             windows: Windows::default(),
+            privileges: BTreeMap::new(),
             source,
         }
     }
@@ -150,9 +163,12 @@ impl<Source: Clone> Manifest<Source> {
     pub fn desired(&self, host: &HostName) -> Desired<Source> {
         let spec = self.hosts.get(host);
         let here = |hosts: &Hosts| hosts.include(host, spec.map(|spec| &spec.tags));
+        let services = content(&self.services, here);
+        let asked = services.keys().filter_map(|name| self.privileges.get_key_value(name));
         Desired {
             host: host.clone(),
-            services: content(&self.services, here),
+            privileges: asked.map(|(name, asked)| (name.clone(), asked.clone())).collect(),
+            services,
             profiles: content(&self.profiles, here),
             windows: spec.map(|spec| spec.windows.clone()).unwrap_or_default(),
             source: self.source.clone(),

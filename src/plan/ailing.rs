@@ -54,7 +54,7 @@ impl<Source: Clone> Plan<Source> {
         let steps = self.steps.iter().cloned();
         let own = |step| only(step, |name| name == service).unwrap_or_default();
         let (source, steps) = (self.source.clone(), steps.filter_map(own).collect());
-        Self { source, steps, waiting: Vec::new(), spared: BTreeSet::new() }
+        Self { source, steps, waiting: Vec::new(), privileges: Vec::new(), spared: BTreeSet::new() }
     }
 }
 

@@ -25,6 +25,7 @@ pub mod observed;
 pub mod outlook;
 mod overrides;
 pub mod packages;
+pub mod privileges;
 mod recheck;
 pub mod record;
 pub mod retention;
@@ -38,10 +39,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::manifest::Desired;
 use crate::manifest::service::{Artifact, Service, Strategy, Work};
+use crate::manifest::{Desired, WorkingTree};
 use crate::names::{AbsolutePath, AccountName, ClosureDigest, ServiceName, UnitName};
 use observed::{Observed, ObservedRoutes, ObservedStore, ObservedUnit, UnitState};
+use privileges::PrivilegeChange;
 pub use recheck::{rechecked, rechecked_again, resumed};
 use step::{FileChange, ProfileMove, RouteChange, Step, UnitChange, UnitRemoval, Watch};
 use unit::Impact;
@@ -56,6 +58,9 @@ pub struct Plan<Source> {
     pub steps: Vec<Step>,
     /// What has to be true of the host before a new generation may begin.
     pub waiting: Vec<Waiting>,
+    /// What services gain and lose of the host, where somebody is to decide over it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub privileges: Vec<PrivilegeChange>,
     /// Services that were not up before, which this plan leaves as they are.
     #[serde(skip)]
     pub spared: BTreeSet<ServiceName>,
@@ -121,7 +126,23 @@ pub fn plan<Source: Clone>(desired: &Desired<Source>, observed: &Observed) -> Pl
     }
     steps.extend(watched);
     steps.extend(retire(desired, observed));
-    Plan { source: desired.source.clone(), steps, waiting, spared: BTreeSet::new() }
+    Plan {
+        source: desired.source.clone(),
+        steps,
+        waiting,
+        privileges: Vec::new(),
+        spared: BTreeSet::new(),
+    }
+}
+
+impl Plan<WorkingTree> {
+    /// The same, for people: with what services gain and lose of the host on the way from
+    /// `old`, or from a host that runs nothing of ours.
+    pub fn from(mut self, old: Option<&Desired<WorkingTree>>, new: &Desired<WorkingTree>) -> Self {
+        let nothing = Desired::nothing(new.host.clone(), WorkingTree);
+        self.privileges = privileges::changes(old.unwrap_or(&nothing), new);
+        self
+    }
 }
 
 /// What a manifest asks for that this version of the program cannot carry out.

@@ -15,7 +15,7 @@ use super::packages::{PackageMove, compared};
 use super::routes::RouteLine;
 use super::step::Step;
 use super::{Plan, plan};
-use crate::manifest::Desired;
+use crate::manifest::{Desired, WorkingTree};
 use crate::names::{HostName, PlanDigest, ServiceName, StorePath};
 
 /// What every host would do.
@@ -76,11 +76,16 @@ pub enum Known {
 
 impl HostOutlook {
     /// From `old`, or from a host that runs nothing of ours.
-    pub fn of<S: Clone>(old: Option<&Desired<S>>, new: &Desired<S>, contents: &Contents) -> Self {
+    pub fn of(
+        old: Option<&Desired<WorkingTree>>,
+        new: &Desired<WorkingTree>,
+        contents: &Contents,
+    ) -> Self {
         let nothing = Desired::nothing(new.host.clone(), new.source.clone());
         let old = old.unwrap_or(&nothing);
         let before = assumed(old);
-        let Plan { source: _, steps, waiting, spared } = plan(new, &before);
+        let Plan { source: _, steps, waiting, privileges, spared } =
+            plan(new, &before).from(Some(old), new);
         let outline = outline(new, &before);
         let mut closures = difference(old, new).closures;
         closures.iter_mut().for_each(|line| look_inside(line, contents));
@@ -89,7 +94,7 @@ impl HostOutlook {
             services: Services::of(&steps),
             size: size(old, new, contents),
             closures,
-            plan: Plan { source: (), steps, waiting, spared },
+            plan: Plan { source: (), steps, waiting, privileges, spared },
             reboot: false,
         }
     }

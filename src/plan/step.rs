@@ -244,13 +244,14 @@ impl fmt::Display for Step {
 
 impl<Source> fmt::Display for Plan<Source> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.privileges.iter().try_for_each(|change| writeln!(f, "{change}"))?;
         for waiting in &self.waiting {
             writeln!(f, "{:<8}{waiting}", "waits")?;
         }
         for service in &self.spared {
             writeln!(f, "{:<8}{service}, which was not up before", "spares")?;
         }
-        if self.steps.is_empty() && self.waiting.is_empty() {
+        if self.steps.is_empty() && self.waiting.is_empty() && self.privileges.is_empty() {
             return writeln!(f, "nothing to do");
         }
         for step in &self.steps {

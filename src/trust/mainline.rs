@@ -70,7 +70,7 @@ pub(super) fn check<O: Objects>(
 }
 
 /// How many distinct people a change takes: for its path, and for each privilege that it
-/// brings in (rules G5 and M4).
+/// brings in (rules G5 and M2).
 pub(super) fn threshold<O: Objects>(
     reader: &Reader<'_, O>,
     change: &Change,

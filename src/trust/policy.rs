@@ -80,7 +80,7 @@ pub(super) enum Cover {
 pub(super) struct Protect {
     #[serde(default)]
     pub(super) paths: Vec<Glob>,
-    /// Privileges that no one person brings in (rule M4).
+    /// Privileges that no one person brings in (rule M2).
     #[serde(default)]
     pub(super) may: May,
     /// Distinct principals that a change needs.

@@ -1,5 +1,5 @@
 //! What a file of `manifests/` asks of its hosts beyond the closed default, and who may
-//! let it (rules M1 and M4).
+//! let it (rules M1 and M2).
 //!
 //! ```text
 //! file before ──read──▶ Requests ┐
@@ -102,6 +102,12 @@ fn difference(before: &BTreeSet<Request>, after: &BTreeSet<Request>) -> BTreeSet
 }
 
 impl Privilege {
+    /// Whether every service asks for something of the kind: where it runs, and its own
+    /// domain and port.
+    pub fn is_ordinary(&self) -> bool {
+        matches!(self, Self::Host(_)) || may::is_default(self)
+    }
+
     /// The key of `[principals.<name>.may]` that grants it; none of [`Privilege::Unknown`],
     /// which only `may = "everything"` covers.
     pub fn grant(&self) -> Option<&'static str> {

@@ -235,3 +235,24 @@ fn a_revert_carries_the_plan_where_it_is_asked_for_or_the_policy_asks() {
         assert!(desk.git(&["log", "-1", "--format=%B"]).contains("This reverts commit"));
     }
 }
+
+/// What decides is said first, in words, wherever somebody decides.
+#[test]
+fn what_services_gain_and_lose_of_their_hosts_is_told_first() {
+    let desk = Desk::with_services();
+    let plain = versioned(ONE, "1.9", "\"biz\"", "example.org");
+    desk.write("web", &plain);
+    desk.commit("web 1.9");
+    let root = plain.replace("[exec]\n", "[exec]\nuser = \"root\"\n");
+    desk.write("web", &format!("envFile = \"/var/lib/secrets/db.env\"\n{root}"));
+    let told = ok(&desk.plan(&["--all-hosts"]));
+    let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("grants")).collect();
+    assert_eq!(lines, ["grants  web runs as root", "grants  web reads /var/lib/secrets/db.env"]);
+    assert!(told.find("grants").unwrap() < told.find("restart").unwrap(), "{told}");
+    let markdown = ok(&desk.plan(&["--all-hosts", "--markdown"]));
+    assert!(markdown.find("web runs as root").unwrap() < markdown.find("| host |").unwrap());
+    desk.commit("root");
+    desk.write("web", &plain);
+    let told = ok(&desk.plan(&["--all-hosts"]));
+    assert!(told.contains("revokes web no longer runs as root\n"), "{told}");
+}

@@ -1,4 +1,4 @@
-//! What a file may ask of its hosts, by whose signature (rules M1 and M4).
+//! What a file may ask of its hosts, by whose signature (rules M1 and M2).
 
 use writ::names::CommitId;
 use writ::trust::Reason::{PrivilegeDenied, Threshold};

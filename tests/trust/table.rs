@@ -8,8 +8,15 @@ use crate::{
     signatures,
 };
 
-/// Rules that are about a host more than about commits, each with its test there.
-const ON_A_HOST: [(&str, &str, &str); 3] = [
+/// Rules that are about a host or its manifest more than about commits, each with its test
+/// there.
+const ON_A_HOST: [(&str, &str, &str); 5] = [
+    (
+        "M3",
+        "what_would_take_the_host_down_or_over_is_refused_for_everybody",
+        include_str!("../manifest/claims.rs"),
+    ),
+    ("M4", "state_is_one_services_with_all_below_it", include_str!("../manifest/claims.rs")),
     ("T3", "damaged_state_is_a_refusal_and_not_a_first_boot", include_str!("../agent/state.rs")),
     (
         "F3",
@@ -24,10 +31,14 @@ const ON_A_HOST: [(&str, &str, &str); 3] = [
 ];
 
 /// Rules that a host tells under the name of another: who may not roll back has no
-/// grant, a hardware key that was not touched made a bad signature, and a key that is
-/// another by one byte is an unknown one.
-const TOLD_OTHERWISE: [(&str, &str); 3] =
-    [("G6", "rollbacks"), ("S2", "kinds of key"), ("S3", "transplanted signatures")];
+/// grant, a hardware key that was not touched made a bad signature, a key that is
+/// another by one byte is an unknown one, and a privilege lacks people as a path does.
+const TOLD_OTHERWISE: [(&str, &str); 4] = [
+    ("G6", "rollbacks"),
+    ("M2", "protected privileges"),
+    ("S2", "kinds of key"),
+    ("S3", "transplanted signatures"),
+];
 
 fn rows() -> Vec<(&'static str, Vec<Row>)> {
     vec![

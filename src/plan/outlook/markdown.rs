@@ -4,6 +4,7 @@
 //! each character that Markdown or HTML gives a meaning written as an entity, so that no
 //! name of a branch, a domain or a package can draw a link or close a fold.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{HostOutlook, Outlook};
@@ -28,6 +29,7 @@ impl Outlook {
             text.push_str("No host has anything to do.\n");
             return text;
         }
+        privileges(&mut text, self);
         table(&mut text, self);
         text.push_str("\nNo host reboots.");
         if !self.unchanged.is_empty() {
@@ -46,6 +48,27 @@ impl Outlook {
         }
         text
     }
+}
+
+/// First of all: what services gain and lose of their hosts, once each.
+fn privileges(text: &mut String, outlook: &Outlook) {
+    let mut told: BTreeMap<String, Vec<HostName>> = BTreeMap::new();
+    for (host, outlook) in &outlook.hosts {
+        for change in &outlook.plan.privileges {
+            told.entry(change.to_string()).or_default().push(host.clone());
+        }
+    }
+    if told.is_empty() {
+        return;
+    }
+    text.push_str("**What services gain and lose of their hosts:**\n\n");
+    for (change, hosts) in told.iter().take(ROWS) {
+        let _ = writeln!(text, "- {} on {}", code(change), named(hosts));
+    }
+    if let Some(more) = told.len().checked_sub(ROWS).filter(|more| *more > 0) {
+        let _ = writeln!(text, "- … and {more} more");
+    }
+    text.push('\n');
 }
 
 fn table(text: &mut String, outlook: &Outlook) {

@@ -124,7 +124,7 @@ impl May {
 
 /// What takes no word of the policy: a domain and a port of one's own. That nobody else
 /// on the host has them is a rule of the manifest, held against all files.
-fn is_default(privilege: &Privilege) -> bool {
+pub(super) fn is_default(privilege: &Privilege) -> bool {
     match privilege {
         Privilege::Domain(_) => true,
         Privilege::Port(port) => *port >= FIRST_FREE_PORT,
