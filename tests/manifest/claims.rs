@@ -92,7 +92,6 @@ fn what_would_take_the_host_down_or_over_is_refused_for_everybody() {
         let told = pair("", more);
         assert!(told.len() == 1 && told[0].contains(expected), "{more}: {told:?}");
     }
-    for more in ["[env]\nPATH = \"/x\"\nPYTHONPATH = \"/y\"\nGCONV_PATH = \"/z\"\nLDAP = \"1\"\n"] {
-        assert_eq!(pair("", more), [""; 0]);
-    }
+    let own = "[env]\nPATH = \"/x\"\nPYTHONPATH = \"/y\"\nGCONV_PATH = \"/z\"\nLDAP = \"1\"\n";
+    assert_eq!(pair("", own), [""; 0]);
 }
