@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::fault::Fault;
 use crate::manifest::Desired;
 use crate::plan::observed::Observed;
+use crate::plan::site::{self, Unfit};
 use crate::world::{Facts as _, Routes as _, Store as _, Units as _, World};
 
 /// Takes the snapshot the next plan starts from. What it costs does not grow with
@@ -21,8 +22,16 @@ pub async fn observe<Source>(
     let users = services().filter_map(|s| s.process_of_somebody()?.user.clone()).collect();
     let groups = services().filter_map(|s| s.process_of_somebody()?.group.clone()).collect();
     let env_files: BTreeSet<_> = services().filter_map(|s| s.env_file.clone()).collect();
+    let mut store = world.store().observe().await?;
+    let unknown = site::unknown(desired, &store.rooted, &store.inspected);
+    let unfit = match unknown.is_empty() {
+        true => Unfit::new(),
+        false => world.store().inspect(&unknown).await?,
+    };
+    store.inspected.extend(unknown.into_iter().filter(|site| !unfit.contains_key(site)));
     Ok(Observed {
-        store: world.store().observe().await?,
+        store,
+        unfit,
         units: world.units().observe().await?,
         overrides: world.units().overrides()?,
         routes: world.routes().observe().await,

@@ -70,6 +70,8 @@ mod rounds;
 mod scene;
 #[path = "agent/server.rs"]
 mod server;
+#[path = "agent/sites.rs"]
+mod sites;
 #[path = "agent/sources.rs"]
 mod sources;
 #[path = "agent/stages.rs"]

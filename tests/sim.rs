@@ -87,9 +87,12 @@ fn a_store() -> (SimWorld, Closures) {
     };
     let (world, versions) = (SimWorld::default(), (0..8).map(path).collect::<Vec<_>>());
     let digest: writ::names::ClosureDigest = format!("sha256:{}", "d".repeat(64)).parse().unwrap();
+    let leaking = format!("/nix/store/{}-leaking", "l".repeat(32)).parse::<StorePath>().unwrap();
     world.touch(|machine| {
+        machine.cached.insert(leaking.clone());
+        machine.leaking.insert(leaking.clone(), "www/c leads to /var/lib/caddy".to_owned());
         machine.cached.extend(versions.iter().cloned());
         machine.digests.insert(versions[0].clone(), digest.clone());
     });
-    (world, Closures { versions, digest, absent: path(9) })
+    (world, Closures { versions, digest, leaking, absent: path(9) })
 }

@@ -45,7 +45,7 @@ impl<W: World> Agent<W> {
         };
         let desired = wish.readable()?;
         let observed = observe(&*self.world, desired).await?;
-        let plan = plan(desired, &observed);
+        let plan = plan(desired, &observed).without_unfit(&observed.unfit);
         self.found(drift(desired, &observed, &plan), &reasons(&plan));
         Ok(())
     }
@@ -75,7 +75,8 @@ impl<W: World> Agent<W> {
         desired: &Desired<VerifiedCommit>,
     ) -> Result<Vec<Drift>, Fault> {
         let observed = observe(&*self.world, desired).await?;
-        Ok(drift(desired, &observed, &plan(desired, &observed)))
+        let plan = plan(desired, &observed).without_unfit(&observed.unfit);
+        Ok(drift(desired, &observed, &plan))
     }
 
     /// What of a plan is carried out on a host that runs its generation.

@@ -101,6 +101,7 @@ impl<W: World> Agent<W> {
             Begun::Before => rechecked_again(&desired, &observed),
         };
         let spared = self.spared_before(generation, &unchanged(&desired, &observed))?;
+        let plan = plan.without_unfit(&observed.unfit);
         let (plan, ailing) = (plan.sparing(&spared), ailing(&desired, &observed));
         let journal = self.shown(&plan, Some(generation.number));
         let apart = self.converge_apart(plan, &ailing, journal).await;

@@ -20,6 +20,7 @@ use crate::observe::observe;
 use crate::plan::ailing::{ailing, unchanged};
 use crate::plan::drift::drift;
 use crate::plan::record::Recorded;
+use crate::plan::site;
 use crate::plan::step::Step;
 use crate::plan::unit::unit_files;
 use crate::plan::{Plan, plan, rechecked, resumed, undigested, unsupported};
@@ -252,8 +253,9 @@ impl<W: World> Agent<W> {
     pub(super) async fn heal(&mut self, wish: &Wish) -> Result<Next, Fault> {
         let desired = wish.readable()?;
         let observed = observe(&*self.world, desired).await?;
-        let plan = plan(desired, &observed);
-        let waiting = reasons(&plan);
+        let plan = plan(desired, &observed).without_unfit(&observed.unfit);
+        let mut waiting = reasons(&plan);
+        waiting.extend(site::told(desired, &observed.unfit));
         let next = if waiting.is_empty() {
             Next::Settled
         } else {
@@ -264,7 +266,7 @@ impl<W: World> Agent<W> {
         let plan = if arrived {
             self.allowed(plan, desired, &observed)
         } else {
-            rechecked(desired, &observed)
+            rechecked(desired, &observed).without_unfit(&observed.unfit)
         };
         if plan.steps.is_empty() {
             self.calm(waiting);
@@ -446,7 +448,7 @@ struct Begun<'a> {
 
 impl Journal for Begun<'_> {
     fn begins(&mut self, number: usize, step: &Step) -> Result<(), Fault> {
-        if !self.recorded && !matches!(step, Step::Fetch { .. }) {
+        if !self.recorded && !matches!(step, Step::Fetch { .. } | Step::Inspect { .. }) {
             if !matches!(self.generation.verdict, Some(Verdict::Applying { .. })) {
                 let since = now().to_string();
                 self.ledger.verdict(self.generation.number, &Verdict::Applying { since })?;

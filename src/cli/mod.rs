@@ -33,6 +33,7 @@ pub mod review;
 mod service_file;
 pub mod set;
 pub mod show;
+mod sites;
 pub mod status;
 pub mod sync;
 pub mod this_host;

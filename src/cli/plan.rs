@@ -9,7 +9,7 @@ use clap::Args as ClapArgs;
 use serde::Serialize;
 
 use super::way::Way;
-use super::{Blame, Failure, show, show_json};
+use super::{Blame, Failure, show, show_json, sites};
 use crate::manifest::{Manifest, WorkingTree};
 use crate::names::HostName;
 use crate::plan::contents::Contents;
@@ -79,6 +79,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let from = against(&args);
     let way = Way { old: before(&args, &root, &from)?, new: after(&args, &root)? };
     let hosts = hosts(&args, &way)?;
+    let new: Vec<_> = hosts.iter().map(|host| way.desired(host).1).collect();
+    sites::warn(&new).await;
     let contents = look_inside(&args, &way, &hosts).await?;
     let outlook = way.outlook(&hosts, &contents)?;
     if args.json {

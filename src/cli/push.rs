@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 
 use super::upload::{Cache, CacheArgs};
-use super::{Blame, Failure, fleet, show};
+use super::{Blame, Failure, fleet, show, sites};
 use crate::manifest::edit::Release;
 use crate::names::{ServiceName, StorePath};
 use crate::world::nix::LocalNix;
@@ -91,6 +91,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     };
     let release = closure.release(&path, revision)?;
     let preview = desk.preview(&release)?;
+    sites::accepted(&preview.manifest).await?;
     show(preview.plan);
     if args.dry_run {
         show(preview.difference);

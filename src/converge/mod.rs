@@ -11,6 +11,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use crate::fault::Fault;
 use crate::plan::Plan;
+use crate::plan::site::ServedSite;
 use crate::plan::step::{Aside, Step, UnitChange, UnitRemoval};
 use crate::trust::VerifiedCommit;
 use crate::world::{Routes as _, Store as _, Units as _, World};
@@ -69,6 +70,7 @@ pub async fn converge(
 async fn take(step: &Step, world: &impl World) -> Result<(), Fault> {
     match step {
         Step::Fetch { closures } => world.store().fetch(closures).await,
+        Step::Inspect { sites } => inspect(sites, world).await,
         Step::Aside { files } => set_aside(files, world).await,
         Step::Stop { units } => each(units, |unit| remove(unit, world)).await,
         Step::Switch { profiles } => {
@@ -103,6 +105,16 @@ where
         .try_buffer_unordered(SIDE_BY_SIDE)
         .try_collect()
         .await
+}
+
+/// Nothing of a generation is begun whose files may not be served.
+async fn inspect(sites: &[ServedSite], world: &impl World) -> Result<(), Fault> {
+    let asked = sites.iter().map(|served| served.site.clone()).collect();
+    let unfit = world.store().inspect(&asked).await?;
+    let found = sites.iter().find_map(|served| Some((served, unfit.get(&served.site)?)));
+    let Some((served, why)) = found else { return Ok(()) };
+    let doing = format!("serve the files of {}", served.service);
+    Err(Fault::refuse(doing, why).remedy("build the site with copies in place of such links"))
 }
 
 async fn set_aside(files: &[Aside], world: &impl World) -> Result<(), Fault> {

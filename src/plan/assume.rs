@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::observed::{Observed, ObservedRoutes, ObservedStore, ObservedUnit, UnitState};
-use super::{routes, unit};
+use super::{routes, site, unit};
 use crate::manifest::Desired;
 
 /// What a host looks like that runs `desired`, every service healthy and nothing
@@ -16,6 +16,7 @@ pub fn assumed<Source>(desired: &Desired<Source>) -> Observed {
     let verified = services()
         .filter_map(|s| Some((s.artifact.store_path.clone(), s.artifact.closure_digest.clone()?)))
         .collect();
+    let inspected = site::sites(desired).map(|served| served.site).collect();
     let units = services()
         .flat_map(|service| {
             let started = unit::started(service);
@@ -29,7 +30,7 @@ pub fn assumed<Source>(desired: &Desired<Source>) -> Observed {
     let merged = routes::merge(&Value::Null, services()).ok().and_then(|merged| merged.config);
     let config = merged.unwrap_or(Value::Null);
     Observed {
-        store: ObservedStore { current, rooted, verified },
+        store: ObservedStore { current, rooted, verified, inspected },
         units,
         routes: ObservedRoutes::Up { etag: String::new(), config },
         ..Observed::default()

@@ -12,7 +12,7 @@
 //! Left out is what depends on the moment, so that somebody who sees no host can say
 //! beforehand what the digest will be:
 //!
-//! - what is fetched, since a closure may be on the host already;
+//! - what is fetched and looked through, since a closure may be on the host already;
 //! - watches and questions to routes, which change nothing;
 //! - whether a unit happens to run: a start is a start, for the first time or again;
 //! - what Caddy serves for others, and so where certificates come from.
@@ -65,7 +65,7 @@ fn as_if_up(mut observed: Observed) -> Observed {
 fn canonical<Source>(step: &Step, desired: &Desired<Source>) -> Option<Value> {
     let of = |what: &str, items: Value| Some(json!([what, items]));
     match step {
-        Step::Fetch { .. } | Step::Watch { .. } | Step::Ask { .. } => None,
+        Step::Fetch { .. } | Step::Inspect { .. } | Step::Watch { .. } | Step::Ask { .. } => None,
         Step::Aside { files } => of("aside", value(files)),
         Step::Stop { units } => of("stop", value(units)),
         Step::Switch { profiles } => of("switch", value(profiles)),

@@ -10,6 +10,7 @@ use similar::{ChangeTag, TextDiff};
 
 use super::observed::{Observed, ObservedRoutes, OverrideKind};
 use super::routes::{self, RouteLine, RouteText};
+use super::site::servable;
 use super::{Plan, here, overrides, runs, unit};
 use crate::manifest::Desired;
 use crate::manifest::service::Service;
@@ -164,7 +165,7 @@ fn unknown<Source>(desired: &Desired<Source>, observed: &Observed) -> Vec<Drift>
 
 fn routes<Source>(desired: &Desired<Source>, observed: &Observed) -> Vec<Drift> {
     let ObservedRoutes::Up { config, .. } = &observed.routes else { return Vec::new() };
-    let Ok(merged) = routes::merge(config, desired.services.values()) else { return Vec::new() };
+    let Ok(merged) = routes::merge(config, servable(desired, observed)) else { return Vec::new() };
     if merged.config.is_some() && merged.lines.is_empty() {
         return vec![nobodys(What::Route, "only what the services need", "leftovers in Caddy")];
     }

@@ -30,6 +30,7 @@ mod recheck;
 pub mod record;
 pub mod retention;
 pub mod routes;
+pub mod site;
 pub mod step;
 pub mod unit;
 mod versions;
@@ -106,6 +107,7 @@ pub fn plan<Source: Clone>(desired: &Desired<Source>, observed: &Observed) -> Pl
     waiting.extend(overrides::fixed(desired, observed));
     let mut steps = Vec::new();
     steps.extend(fetch(desired, observed));
+    steps.extend(site::inspect(desired, observed));
     steps.extend(overrides::aside(desired, observed));
     steps.extend(stop(desired, observed));
     steps.extend(switch(desired, observed));
@@ -336,12 +338,13 @@ fn route<Source>(
 ) -> Result<Option<Step>, Vec<Waiting>> {
     match &observed.routes {
         ObservedRoutes::Up { etag, config } => {
-            let merged = routes::merge(config, desired.services.values()).map_err(|conflicts| {
-                conflicts
-                    .into_iter()
-                    .map(|conflict| Waiting::ForeignRoute { because: conflict.to_string() })
-                    .collect::<Vec<_>>()
-            })?;
+            let merged =
+                routes::merge(config, site::servable(desired, observed)).map_err(|conflicts| {
+                    conflicts
+                        .into_iter()
+                        .map(|conflict| Waiting::ForeignRoute { because: conflict.to_string() })
+                        .collect::<Vec<_>>()
+                })?;
             let lines = merged.lines;
             Ok(merged
                 .config

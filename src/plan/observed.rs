@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::site::{Site, Unfit};
 use crate::names::{AbsolutePath, AccountName, ClosureDigest, ServiceName, StorePath, UnitName};
 
 /// A snapshot of the parts of the host this program manages.
@@ -20,6 +21,8 @@ pub struct Observed {
     pub routes: ObservedRoutes,
     pub unknown_accounts: BTreeSet<AccountName>,
     pub missing_files: BTreeSet<AbsolutePath>,
+    /// Files that are not served, whoever asks for them, and why.
+    pub unfit: Unfit,
 }
 
 /// The profiles below `/nix/var/nix/profiles/writ`.
@@ -33,6 +36,8 @@ pub struct ObservedStore {
     /// Those among them that were compared on this host with a signed digest, each
     /// with that digest.
     pub verified: BTreeMap<StorePath, ClosureDigest>,
+    /// Sites whose files were looked through and may be served.
+    pub inspected: BTreeSet<Site>,
 }
 
 /// One unit of ours: its file, and what systemd makes of it.

@@ -168,6 +168,7 @@ impl Services {
                     services.stopped.extend(units.iter().filter_map(|unit| unit.unit.service()));
                 }
                 Step::Fetch { .. }
+                | Step::Inspect { .. }
                 | Step::Aside { .. }
                 | Step::Switch { .. }
                 | Step::Write { .. }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::observed::{Observed, ObservedRoutes, UnitState};
+use super::site::servable;
 use super::step::{Step, UnitChange};
 use super::{Plan, plan, routes, watch_of};
 use crate::manifest::Desired;
@@ -76,7 +77,7 @@ fn watch_all<Source>(plan: &mut Plan<Source>, desired: &Desired<Source>) {
 
 fn ask_all<Source>(plan: &mut Plan<Source>, desired: &Desired<Source>, observed: &Observed) {
     let ObservedRoutes::Up { config, .. } = &observed.routes else { return };
-    let routes = routes::asked(config, desired.services.values());
+    let routes = routes::asked(config, servable(desired, observed));
     if !routes.is_empty() {
         plan.steps.push(Step::Ask { routes });
     }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::routes::{RouteCheck, RouteLine};
+use super::site::ServedSite;
 use super::{Plan, Waiting};
 use crate::manifest::service::{Artifact, Check, Health};
 use crate::names::{AbsolutePath, ServiceName, StorePath, UnitName};
@@ -19,6 +20,9 @@ const SHOWN: usize = 4;
 pub enum Step {
     /// Closures that no profile keeps alive yet, all or none.
     Fetch { closures: Vec<Artifact> },
+    /// Files that Caddy is to serve, looked through for links that lead out of their
+    /// closure.
+    Inspect { sites: Vec<ServedSite> },
     /// Files of others over our units, moved where systemd does not see them.
     Aside { files: Vec<Aside> },
     /// Units that left the manifest.
@@ -120,6 +124,7 @@ impl Step {
             | Self::Restart { units }
             | Self::Start { units } => units,
             Self::Fetch { .. }
+            | Self::Inspect { .. }
             | Self::Aside { .. }
             | Self::Stop { .. }
             | Self::Switch { .. }
@@ -134,6 +139,7 @@ impl Step {
     pub fn verb(&self) -> &'static str {
         match self {
             Self::Fetch { .. } => "fetch",
+            Self::Inspect { .. } => "inspect",
             Self::Aside { .. } => "aside",
             Self::Stop { .. } => "stop",
             Self::Switch { .. } => "switch",
@@ -152,6 +158,7 @@ impl Step {
     fn lines(&self) -> Vec<String> {
         match self {
             Self::Fetch { closures } => closures.iter().map(closure_line).collect(),
+            Self::Inspect { sites } => sites.iter().map(site_line).collect(),
             Self::Aside { files } => files.iter().map(aside_line).collect(),
             Self::Stop { units } => units.iter().map(|u| unit_line(&u.unit)).collect(),
             Self::Switch { profiles } => profiles.iter().map(profile_line).collect(),
@@ -167,6 +174,10 @@ impl Step {
             }
         }
     }
+}
+
+fn site_line(served: &ServedSite) -> String {
+    format!("{}  {}", served.service, served.site.root.as_str())
 }
 
 fn aside_line(aside: &Aside) -> String {

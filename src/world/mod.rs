@@ -39,6 +39,7 @@ use crate::names::{AbsolutePath, AccountName, ServiceName, StorePath, UnitName};
 use crate::plan::observed::{ObservedRoutes, ObservedStore, ObservedUnit, Overrides, Pulse};
 use crate::plan::retention::{Held, Retention};
 use crate::plan::routes::RouteCheck;
+use crate::plan::site::{Site, Unfit};
 use crate::plan::step::Aside;
 use download::{Away, Download};
 
@@ -67,6 +68,13 @@ pub trait Store: Sync {
     ///
     /// All or nothing: it returns `Ok` only once every closure is complete.
     fn fetch(&self, closures: &[Artifact]) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Which of these sites have a link that leads out of their closure, and where to;
+    /// the others are remembered as inspected until their path is fetched again.
+    ///
+    /// # Errors
+    /// A path is not there, or the disk does not answer in time.
+    fn inspect(&self, sites: &BTreeSet<Site>) -> impl Future<Output = Result<Unfit, Fault>> + Send;
 
     /// How far [`Store::fetch`] is; `None` while nothing is downloaded.
     fn downloading(&self) -> Option<Download> {

@@ -21,6 +21,7 @@ mod profiles;
 mod registration;
 mod room;
 mod settings;
+mod site;
 mod stick;
 mod telling;
 mod upload;
@@ -57,6 +58,7 @@ use crate::names::{ClosureDigest, ServiceName, StorePath};
 use crate::plan::closure::{PathInfo, closure_digest, closure_of};
 use crate::plan::observed::ObservedStore;
 use crate::plan::retention::{Held, Retention};
+use crate::plan::site::{Site, Unfit};
 
 /// Where nix keeps what is not in the store.
 const STATE: &str = "/nix/var/nix";
@@ -119,6 +121,8 @@ pub struct NixStore {
     /// Caches that did not answer lately.
     away: away::Memory,
     progress: telling::Progress,
+    /// What was found of the files that are served.
+    sites: Mutex<site::Found>,
 }
 
 impl NixStore {
@@ -131,6 +135,7 @@ impl NixStore {
             http: OnceLock::new(),
             away: away::Memory::default(),
             progress: telling::Progress::default(),
+            sites: Mutex::default(),
         }
     }
 
@@ -207,6 +212,10 @@ impl NixStore {
         self.fetched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn sites(&self) -> std::sync::MutexGuard<'_, site::Found> {
+        self.sites.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Compares closures with the digests that were signed for them.
     async fn check_digests(&self, signed: &[(&StorePath, &ClosureDigest)]) -> Result<(), Fault> {
         if signed.is_empty() {
@@ -280,9 +289,13 @@ impl Store for NixStore {
         let doing = "read the profiles";
         let observe = || {
             let mut observed = self.profiles.observe()?;
-            let ObservedStore { rooted, verified, .. } = &mut observed;
+            let ObservedStore { rooted, verified, inspected, .. } = &mut observed;
             *verified = self.digests().read()?;
             verified.retain(|path, _| rooted.contains(path));
+            let fit = |(site, unfit): (&Site, &Option<String>)| {
+                (unfit.is_none() && rooted.contains(&site.store_path)).then(|| site.clone())
+            };
+            inspected.extend(self.sites().iter().filter_map(fit));
             Ok(observed)
         };
         observe().map_err(|e| self.profiles.fault(doing, &e))
@@ -302,6 +315,7 @@ impl Store for NixStore {
             .and_then(|()| self.root(&paths))
             .and_then(|()| self.digests().forget(&paths))
             .map_err(|e| self.profiles.fault("make garbage-collector roots", &e))?;
+        self.sites().retain(|site, _| !paths.contains(&&site.store_path));
         let road = stick::road(&self.config, &paths).await;
         let refused = || road.refused.iter().map(ToString::to_string);
         let fetched = match (self.download(&road.config, &paths).await, &road.otherwise) {
@@ -318,6 +332,10 @@ impl Store for NixStore {
             .map_err(|e| self.profiles.fault("remember the digests of closures", &e))?;
         self.remember().extend(paths.into_iter().cloned());
         Ok(())
+    }
+
+    async fn inspect(&self, sites: &BTreeSet<Site>) -> Result<Unfit, Fault> {
+        self.look_through(sites).await
     }
 
     fn downloading(&self) -> Option<Download> {

@@ -81,12 +81,15 @@ impl Caches {
         }
         fs::create_dir_all(dir.join("empty")).unwrap();
         fs::write(dir.join("empty/nix-cache-info"), "StoreDir: /nix/store\n").unwrap();
+        let leaking = leaking(name);
+        copy(&leaking, &dir.join("signed"), Some(&dir.join("trusted.secret")));
         let digest = digest(&versions[0]);
         let caches = Self {
             dir: dir.to_owned(),
             closures: Closures {
                 versions: versions.iter().map(|path| path.parse().unwrap()).collect(),
                 digest: digest.parse().unwrap(),
+                leaking: leaking.parse().unwrap(),
                 absent: format!("/nix/store/{}-absent", "1".repeat(32)).parse().unwrap(),
             },
             key,
@@ -122,7 +125,7 @@ impl Caches {
     /// Takes every closure out of the store, and every profile that holds one.
     pub(crate) fn forget(&self) {
         let _ = fs::remove_dir_all(PROFILES);
-        for path in &self.closures.versions {
+        for path in self.closures.versions.iter().chain([&self.closures.leaking]) {
             run("nix-store", &["--delete", "--ignore-liveness", path.as_str()]);
         }
     }
@@ -161,6 +164,19 @@ fn build(name: &str, version: &str) -> String {
              args = ["-c" "/bin/mkdir -p $out/bin; echo \"$text\" > $out/bin/{name}"];
            }};
            in make "{name}-{version}" "${{make "{name}-dependency-{version}" "{version}"}}""#
+    );
+    out("nix-build", &["--no-out-link", "--expr", &expression])
+}
+
+/// A site with the link that an attacker wants served.
+fn leaking(name: &str) -> String {
+    let expression = format!(
+        r#"derivation {{
+             name = "{name}-leaking";
+             system = builtins.currentSystem;
+             builder = "/bin/sh";
+             args = ["-c" "/bin/mkdir -p $out/www && /bin/ln -s /var/lib/caddy $out/www/c"];
+           }}"#
     );
     out("nix-build", &["--no-out-link", "--expr", &expression])
 }

@@ -9,6 +9,7 @@ use writ::fault::{Fault, Retry};
 use writ::manifest::service::Artifact;
 use writ::names::{ClosureDigest, ServiceName, StorePath};
 use writ::plan::retention::{Generations, Limits, Why, retention};
+use writ::plan::site::Site;
 use writ::world::Store;
 
 /// Hands the names of all promises to a macro of the caller's.
@@ -20,6 +21,7 @@ macro_rules! store_contract {
             nothing_is_used_that_was_never_fetched,
             one_closure_that_no_cache_has_fails_the_whole_fetch,
             a_closure_other_than_the_signed_one_is_refused,
+            a_site_is_looked_through_once_and_a_link_out_of_it_is_named,
             a_profile_that_moved_is_left_alone,
             the_way_back_needs_no_fetch,
             what_one_profile_keeps_another_may_use,
@@ -40,6 +42,8 @@ pub(crate) struct Closures {
     pub(crate) versions: Vec<StorePath>,
     /// The digest of the first.
     pub(crate) digest: ClosureDigest,
+    /// A closure with the folder `www`, in which a link leads to `/var/lib/caddy`.
+    pub(crate) leaking: StorePath,
     /// No cache has it.
     pub(crate) absent: StorePath,
 }
@@ -173,6 +177,30 @@ pub(crate) async fn a_closure_other_than_the_signed_one_is_refused<S: Store>(
     assert_eq!(store.observe().await.unwrap().verified, right);
     store.fetch(&[all.artifact(0)]).await.unwrap();
     assert!(store.observe().await.unwrap().verified.is_empty());
+}
+
+pub(crate) async fn a_site_is_looked_through_once_and_a_link_out_of_it_is_named<S: Store>(
+    store: &S,
+    all: &Closures,
+) {
+    fresh(store, "site").await;
+    let site = |path: &StorePath, root: &str| Site {
+        store_path: path.clone(),
+        root: root.parse().unwrap(),
+    };
+    let (leaking, fit) = (site(&all.leaking, "www"), site(&all.versions[0], ""));
+    store.fetch(&[plain(&all.leaking), all.artifact(0)]).await.unwrap();
+    let both = BTreeSet::from([leaking.clone(), fit.clone()]);
+    for _ in 0..2 {
+        let unfit = store.inspect(&both).await.unwrap();
+        assert_eq!(unfit.keys().collect::<Vec<_>>(), [&leaking]);
+        assert!(unfit[&leaking].contains("leads to /var/lib/caddy"), "{unfit:?}");
+    }
+    // What nothing keeps may be another thing when it comes again.
+    store.switch(&name("site"), None, &all.versions[0]).await.unwrap();
+    assert_eq!(store.observe().await.unwrap().inspected, [fit].into());
+    store.fetch(&[all.artifact(0)]).await.unwrap();
+    assert_eq!(store.observe().await.unwrap().inspected, BTreeSet::new());
 }
 
 pub(crate) async fn a_profile_that_moved_is_left_alone<S: Store>(store: &S, all: &Closures) {

@@ -21,6 +21,7 @@ use writ::plan::observed::{
     ObservedRoutes, ObservedStore, ObservedUnit, Override, Overrides, Pulse, UnitState,
 };
 use writ::plan::retention::{Held, Retention, Version, Versions};
+use writ::plan::site::{Site, Unfit};
 use writ::plan::step::Aside;
 use writ::world::{Facts, Probes, Routes, Store, Units, World};
 
@@ -42,6 +43,12 @@ pub(crate) struct Machine {
     pub(crate) digests: BTreeMap<StorePath, ClosureDigest>,
     /// Paths of which [`Store::fetch`] holds a root.
     pub(crate) fetched: BTreeSet<StorePath>,
+    /// Closures with a link that leads out of them, and where it leads.
+    pub(crate) leaking: BTreeMap<StorePath, String>,
+    /// Sites that were looked through and may be served.
+    pub(crate) inspected: BTreeSet<Site>,
+    /// How many sites were looked through.
+    pub(crate) inspections: usize,
     /// What was compared with a signed digest.
     pub(crate) verified: BTreeMap<StorePath, ClosureDigest>,
     /// Each profile's versions, oldest first, and which is current.
@@ -288,7 +295,8 @@ impl Store for SimWorld {
             .into_iter()
             .filter(|(path, _)| rooted.contains(path))
             .collect();
-        Ok(ObservedStore { current: machine.current(), rooted, verified })
+        let inspected = machine.inspected.clone();
+        Ok(ObservedStore { current: machine.current(), rooted, verified, inspected })
     }
 
     async fn fetch(&self, closures: &[Artifact]) -> Result<(), Fault> {
@@ -308,6 +316,9 @@ impl Store for SimWorld {
                 }
             }
             machine.downloads += closures.len();
+            machine
+                .inspected
+                .retain(|site| closures.iter().all(|c| c.store_path != site.store_path));
             machine.verified.retain(|path, _| closures.iter().all(|c| c.store_path != *path));
             let digested = closures
                 .iter()
@@ -318,6 +329,24 @@ impl Store for SimWorld {
             Ok(())
         })
         .await
+    }
+
+    async fn inspect(&self, sites: &BTreeSet<Site>) -> Result<Unfit, Fault> {
+        let mut machine = self.lock();
+        let mut unfit = Unfit::new();
+        for site in sites {
+            if !machine.fetched.contains(&site.store_path)
+                && !machine.rooted().contains(&site.store_path)
+            {
+                return Err(Fault::wait("look through a site", "its path is not there"));
+            }
+            machine.inspections += 1;
+            match machine.leaking.get(&site.store_path) {
+                Some(why) => drop(unfit.insert(site.clone(), why.clone())),
+                None => drop(machine.inspected.insert(site.clone())),
+            }
+        }
+        Ok(unfit)
     }
 
     async fn switch(

@@ -31,6 +31,7 @@ pub(super) struct Desk {
 /// What would happen, told before it does.
 pub(super) struct Preview {
     pub(super) plan: String,
+    pub(super) manifest: Manifest<WorkingTree>,
     pub(super) difference: String,
 }
 
@@ -87,7 +88,8 @@ impl Desk {
             old = checkout::revision(self.checkout.root(), "HEAD").unwrap_or(old);
         }
         let plan = consequences::told(&old, &new)?;
-        Ok(Preview { plan, difference: difference(&self.service, &basis.text, &text) })
+        let manifest = accepted(&new)?;
+        Ok(Preview { plan, manifest, difference: difference(&self.service, &basis.text, &text) })
     }
 
     /// Changes the manifest, and commits and pushes it as was asked for.

@@ -5,6 +5,7 @@ use std::cmp::{Ordering, Reverse};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::super::site::Site;
 use super::literal::literal;
 use super::place::Port;
 use crate::manifest::service::{HttpRoute, Https, Service, Work};
@@ -126,10 +127,9 @@ fn middleware(http: &HttpRoute) -> impl Iterator<Item = Value> {
 /// Who answers; nobody where a process has no port, which a checked manifest excludes.
 fn target(service: &Service, http: &HttpRoute) -> Option<Vec<Value>> {
     match &service.work {
-        Work::Static { root } => {
-            let root = format!("{}/{}", service.artifact.store_path, root.as_str());
-            Some(files(root.trim_end_matches('/')))
-        }
+        // The path that was looked through: no link on the way leads out of the closure,
+        // and nothing in the store changes, so what Caddy finds there is what was seen.
+        Work::Static { .. } => Site::of(service).map(|site| files(&site.folder())),
         Work::Daemon { .. } | Work::Oneshot { .. } | Work::Job { .. } => {
             http.internal_port.map(|port| vec![proxy(port)])
         }

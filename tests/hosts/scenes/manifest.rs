@@ -14,6 +14,7 @@ pub(super) const SCENES: &[Scene] = &[
     ("a_route_with_an_internal_certificate_answers_over_https", internal_https),
     ("a_caddy_that_is_asked_over_a_socket_keeps_its_own_config", caddys_socket),
     ("a_static_site_is_served_out_of_its_closure", static_site),
+    ("a_site_with_a_link_to_caddys_keys_is_refused_and_nothing_of_it_served", leaking_site),
     ("a_job_runs_when_its_timer_says_so", job),
     ("a_service_starts_after_what_it_depends_on_is_healthy", dependency),
     ("the_json_form_of_version_1_deploys_as_it_is", version_1),
@@ -141,6 +142,50 @@ fn static_site() {
     scene.biz.confirmed(&scene.acme.release("site: first pages"));
     scene.biz.serves("www.acme.example", "<p>hello</p>");
     assert_eq!(scene.biz.host.get("www.acme.example", "/../../bin/web").0, 404);
+}
+
+/// A closure made by this shell script, in the cache.
+fn made_by(scene: &Running, name: &str, script: &str) -> String {
+    let expression = format!(
+        r#"derivation {{ name = "{name}"; system = builtins.currentSystem; builder = "/bin/sh";
+           args = [ "-c" "PATH=/bin; {script}" ]; }}"#
+    );
+    let host = &scene.acme.workshop.host;
+    let path = host.must(&["nix-build", "--no-out-link", "--expr", &expression]).trim().to_owned();
+    host.must(&["nix", "copy", "--to", "file:///srv/cache?secret-key=/root/cache.sec", &path]);
+    path
+}
+
+fn leaking_site() {
+    let scene = Running::v1();
+    let pid = scene.biz.pid("web");
+    let release = |path: &str| {
+        let text = format!(
+            "hosts = [\"*\"]\n[artifact]\nstorePath = \"{path}\"\n[static]\nroot = \"www\"\n\
+             [http]\ndomain = \"www.acme.example\"\nhttps = \"off\"\n"
+        );
+        scene.acme.workshop.write("manifests/services/site.toml", &text);
+        scene.acme.release("site: pages")
+    };
+    scene.biz.host.sh("echo canary >/var/lib/caddy/canary; chown caddy: /var/lib/caddy/canary");
+    let leak =
+        "mkdir -p $out/www; echo hello >$out/www/index.html; ln -s /var/lib/caddy $out/www/c";
+    let status = scene.biz.judged(&release(&made_by(&scene, "leak", leak)), "rolled-back");
+    let why = status.failure();
+    assert!(why[0].contains("/www/c leads to /var/lib/caddy, out of its closure"), "{why:?}");
+    for page in ["/c/canary", "/"] {
+        let (code, body) = scene.biz.host.get("www.acme.example", page);
+        assert!(code != 200 || !body.contains("canary"), "{page}: {code} {body}");
+    }
+    scene.untouched(pid);
+
+    // A link to another path of the closure is what nix makes all the time.
+    let page = made_by(&scene, "page", "mkdir $out; echo hello >$out/page.html");
+    let linked = format!(
+        "mkdir -p $out/www; ln -s ${{builtins.storePath \"{page}\"}}/page.html $out/www/index.html"
+    );
+    scene.biz.confirmed(&release(&made_by(&scene, "linked", &linked)));
+    scene.biz.serves("www.acme.example", "hello\n");
 }
 
 fn job() {
