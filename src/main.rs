@@ -97,7 +97,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Events(args) => block_on(writ::cli::events::run(args)),
         Command::Report(args) => block_on(writ::cli::report::run(args)),
         Command::Pause(args) => writ::cli::pause::run(&args),
-        Command::Resume(args) => writ::cli::pause::resume(&args),
+        Command::Resume(args) => block_on(writ::cli::pause::resume(args)),
         Command::Completions(args) => {
             writ::cli::completions::run(&args);
             Ok(())

@@ -38,3 +38,5 @@ mod surroundings;
 mod team;
 #[path = "checkout/two_of_a_name.rs"]
 mod two_of_a_name;
+#[path = "checkout/verify.rs"]
+mod verify;

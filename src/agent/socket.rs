@@ -68,6 +68,18 @@ pub(super) fn in_group(peer: Peer) -> bool {
     peer.gid == group.gid() || named().unwrap_or(false)
 }
 
+/// Asks the agent one thing, and does not wait for the answer.
+///
+/// # Errors
+/// Nobody listens, or did not take the question within the deadline.
+pub async fn tell(path: &Path, request: Request, deadline: Duration) -> std::io::Result<()> {
+    let telling = async {
+        let mut stream = UnixStream::connect(path).await?;
+        stream.write_all(&line(request)?).await
+    };
+    timeout(deadline, telling).await.unwrap_or_else(|_| Err(late(deadline)))
+}
+
 /// Asks the agent one thing.
 ///
 /// # Errors
@@ -76,9 +88,7 @@ pub async fn ask(path: &Path, request: Request, deadline: Duration) -> std::io::
     let asking = async {
         let stream = UnixStream::connect(path).await?;
         let (read, mut write) = stream.into_split();
-        let mut line = serde_json::to_vec(&Asked { verb: request })?;
-        line.push(b'\n');
-        write.write_all(&line).await?;
+        write.write_all(&line(request)?).await?;
         let mut answer = String::new();
         if BufReader::new(read).read_line(&mut answer).await? == 0 {
             let why = "the agent stopped before it answered";
@@ -86,8 +96,17 @@ pub async fn ask(path: &Path, request: Request, deadline: Duration) -> std::io::
         }
         Ok(serde_json::from_str(&answer)?)
     };
-    let late = || Error::new(ErrorKind::TimedOut, format!("no answer within {deadline:?}"));
-    timeout(deadline, asking).await.unwrap_or_else(|_| Err(late()))
+    timeout(deadline, asking).await.unwrap_or_else(|_| Err(late(deadline)))
+}
+
+fn line(request: Request) -> std::io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(&Asked { verb: request })?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+fn late(deadline: Duration) -> Error {
+    Error::new(ErrorKind::TimedOut, format!("no answer within {deadline:?}"))
 }
 
 /// Whether a failure to ask means that no agent is running, or that it ended just

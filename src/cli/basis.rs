@@ -15,7 +15,7 @@ use crate::source::merging;
 use crate::trust::{self, Anchor, Objects, Pins, Refusal, VerifiedCommit};
 
 /// What git's config calls them.
-const INTRODUCTION: &str = "writ.introduction";
+pub(super) const INTRODUCTION: &str = "writ.introduction";
 const CHANNEL: &str = "writ.channel";
 const HOST_CONFIG: &str = "writ.hostConfig";
 
@@ -31,6 +31,15 @@ pub(super) struct PinArgs {
     introduction: Option<CommitId>,
 }
 
+/// From where a history is judged.
+pub(super) enum Origin {
+    HostConfig(Box<Config>),
+    /// Named by somebody here, or in git's config.
+    Introduction(CommitId),
+    /// The history's own word, which hosts never take.
+    History(CommitId),
+}
+
 impl PinArgs {
     /// The pins that are named here or in git's config.
     ///
@@ -41,14 +50,48 @@ impl PinArgs {
         checkout: &Checkout,
         objects: &impl Objects,
     ) -> Result<Option<Pins>, Failure> {
+        self.chosen(checkout)?.map(|origin| origin.pins(checkout, objects)).transpose()
+    }
+
+    /// The same, or what the history below `head` says of itself: hosts never take its
+    /// word, so that a lie here deploys nothing. `None`: there is no policy in it.
+    ///
+    /// # Errors
+    /// As [`Self::named`].
+    pub(super) fn pins(
+        &self,
+        checkout: &Checkout,
+        objects: &impl Objects,
+        head: &CommitId,
+    ) -> Result<Option<Pins>, Failure> {
+        self.origin(checkout, head)?.map(|origin| origin.pins(checkout, objects)).transpose()
+    }
+
+    /// The first that there is of: what is named here, what git's config names, and what
+    /// the history below `head` says of itself. `None`: there is no policy in it.
+    ///
+    /// # Errors
+    /// What is named cannot be used.
+    pub(super) fn origin(
+        &self,
+        checkout: &Checkout,
+        head: &CommitId,
+    ) -> Result<Option<Origin>, Failure> {
+        match self.chosen(checkout)? {
+            Some(origin) => Ok(Some(origin)),
+            None => Ok(merging::introduction(checkout, head)?.map(Origin::History)),
+        }
+    }
+
+    fn chosen(&self, checkout: &Checkout) -> Result<Option<Origin>, Failure> {
         if let Some(config) = self.config(checkout)? {
-            return Ok(Some(config.pins()));
+            return Ok(Some(Origin::HostConfig(Box::new(config))));
         }
         let introduction = match &self.introduction {
             Some(introduction) => Some(introduction.clone()),
             None => configured(checkout)?,
         };
-        introduction.map(|introduction| pinned(checkout, objects, introduction)).transpose()
+        Ok(introduction.map(Origin::Introduction))
     }
 
     /// The host's config that is named here or in git's config.
@@ -64,27 +107,19 @@ impl PinArgs {
         let load = |path: PathBuf| Config::load(&path);
         path.map(load).transpose().map_err(|error| Failure::new(Blame::Usage, &error))
     }
+}
 
-    /// The same, or what the history below `head` says of itself: hosts never take its
-    /// word, so that a lie here deploys nothing. `None`: there is no policy in it.
-    ///
-    /// # Errors
-    /// As [`Self::named`].
-    pub(super) fn pins(
-        &self,
-        checkout: &Checkout,
-        objects: &impl Objects,
-        head: &CommitId,
-    ) -> Result<Option<Pins>, Failure> {
-        if let Some(pins) = self.named(checkout, objects)? {
-            return Ok(Some(pins));
+impl Origin {
+    fn pins(self, checkout: &Checkout, objects: &impl Objects) -> Result<Pins, Failure> {
+        match self {
+            Self::HostConfig(config) => Ok(config.pins()),
+            Self::Introduction(commit) | Self::History(commit) => pinned(checkout, objects, commit),
         }
-        let found = merging::introduction(checkout, head)?;
-        found.map(|introduction| pinned(checkout, objects, introduction)).transpose()
     }
 }
 
-fn configured(checkout: &Checkout) -> Result<Option<CommitId>, Failure> {
+/// The introduction that `writ init` or `writ setup` has put into git's config.
+pub(super) fn configured(checkout: &Checkout) -> Result<Option<CommitId>, Failure> {
     let Some(text) = checkout.ask(&["config", INTRODUCTION])? else { return Ok(None) };
     let id = text.parse().map_err(|error| Failure {
         message: format!("git config {INTRODUCTION} is {text:?}: {error}"),
@@ -95,7 +130,7 @@ fn configured(checkout: &Checkout) -> Result<Option<CommitId>, Failure> {
 }
 
 /// The commit is pinned by its id, and with it the key and the channel that it names.
-fn pinned(
+pub(super) fn pinned(
     checkout: &Checkout,
     objects: &impl Objects,
     introduction: CommitId,
@@ -168,6 +203,14 @@ fn unfit(commit: &CommitId, what: &str) -> Failure {
         message: format!("the manifest of commit {} {what}", commit.short()),
         hint: Some("mend it, and commit again: `writ check` tells the same".to_owned()),
         blame: Blame::Refused,
+    }
+}
+
+pub(super) fn no_policy() -> Failure {
+    Failure {
+        message: "there is no policy in the history: this is no deploy repository".to_owned(),
+        hint: Some("name the commit it begins with, with --introduction".to_owned()),
+        blame: Blame::Usage,
     }
 }
 

@@ -4,6 +4,7 @@ mod screen;
 mod sight;
 mod wait;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use clap::Args as ClapArgs;
 use serde::Serialize;
 
 use super::{Blame, Failure, show, show_json, whisper};
-use crate::names::CommitId;
+use crate::names::{CommitId, HostName};
 use crate::report::table::{Row, table};
 use crate::source::lineage;
 use sight::Fleet;
@@ -81,6 +82,31 @@ pub(super) async fn follow(
     timeout: Duration,
 ) -> Result<(), Failure> {
     wait(&mut Fleet::at(repo, None)?, pushed, timeout).await
+}
+
+/// That the verdicts of these hosts can be waited for.
+///
+/// # Errors
+/// A host's reports would not be believed, or the place of reports cannot be reached.
+pub(super) async fn can_follow(
+    repo: &std::path::Path,
+    hosts: &BTreeSet<HostName>,
+) -> Result<(), Failure> {
+    let mut fleet = Fleet::at(repo, None)?;
+    let keyless: Vec<&HostName> = hosts.iter().filter(|host| fleet.is_keyless(host)).collect();
+    let Some(first) = keyless.first() else { return fleet.look(DEADLINE).await.map(drop) };
+    let names: Vec<&str> = keyless.iter().map(|host| host.as_str()).collect();
+    Err(Failure {
+        message: format!(
+            "the verdict of {} cannot be waited for: the manifest names no reportKey of it",
+            names.join(", ")
+        ),
+        hint: Some(format!(
+            "nothing was changed; on the host, `writ report key` prints its key, for reportKey in \
+             manifests/hosts/{first}.toml; or leave --wait out"
+        )),
+        blame: Blame::Usage,
+    })
 }
 
 /// `90s`, `5m`, `2h`.

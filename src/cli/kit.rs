@@ -11,12 +11,15 @@ use std::sync::Arc;
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::basis::PinArgs;
+use super::cache_config::CacheConfig;
 use super::progress::Progress;
 use super::{Blame, Failure, show, whisper};
 use crate::fault::Fault;
 use crate::names::HostName;
 use crate::plan::step::human_bytes;
 use crate::source::carrying::carry;
+use crate::source::checkout;
+use crate::source::git_program::Checkout;
 use crate::world::archive;
 use crate::world::nix::{LocalNix, SecretKey, Sizes, Sources, Stock, Tally, ship, stock};
 use crate::world::parcel::{Parcel, free, is_packed};
@@ -55,10 +58,12 @@ pub struct Args {
     #[arg(long, default_value = "HEAD")]
     rev: String,
     /// A binary cache with what the local store lacks, or has unsigned: http(s)://HOST,
-    /// s3://BUCKET?…, file:///FOLDER; may be given several times.
+    /// s3://BUCKET?…, file:///FOLDER; may be given several times; git config writ.cache,
+    /// where it is left out.
     #[arg(long = "from", value_name = "CACHE")]
     caches: Vec<String>,
-    /// A cache's secret key, to sign with what comes from the local store.
+    /// A cache's secret key, to sign with what comes from the local store; git config
+    /// writ.cacheKey, where it is left out.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     #[command(flatten)]
@@ -96,10 +101,14 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let out = args.out.clone().ok_or_else(|| Failure::told(Blame::Usage).hint("name --out"))?;
     let nix = LocalNix::default();
     let mut caches = Vec::new();
-    for url in &args.caches {
+    let checkout = Checkout::at(checkout::root_of(&args.repo));
+    let config = CacheConfig(&checkout);
+    let urls = if args.caches.is_empty() { config.all()? } else { args.caches.clone() };
+    for url in &urls {
         caches.push(Cache::named(url, &nix).await?);
     }
-    let key = args.key.as_deref().map(SecretKey::read).transpose()?;
+    let key = if args.key.is_some() { args.key.clone() } else { config.key()? };
+    let key = key.as_deref().map(SecretKey::read).transpose()?;
     let needs = Needs::of(&args)?;
     let sources =
         Sources { nix: &nix, depots: &caches, key: key.as_ref(), trusted: &needs.trusted };

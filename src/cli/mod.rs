@@ -4,6 +4,7 @@ pub mod agent;
 pub mod approve;
 mod basis;
 pub mod boot;
+mod cache_config;
 pub mod check;
 pub mod completions;
 mod consequences;

@@ -1,14 +1,20 @@
 //! `writ pause` and `writ resume`: leave this host as it is for a while.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
 use super::{Blame, Failure, config_at, show};
+use crate::agent::control::Request;
+use crate::agent::socket;
 use crate::config::{Config, DEFAULT_PATH};
 use crate::ledger::Ledger;
 use crate::ledger::pause::Pause;
 use crate::names::Literal;
+
+/// How long the agent may take to hear that a pause is over.
+const WAKE: Duration = Duration::from_secs(5);
 
 /// Have the agent change nothing on this host until `writ resume`, also after a restart.
 ///
@@ -48,21 +54,33 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-pub fn resume(args: &ResumeArgs) -> Result<(), Failure> {
-    let ledger = opened(&config_at(&args.config)?)?;
+pub async fn resume(args: ResumeArgs) -> Result<(), Failure> {
+    let config = config_at(&args.config)?;
+    let ledger = opened(&config)?;
     // One that cannot be read is ended all the same.
-    let pause = ledger.paused();
+    let pause = match ledger.paused() {
+        Ok(None) => {
+            show("this host was not paused\n");
+            return Ok(());
+        }
+        Ok(Some(pause)) => pause.to_string(),
+        Err(_) => "paused".to_owned(),
+    };
     ledger.resume()?;
-    show(match pause {
-        Ok(None) => "this host was not paused\n".to_owned(),
-        Ok(Some(pause)) => {
-            format!("no longer {pause}\nthe agent goes on at its next look, or now: writ sync\n")
+    let next = match wake(&config).await {
+        Ok(()) => "the agent goes on now; writ status tells how far it is",
+        Err(error) if socket::nobody_listens(&error) => {
+            "no agent runs here, so nothing goes on yet: systemctl start writ-agent"
         }
-        Err(_) => {
-            "no longer paused\nthe agent goes on at its next look, or now: writ sync\n".to_owned()
-        }
-    });
+        Err(_) => "the agent could not be woken; it goes on at its next look, or now: writ sync",
+    };
+    show(format!("no longer {pause}\n{next}\n"));
     Ok(())
+}
+
+/// Has the agent begin a round, whose end nobody waits for here.
+async fn wake(config: &Config) -> std::io::Result<()> {
+    socket::tell(&socket::path(&config.runtime_directory), Request::Sync, WAKE).await
 }
 
 /// The ledger, for those who may change what the agent does.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
+use super::cache_config::CacheConfig;
 use super::way::Way;
 use super::{Blame, Failure, show, show_json, sites};
 use crate::manifest::{Manifest, WorkingTree};
@@ -15,6 +16,7 @@ use crate::names::HostName;
 use crate::plan::contents::Contents;
 use crate::plan::outlook::{Outlook, roots};
 use crate::source::checkout;
+use crate::source::git_program::Checkout;
 use crate::world::nix::{check_substituter, contents};
 
 /// Show what hosts would do with a commit, or with the working tree.
@@ -41,7 +43,7 @@ pub struct Args {
     #[arg(long, alias = "from", value_name = "REV")]
     against: Option<String>,
     /// A binary cache to ask how large closures are and what is in them; may be given
-    /// several times.
+    /// several times; git config writ.cache, where it is left out.
     #[arg(long = "cache", value_name = "URL")]
     caches: Vec<String>,
     /// Put the digest of each host's plan into HEAD's message, and sign it again; for
@@ -81,7 +83,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let hosts = hosts(&args, &way)?;
     let new: Vec<_> = hosts.iter().map(|host| way.desired(host).1).collect();
     sites::warn(&new).await;
-    let contents = look_inside(&args, &way, &hosts).await?;
+    let contents = look_inside(&caches(&args, &root)?, &way, &hosts).await;
     let outlook = way.outlook(&hosts, &contents)?;
     if args.json {
         return show_json(&Told { from: &from, to: args.revision.as_deref(), outlook: &outlook });
@@ -142,19 +144,28 @@ fn hosts(args: &Args, way: &Way) -> Result<BTreeSet<HostName>, Failure> {
     }
 }
 
-/// What the closures are made of that come and go.
-async fn look_inside(
-    args: &Args,
-    way: &Way,
-    hosts: &BTreeSet<HostName>,
-) -> Result<Contents, Failure> {
-    for cache in &args.caches {
-        check_substituter(cache).map_err(|error| Failure::new(Blame::Usage, &error))?;
-        if cache.starts_with("s3://") {
-            let message = format!("{cache}: a plan reads caches over http and in folders");
-            return Err(Failure { message, hint: None, blame: Blame::Usage });
-        }
+/// The caches that are named here, or those of git's config that a plan can read.
+fn caches(args: &Args, root: &Path) -> Result<Vec<String>, Failure> {
+    let named = !args.caches.is_empty();
+    let mut caches = match named {
+        true => args.caches.clone(),
+        false => CacheConfig(&Checkout::at(root)).all()?,
+    };
+    let is_bucket = |cache: &String| cache.starts_with("s3://");
+    if let Some(cache) = caches.iter().find(|cache| named && is_bucket(cache)) {
+        let message = format!("{cache}: a plan reads caches over http and in folders");
+        return Err(Failure { message, hint: None, blame: Blame::Usage });
     }
+    // What is uploaded to may be a bucket; the local store tells as much, where it has it.
+    caches.retain(|cache| !is_bucket(cache));
+    for cache in &caches {
+        check_substituter(cache).map_err(|error| Failure::new(Blame::Usage, &error))?;
+    }
+    Ok(caches)
+}
+
+/// What the closures are made of that come and go.
+async fn look_inside(caches: &[String], way: &Way, hosts: &BTreeSet<HostName>) -> Contents {
     let mut moving = BTreeSet::new();
     for host in hosts {
         let (old, new) = way.desired(host);
@@ -164,5 +175,5 @@ async fn look_inside(
         }
     }
     let moving = moving.iter().collect();
-    Ok(contents(&args.caches, &moving).await)
+    contents(caches, &moving).await
 }

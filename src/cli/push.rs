@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
+use clap::builder::NonEmptyStringValueParser;
 
 use super::upload::{Cache, CacheArgs};
 use super::{Blame, Failure, fleet, show, sites};
-use crate::manifest::edit::Release;
-use crate::names::{ServiceName, StorePath};
+use crate::names::ServiceName;
 use crate::world::nix::LocalNix;
 use desk::{Desk, Landed};
 
@@ -42,6 +42,10 @@ pub struct Args {
     /// is left out.
     #[arg(long)]
     revision: Option<String>,
+    /// What the commit says; the change of the version (`web: 1.2.3 -> 1.2.4`), where it
+    /// is left out.
+    #[arg(short, long, value_parser = NonEmptyStringValueParser::new(), conflicts_with = "no_commit")]
+    message: Option<String>,
     /// Write the service's file only.
     #[arg(long)]
     no_commit: bool,
@@ -82,6 +86,11 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     }
     let desk = Desk::at(&args)?;
     let cache = cache(&args, &desk).await?;
+    // What cannot be waited for is told before the long work of building it.
+    let running = if args.wait { desk.hosts() } else { None };
+    if let Some(hosts) = &running {
+        fleet::can_follow(&args.repo, hosts).await?;
+    }
     let nix = LocalNix::default();
     let path = nix.build(&args.source.source(&args.service), &args.nix).await?;
     let closure = nix.closure(std::slice::from_ref(&path)).await?;
@@ -97,6 +106,9 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         show(preview.difference);
         return Ok(());
     }
+    if args.wait && running.is_none() {
+        fleet::can_follow(&args.repo, &preview.hosts).await?;
+    }
     if args.interactive && !preview.difference.is_empty() {
         desk::ask(&preview.difference)?;
     }
@@ -111,28 +123,13 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
-/// The cache that is named here or in git's config.
+/// Where the closure is uploaded; nowhere where that is not asked for.
 async fn cache(args: &Args, desk: &Desk) -> Result<Option<Cache>, Failure> {
     if args.no_upload {
         return Ok(None);
     }
-    let url = match &args.cache.to {
-        Some(url) => Some(url.clone()),
-        None => desk.config("writ.cache")?,
-    };
-    let file = |named: &Option<PathBuf>, key| match named {
-        Some(file) => Ok(Some(file.clone())),
-        None => desk.config(key).map(|file| file.map(PathBuf::from)),
-    };
-    let named = CacheArgs {
-        to: None,
-        key: file(&args.cache.key, "writ.cacheKey")?,
-        netrc: file(&args.cache.netrc, "writ.cacheNetrc")?,
-    };
-    match url {
-        Some(url) => Cache::new(&named, &url).await.map(Some),
-        None if args.dry_run => Ok(None),
-        None => Err(Failure {
+    match args.cache.cache(desk.checkout()).await? {
+        None if !args.dry_run => Err(Failure {
             message: "no cache is named to upload to".to_owned(),
             hint: Some(
                 "name it with --to; `git config writ.cache URL` in the deploy repository keeps it; \
@@ -141,13 +138,6 @@ async fn cache(args: &Args, desk: &Desk) -> Result<Option<Cache>, Failure> {
             ),
             blame: Blame::Usage,
         }),
+        cache => Ok(cache),
     }
-}
-
-/// `web: abc123def`, or else the version, or the name that the closure has.
-fn message(service: &ServiceName, release: &Release) -> String {
-    let (name, version) = StorePath::package(&release.store_path);
-    let revision = release.revision.as_deref().and_then(|text| text.lines().next());
-    let what = revision.filter(|text| !text.is_empty()).or(version).unwrap_or(name);
-    format!("{service}: {what}")
 }

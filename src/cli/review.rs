@@ -132,7 +132,8 @@ impl LookArgs {
     /// The two cannot be merged, or hosts refuse what the deploy branch has already.
     pub(super) fn sight(&self, meeting: Meeting, message: &str) -> Result<Sight, Failure> {
         let (objects, base) = history(&meeting)?;
-        let pins = self.pins.pins(&meeting.checkout, &objects, &base)?.ok_or_else(no_policy)?;
+        let pins =
+            self.pins.pins(&meeting.checkout, &objects, &base)?.ok_or_else(basis::no_policy)?;
         let now = jiff::Timestamp::now().as_second();
         let accepted = basis::accepted(&objects, &pins, &base, now).map_err(|refusal| Failure {
             message: format!("hosts refuse what {} has now: {refusal}", meeting.against),
@@ -238,14 +239,6 @@ fn followed(checkout: &Checkout) -> Result<BranchName, Failure> {
     let channel = trust::channel(&objects, &head).map_err(|refusal| unknown(&refusal.because))?;
     let branch = channel.rsplit_once(':').and_then(|(_, branch)| branch.parse().ok());
     branch.ok_or_else(|| unknown("the policy's channel names none"))
-}
-
-fn no_policy() -> Failure {
-    Failure {
-        message: "there is no policy in the history: this is no deploy repository".to_owned(),
-        hint: Some("name the commit it begins with, with --introduction".to_owned()),
-        blame: Blame::Usage,
-    }
 }
 
 impl From<MergeError> for Failure {

@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use clap::Args as ClapArgs;
 
+use super::cache_config::CacheConfig;
 use super::progress::Progress;
 use super::{Blame, Failure, whisper};
 use crate::names::StorePath;
+use crate::source::checkout;
+use crate::source::git_program::Checkout;
 use crate::world::bucket::{Bucket, BucketUrl};
 use crate::world::folder::Folder;
 use crate::world::http_shelf::HttpShelf;
@@ -31,22 +34,48 @@ pub struct Args {
     paths: Vec<StorePath>,
     #[command(flatten)]
     cache: CacheArgs,
+    /// The deploy repository, for what git's config says of caches.
+    #[arg(long, default_value = ".")]
+    repo: PathBuf,
 }
 
 /// Where closures are uploaded.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct CacheArgs {
     /// The binary cache: s3://BUCKET?profile=…&endpoint=…, file:///FOLDER, or
-    /// http(s)://HOST where it takes uploads.
+    /// http(s)://HOST where it takes uploads; git config writ.cache, where it is left out.
     #[arg(long, value_name = "CACHE")]
     pub(super) to: Option<String>,
-    /// The cache's secret key, to sign the closure with.
+    /// The cache's secret key, to sign the closure with; git config writ.cacheKey, where
+    /// it is left out.
     #[arg(long, value_name = "FILE")]
     pub(super) key: Option<PathBuf>,
-    /// For http(s)://HOST: the netrc with its password; the one that nix takes passwords
-    /// from (nix.conf, netrc-file), where it is left out.
+    /// For http(s)://HOST: the netrc with its password; git config writ.cacheNetrc, where
+    /// it is left out, or else the one that nix takes passwords from (nix.conf, netrc-file).
     #[arg(long, value_name = "FILE")]
     pub(super) netrc: Option<PathBuf>,
+}
+
+impl CacheArgs {
+    /// The cache that is named here or in git's config.
+    ///
+    /// # Errors
+    /// Nothing can be uploaded to it, or its key is none.
+    pub(super) async fn cache(&self, checkout: &Checkout) -> Result<Option<Cache>, Failure> {
+        let config = CacheConfig(checkout);
+        let or = |named: &Option<PathBuf>, configured: Result<Option<PathBuf>, Failure>| {
+            Ok::<_, Failure>(named.clone().or(configured?))
+        };
+        let to = match &self.to {
+            Some(url) => Some(url.clone()),
+            None => config.upload_to()?,
+        };
+        let (key, netrc) = (or(&self.key, config.key())?, or(&self.netrc, config.netrc())?);
+        match to {
+            Some(url) => Cache::new(&Self { to: None, key, netrc }, &url).await.map(Some),
+            None => Ok(None),
+        }
+    }
 }
 
 /// A cache that can be uploaded to.
@@ -66,7 +95,7 @@ enum Place {
 impl Cache {
     /// # Errors
     /// Nothing can be uploaded to such a URL, or a key is none.
-    pub(super) async fn new(args: &CacheArgs, url: &str) -> Result<Self, Failure> {
+    async fn new(args: &CacheArgs, url: &str) -> Result<Self, Failure> {
         let place = Place::named(url, args.netrc.as_ref()).await?;
         let key = args.key.as_deref().map(SecretKey::read).transpose()?;
         Ok(Self { place, key })
@@ -152,12 +181,15 @@ async fn bring<S: Shelf>(shelf: &S, closure: &Closure, supply: &Supply<'_>) -> R
 }
 
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let url = args.cache.to.as_deref().ok_or_else(|| Failure {
+    let checkout = Checkout::at(checkout::root_of(&args.repo));
+    let cache = args.cache.cache(&checkout).await?.ok_or_else(|| Failure {
         message: "no cache is named".to_owned(),
-        hint: Some("name it with --to".to_owned()),
+        hint: Some(
+            "name it with --to; `git config writ.cache URL` in the deploy repository keeps it"
+                .to_owned(),
+        ),
         blame: Blame::Usage,
     })?;
-    let cache = Cache::new(&args.cache, url).await?;
     let nix = LocalNix::default();
     let closure = nix.closure(&args.paths).await?;
     cache.bring(&nix, &closure, &args.paths).await

@@ -6,17 +6,19 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
-use super::{Blame, Failure, show, show_json};
-use crate::config::Config;
+use super::basis::{INTRODUCTION, Origin, PinArgs, no_policy};
+use super::{Blame, Failure, show, show_json, whisper};
 use crate::names::{CommitId, Fingerprint, Principal};
+use crate::source::git_program::Checkout;
 use crate::source::repo::Repository;
 use crate::source::{checkout, operator};
 use crate::trust::{self, Account, Objects, Pins, Refusal, VerifiedCommit};
 
 /// Verify a history offline, as a host would on its first start.
 ///
-/// What a host pins comes from --host-config, or from --introduction. Exit code 0:
-/// a host would obey; 1: it would not.
+/// What a host pins comes from --host-config or --introduction, and else from where `writ
+/// review` has it: git config writ.hostConfig, writ.introduction, or the first commit with a
+/// policy, which is the history's own word. Exit code 0: a host would obey; 1: it would not.
 ///
 /// Example: writ verify --host-config hosts/biz.toml --explain
 #[derive(Debug, ClapArgs)]
@@ -27,12 +29,8 @@ pub struct Args {
     /// The deploy repository.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
-    /// A host's config, for its pins.
-    #[arg(long, required_unless_present = "introduction")]
-    host_config: Option<PathBuf>,
-    /// The full id of the commit that the history is judged from.
-    #[arg(long, conflicts_with = "host_config")]
-    introduction: Option<CommitId>,
+    #[command(flatten)]
+    pins: PinArgs,
     /// The fingerprint of the key that signed the introduction; whichever it was,
     /// where this is left out.
     #[arg(long, requires = "introduction")]
@@ -75,7 +73,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let (repository, head) = checkout::history(&args.repo, &args.revision)
         .map_err(|error| Failure::new(Blame::Usage, &error))?;
     let now = jiff::Timestamp::now().as_second();
-    let (verdict, account) = match pins(args, &repository)? {
+    let (verdict, account) = match pins(args, &repository, &head)? {
         Ok(pins) => {
             let verdict = trust::verify(&repository, &pins, None, &head, now);
             let mut account = args.explain.then(|| trust::explain(&repository, &pins, &head, now));
@@ -117,13 +115,23 @@ fn draft(
 
 /// The pins that the command line names, what it leaves out being the
 /// introduction's own word.
-fn pins(args: &Args, objects: &impl Objects) -> Result<Result<Pins, Refusal>, Failure> {
-    if let Some(path) = &args.host_config {
-        let config = Config::load(path).map_err(|error| Failure::new(Blame::Usage, &error))?;
-        return Ok(Ok(config.pins()));
-    }
-    let Some(introduction) = args.introduction.clone() else {
-        return Err(Failure::told(Blame::Usage).hint("name --host-config or --introduction"));
+fn pins(
+    args: &Args,
+    objects: &impl Objects,
+    head: &CommitId,
+) -> Result<Result<Pins, Refusal>, Failure> {
+    let checkout = Checkout::at(checkout::root_of(&args.repo));
+    let introduction = match args.pins.origin(&checkout, head)? {
+        Some(Origin::HostConfig(config)) => return Ok(Ok(config.pins())),
+        Some(Origin::Introduction(introduction)) => introduction,
+        Some(Origin::History(introduction)) => {
+            whisper(&format!(
+                "judged from {introduction}, the first commit with a policy: the history's own word. \
+                 Compare it with what hosts pin, and name it with --introduction or git config {INTRODUCTION}\n"
+            ));
+            introduction
+        }
+        None => return Err(no_policy()),
     };
     let claims = match trust::claims(objects, &introduction) {
         Ok(claims) => claims,

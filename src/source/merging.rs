@@ -93,6 +93,19 @@ impl Meeting {
         Ok(())
     }
 
+    /// Who made a commit, by the name that git has, where that is not whoever works here.
+    ///
+    /// # Errors
+    /// Git cannot be asked.
+    pub fn author_elsewhere(&self, commit: &CommitId) -> Result<Option<String>, GitError> {
+        let author =
+            self.checkout.run(&["log", "-1", "--format=%an%n%ae", commit.as_str(), "--"])?;
+        let mut lines = author.lines().map(str::to_owned);
+        let (name, mail) = (lines.next().unwrap_or_default(), lines.next());
+        let own = self.checkout.ask(&["config", "user.email"])?;
+        Ok((own != mail && !name.is_empty()).then_some(name))
+    }
+
     /// Whether the deploy branch has all of it already.
     pub fn is_there(&self) -> Result<bool, MergeError> {
         is_ancestor(&self.checkout, &self.tip, &self.base)

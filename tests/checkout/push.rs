@@ -86,7 +86,7 @@ fn a_service_is_uploaded_committed_signed_and_pushed() {
     desk.git(&["add", "manifests/services/late.toml"]);
     let told = ok(&desk.push_with(&["--revision", "abc123"]));
     assert!(desk.uploaded());
-    assert_eq!(desk.landed().lines().next(), Some("web: abc123"));
+    assert_eq!(desk.landed().lines().next(), Some("web: 1.2.4 (abc123)"));
     assert_eq!(desk.git(&["log", "-1", "--format=%G? %GS"]), "G alice");
     assert_eq!(desk.git(&["rev-parse", "HEAD"]), desk.git(&["rev-parse", "@{upstream}"]));
     let files = desk.git(&["show", "--format=", "--name-only", "HEAD"]);
@@ -114,7 +114,7 @@ fn what_is_built_is_pushed_with_its_sources_revision() {
         ok(&desk.writ(&args))
     };
     push("./shop#web");
-    assert_eq!(desk.landed().lines().next(), Some(format!("web: {short}").as_str()));
+    assert_eq!(desk.landed().lines().next(), Some(format!("web: 1.2.4 ({short})").as_str()));
     fs::write(shop.join("main.c"), "int x;").unwrap();
     push("./shop#web");
     assert!(desk.read("web").contains(&format!("revision = \"{short}-dirty\"")));
@@ -404,4 +404,109 @@ fn the_policy_of_what_the_commit_goes_on_top_of_says_whether_plans_are_named() {
         message.ends_with(&format!("\n\nWrit-Plan: biz {}", desk.digest(&["HEAD"]))),
         "{message}"
     );
+}
+
+#[test]
+fn the_subject_tells_versions_apart_and_can_be_given() {
+    let desk = Desk::at_work();
+    let old = desk.read("web").replace("-web\"", "-web-1.2.3\"");
+    desk.write("web", &old);
+    desk.commit("web at 1.2.3");
+    ok(&desk.push_with(&["--no-upload"]));
+    assert_eq!(desk.landed().lines().next(), Some("web: 1.2.3 -> 1.2.4"));
+    let other = format!("/nix/store/{ONE}-web-1.2.4");
+    let push = |more: &[&str]| {
+        let args = ["push", "web", "--repo", "deploy", "--no-upload", "--store-path"];
+        desk.writ(&args.iter().chain(more).copied().collect::<Vec<_>>())
+    };
+    ok(&push(&[&other]));
+    assert_eq!(desk.landed().lines().next(), Some("web: 1.2.4 (7v5m1xq -> 1b9p0v3)"));
+    ok(&push(&[NEW, "-m", "web: without the leak\n\nIt grew by 1 MB an hour."]));
+    let message = desk.git(&["log", "-1", "--format=%G? %B"]);
+    assert_eq!(message, "G web: without the leak\n\nIt grew by 1 MB an hour.");
+    assert_eq!(push(&[&other, "-m", ""]).status.code(), Some(2));
+}
+
+/// A push that nobody can wait for is one that nobody has seen the end of.
+#[test]
+fn what_cannot_be_waited_for_is_not_pushed() {
+    let desk = Desk::at_work();
+    let head = desk.git(&["rev-parse", "HEAD"]);
+    let refused = desk.push_with(&["--wait", "--timeout", "1s"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", desk.told(&refused));
+    let told = desk.told(&refused);
+    assert!(told.contains("the verdict of biz cannot be waited for"), "{told}");
+    assert!(told.contains("`writ report key`") && told.contains("hosts/biz.toml"), "{told}");
+    assert!(!desk.uploaded());
+    desk.as_before(&head);
+    // With a key, but without a place that could be read.
+    desk.names_hosts(&["biz"]);
+    let head = desk.git(&["rev-parse", "HEAD"]);
+    let gone = format!("dir://{}/gone", desk.dir.path().display());
+    desk.git(&["config", "writ.reports", &gone]);
+    let refused = desk.push_with(&["--wait", "--timeout", "1s"]);
+    assert!(desk.told(&refused).contains("/gone"), "{}", desk.told(&refused));
+    desk.as_before(&head);
+    fs::create_dir(desk.dir.path().join("gone")).unwrap();
+    let silent = desk.push_with(&["--wait", "--timeout", "1s"]);
+    assert_eq!(silent.status.code(), Some(3), "{}", desk.told(&silent));
+    assert!(desk.landed().contains("web: 1.2.4"));
+}
+
+/// Said once, it serves every command that reads or fills a cache.
+#[test]
+fn the_cache_of_gits_config_serves_every_command() {
+    let desk = Desk::at_work();
+    let upload = || desk.writ(&["upload", NEW, "--repo", "deploy"]);
+    assert!(desk.told(&upload()).contains("git config writ.cache"), "{}", desk.told(&upload()));
+    let kit = |more: &[&str]| {
+        let args = ["kit", "--host", "biz", "--repo", "deploy", "--out", "kit", "--dry-run"];
+        desk.writ(&args.iter().chain(more).copied().collect::<Vec<_>>())
+    };
+    let plan = || desk.writ(&["plan", "--repo", "deploy", "--all-hosts"]);
+    desk.git(&["config", "writ.cache", "ssh://nowhere"]);
+    for refused in [upload(), kit(&[]), plan()] {
+        assert_eq!(refused.status.code(), Some(2), "{}", desk.told(&refused));
+        assert!(desk.told(&refused).contains("ssh://nowhere"), "{}", desk.told(&refused));
+    }
+    // What is named on the command line counts alone.
+    let cache = format!("file://{}/cache", desk.dir.path().display());
+    assert!(!desk.told(&kit(&["--from", &cache])).contains("ssh://nowhere"));
+    // Plans cannot look into a bucket, and are shown all the same.
+    desk.git(&["config", "writ.cache", "s3://acme-nix?region=eu-central-1"]);
+    ok(&plan());
+    desk.git(&["config", "writ.cache", &cache]);
+    desk.git(&["config", "writ.cacheKey", "~/no-such-key"]);
+    let keyless = upload();
+    let home = desk.home().canonicalize().unwrap();
+    assert!(
+        desk.told(&keyless).contains("/desk/home/no-such-key"),
+        "{} {}",
+        home.display(),
+        desk.told(&keyless)
+    );
+    desk.git(&["config", "--unset", "writ.cacheKey"]);
+    ok(&upload());
+    assert!(desk.uploaded());
+}
+
+#[test]
+fn a_kit_of_a_commit_that_no_remote_has_says_so() {
+    let desk = Desk::with_hosts(&["lonely"]).with_nix();
+    let kit = || {
+        let args = ["kit", "--host", "lonely", "--repo", "deploy", "--out", "kit", "--dry-run"];
+        desk.told(&desk.writ(&args))
+    };
+    assert!(!kit().contains("no remote has"), "{}", kit());
+    desk.commit_of("a note");
+    let told = kit();
+    assert!(told.contains("warning: no remote has commit") && told.ends_with("exit 0\n"), "{told}");
+    desk.git(&["push", "-q"]);
+    assert!(!kit().contains("no remote has"), "{}", kit());
+}
+
+impl Desk {
+    fn commit_of(&self, message: &str) {
+        self.git(&["commit", "-q", "--allow-empty", "-m", message]);
+    }
 }

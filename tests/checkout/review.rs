@@ -46,7 +46,14 @@ fn a_branch_that_takes_nobody_else_can_go_as_it_is() {
     let late = team.branch(&team.bob, "late", 8002);
     let names = [(main.as_str(), "MAIN"), (late.as_str(), "LATE")];
     insta::assert_snapshot!(team.told(&team.bob.in_deploy(&["review"]), &names));
-    team.bob.git(&["push", "-q", "origin", "late:main"]);
+    // Whoever looks at it has no branch of that name, and may merge it.
+    let told = ok(&team.carol.in_deploy(&["review", "late"]));
+    let next: Vec<&str> = told.lines().filter_map(|line| line.strip_prefix("next: ")).collect();
+    assert_eq!(next[0], "writ approve late", "{told}");
+    let push = next[1].strip_prefix("or as it is, without a merge: ").unwrap();
+    assert_eq!(push, format!("git push origin {late}:refs/heads/main"));
+    ok(&team.carol.run_in(&team.carol.deploy(), "sh", &["-c", push]));
+    assert_eq!(team.main(), late);
     let told = ok(&team.bob.in_deploy(&["review"]));
     assert_eq!(told, "main has it already");
     assert_eq!(team.bob.in_deploy(&["review", "main"]).status.code(), Some(2));
@@ -67,6 +74,10 @@ fn what_nobody_could_make_good_by_merging_is_told_with_what_is_missing() {
     let plain = team.bob.git(&["rev-parse", "HEAD"]);
     let names = [(main.as_str(), "MAIN"), (plain.as_str(), "PLAIN")];
     insta::assert_snapshot!("unsigned", team.told(&team.bob.in_deploy(&["review"]), &names));
+    // Whoever reviews it cannot sign it as its author.
+    team.bob.git(&["push", "-q", "origin", "plain"]);
+    let told = team.told(&team.carol.in_deploy(&["review", "plain"]), &names);
+    assert!(told.contains("next: Bob: sign it"), "{told}");
 }
 
 #[test]
@@ -108,7 +119,8 @@ fn a_branch_of_a_repository_that_is_pushed_nowhere_is_reviewed_and_kept_here() {
     desk.write("late", &service(ONE, "late", 8002));
     desk.commit("late");
     let told = ok(&desk.in_deploy(&["review"]));
-    assert!(told.ends_with(r"next: git push . 'it'\''s;new':main"), "{told}");
+    let tip = desk.git(&["rev-parse", "HEAD"]);
+    assert!(told.ends_with(&format!("next: git push . {tip}:refs/heads/main")), "{told}");
     // Pinned by hand, by a host's config, or by nothing but the history.
     let introduction = desk.git(&["rev-parse", "main"]);
     desk.git(&["config", "--unset", "writ.introduction"]);

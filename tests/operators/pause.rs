@@ -1,5 +1,7 @@
 //! A paused host, on a simulated machine: followed, verified, and left alone.
 
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use writ::agent::status::gather;
@@ -97,6 +99,29 @@ async fn pause_and_resume_are_told_once_as_events() {
     scene.round().await;
     scene.round().await;
     assert_eq!(kinds(&scene)[known..], ["paused", "resumed"]);
+}
+
+/// Otherwise nothing happens until the agent looks by itself.
+#[tokio::test]
+async fn the_end_of_a_pause_wakes_the_agent() {
+    let scene = running().await;
+    pause(&scene);
+    let socket = writ::agent::socket::path(&scene.state().with_file_name("run"));
+    std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
+    let listener = UnixListener::bind(&socket).unwrap();
+    let heard = std::thread::spawn(move || {
+        let mut line = String::new();
+        BufReader::new(listener.accept().unwrap().0).read_line(&mut line).unwrap();
+        line
+    });
+    let output = writ(&scene, &["resume"]);
+    assert!(text(&output.stdout).contains("the agent goes on now"), "{output:?}");
+    assert_eq!(heard.join().unwrap(), "{\"verb\":\"sync\"}\n");
+    // Nobody listens any more.
+    pause(&scene);
+    let output = writ(&scene, &["resume"]);
+    assert!(text(&output.stdout).contains("no agent runs here"), "{output:?}");
+    assert_eq!(output.status.code(), Some(0));
 }
 
 async fn running() -> Scene {

@@ -56,9 +56,11 @@ impl Needs {
         let branch: BranchName = branch_of(&pins).parse().map_err(usage)?;
         let required = config.as_ref().map(|config| config.repository.require_head);
         let told = statement::Told { root: &root, branch: &branch, channel: &pins.channel };
+        let mut warnings = told.warnings(&verified, required, now)?;
+        warnings.extend(unpublished(&desk, &head)?);
         Ok(Self {
             had: since.as_ref().map_or(Ok(BTreeSet::new()), |since| had(&root, since, &hosts))?,
-            warnings: told.warnings(&verified, required, now)?,
+            warnings,
             trusted: config.map(|config| keys(&config)).unwrap_or_default(),
             channel: pins.channel.clone(),
             commit: head,
@@ -100,6 +102,19 @@ impl Needs {
             human_bytes(sizes.unpacked),
         )
     }
+}
+
+/// Hosts that follow a remote would go another way than those with the kit.
+fn unpublished(desk: &Checkout, head: &CommitId) -> Result<Option<String>, Failure> {
+    let contains = format!("--contains={head}");
+    let asked = ["for-each-ref", "--count=1", &contains, "refs/remotes"];
+    if desk.ask(&["remote"])?.is_none() || desk.ask(&asked)?.is_some() {
+        return Ok(None);
+    }
+    Ok(Some(format!(
+        "no remote has commit {}, as of the last fetch: hosts that take this kit never go to another commit that is pushed instead of it; git push first",
+        head.short()
+    )))
 }
 
 fn usage(error: impl std::error::Error) -> Failure {

@@ -1,16 +1,18 @@
 //! The deploy repository's side of `writ push`: what would change, and the commit that
 //! changes it.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 
 use super::super::consequences::{self, Files, accepted};
 use super::super::service_file::{difference, path_of, refused, released, text_of, with_text};
+use super::super::version_change::version_change;
 use super::super::way::{self, Way};
 use super::super::{Blame, Failure, show, whisper};
-use super::{Args, message};
+use super::Args;
 use crate::manifest::edit::{Release, same_but_release};
 use crate::manifest::{Manifest, WorkingTree};
-use crate::names::{CommitId, ServiceName};
+use crate::names::{CommitId, HostName, ServiceName};
 use crate::source::checkout::{self, CheckoutError};
 use crate::source::git_program::{Checkout, GitError};
 use crate::source::landing::{Branch, Change, LandingError, Remote};
@@ -22,6 +24,8 @@ const ATTEMPTS: usize = 5;
 pub(super) struct Desk {
     checkout: Checkout,
     service: ServiceName,
+    /// What the commit says, where somebody has said so.
+    message: Option<String>,
     /// Whether the commit is to name each host's plan, whatever the policy says.
     plans: bool,
     /// None where only the file is written.
@@ -30,6 +34,8 @@ pub(super) struct Desk {
 
 /// What would happen, told before it does.
 pub(super) struct Preview {
+    /// The hosts that run the service.
+    pub(super) hosts: BTreeSet<HostName>,
     pub(super) plan: String,
     pub(super) manifest: Manifest<WorkingTree>,
     pub(super) difference: String,
@@ -68,14 +74,26 @@ impl Desk {
             let remote = if args.no_push { None } else { Some(branch.remote()?) };
             Some((branch, remote))
         };
-        let desk = Self { checkout, service, plans: args.sign_plan, branch };
+        let message = args.message.clone();
+        let desk = Self { checkout, service, message, plans: args.sign_plan, branch };
         // What cannot land is told before the long work of building it.
         desk.basis()?;
         Ok(desk)
     }
 
-    pub(super) fn config(&self, key: &str) -> Result<Option<String>, Failure> {
-        Ok(self.checkout.ask(&["config", key])?)
+    pub(super) fn checkout(&self) -> &Checkout {
+        &self.checkout
+    }
+
+    /// The hosts that are to run the service, where its file is complete already.
+    pub(super) fn hosts(&self) -> Option<BTreeSet<HostName>> {
+        let files = checkout::working_tree(self.checkout.root()).ok()?;
+        Some(self.running(&Manifest::draft(&files).ok()?))
+    }
+
+    fn running(&self, manifest: &Manifest<WorkingTree>) -> BTreeSet<HostName> {
+        let runs = |host: &HostName| manifest.desired(host).services.contains_key(&self.service);
+        manifest.hosts().into_iter().filter(runs).collect()
     }
 
     pub(super) fn preview(&self, release: &Release) -> Result<Preview, Failure> {
@@ -89,7 +107,9 @@ impl Desk {
         }
         let plan = consequences::told(&old, &new)?;
         let manifest = accepted(&new)?;
-        Ok(Preview { plan, manifest, difference: difference(&self.service, &basis.text, &text) })
+        let hosts = self.running(&manifest);
+        let difference = difference(&self.service, &basis.text, &text);
+        Ok(Preview { hosts, plan, manifest, difference })
     }
 
     /// Changes the manifest, and commits and pushes it as was asked for.
@@ -97,7 +117,6 @@ impl Desk {
         let Some((branch, remote)) = &self.branch else {
             return self.write(release).map(|()| None);
         };
-        let subject = message(&self.service, release);
         let path = path_of(&self.service);
         let mut lost = None;
         for _ in 0..ATTEMPTS {
@@ -105,7 +124,11 @@ impl Desk {
             let text = released(&basis.text, &self.service, release)?;
             let new = accepted(&with_text(&basis.files, &self.service, &text))?;
             let base = basis.commit.as_ref().ok_or(LandingError::Detached)?;
-            let message = self.message(&subject, base, new)?;
+            let message = match &self.message {
+                Some(message) => message.clone(),
+                None => format!("{}: {}", self.service, version_change(Some(&basis.text), &text)),
+            };
+            let message = self.with_plans(&message, base, new)?;
             let change = Change { path: &path, text: &text, message: &message };
             let there = basis.files.get(&path).map(Vec::as_slice);
             let commit = if there == Some(text.as_bytes()) {
@@ -143,19 +166,19 @@ impl Desk {
     }
 
     /// What the commit says, with the plan of each host where that is asked for.
-    fn message(
+    fn with_plans(
         &self,
-        subject: &str,
+        message: &str,
         base: &CommitId,
         new: Manifest<WorkingTree>,
     ) -> Result<String, Failure> {
         let root = self.checkout.root();
         // Of the commit that it goes on top of, which this checkout may not stand at yet.
         if !self.plans && !way::plans_are_required(root, &format!("{base}^{{tree}}"))? {
-            return Ok(subject.to_owned());
+            return Ok(message.to_owned());
         }
         let way = Way { old: Way::base(root, base.as_str())?, new };
-        way::with_plans(&self.checkout, subject, &way.signed(&way.hosts()))
+        way::with_plans(&self.checkout, message, &way.signed(&way.hosts()))
     }
 
     fn write(&self, release: &Release) -> Result<(), Failure> {

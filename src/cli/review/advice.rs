@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::names::Principal;
+use crate::source::landing::Remote;
 use crate::source::merging::Meeting;
 use crate::trust::{Reason, Refusal, Review};
 
@@ -48,7 +49,7 @@ impl Advice {
         let review = seen.review;
         if let Some(refusal) = review.commits.iter().find_map(|commit| commit.refused.as_ref()) {
             let missing = format!("commit {}: {}", refusal.commit.short(), refusal.because);
-            return Self::no(vec![missing], vec![refusal.remedy.clone()]);
+            return Self::no(vec![missing], vec![by_author(seen, refusal)]);
         }
         if !seen.fit {
             let next = "mend the manifest (`writ check` tells the same), and commit again";
@@ -61,7 +62,7 @@ impl Advice {
         let by: Vec<Principal> = may.map(|merger| merger.principal.clone()).collect();
         match (&review.forward, &by[..]) {
             (None, _) if !seen.waits => {
-                Self { way: Way::FastForward, missing: Vec::new(), next: vec![push(seen.meeting)] }
+                Self { way: Way::FastForward, missing: Vec::new(), next: forward(seen, &by) }
             }
             (_, []) => Self::no(missing(seen), next(seen)),
             (_, _) => {
@@ -90,6 +91,15 @@ impl Advice {
             Way::Merge(by) => by,
             Way::FastForward | Way::No => &[],
         }
+    }
+}
+
+/// A commit is made anew by whoever made it; another's key would say something else.
+fn by_author(Seen { meeting, .. }: &Seen<'_>, refusal: &Refusal) -> String {
+    let remedy = &refusal.remedy;
+    match meeting.author_elsewhere(&refusal.commit) {
+        Ok(Some(author)) => format!("{author}: {remedy}"),
+        Ok(None) | Err(_) => remedy.clone(),
     }
 }
 
@@ -153,11 +163,20 @@ fn shell(name: &str) -> String {
     }
 }
 
-fn push(meeting: &Meeting) -> String {
-    let (tip, against) = (shell(&meeting.name), &meeting.against);
-    match &meeting.remote {
-        Some(remote) => format!("git push {} {tip}:{against}", remote.name()),
-        None => format!("git push . {tip}:{against}"),
+/// What leads on where hosts take the tip as it is: a merge in your name, if you may, or
+/// the tip itself. By its id: a branch of that name may not be here.
+fn forward(seen: &Seen<'_>, by: &[Principal]) -> Vec<String> {
+    let Seen { meeting, review, you, .. } = seen;
+    let own = review.commits.iter().all(|commit| commit.principal.as_ref() == *you);
+    let (tip, against) = (&meeting.tip, &meeting.against);
+    let to = meeting.remote.as_ref().map_or(".", Remote::name);
+    let push = format!("git push {to} {tip}:refs/heads/{against}");
+    match you {
+        Some(you) if by.contains(you) && !own => vec![
+            format!("writ approve {}", shell(&meeting.name)),
+            format!("or as it is, without a merge: {push}"),
+        ],
+        Some(_) | None => vec![push],
     }
 }
 
