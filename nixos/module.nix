@@ -9,6 +9,8 @@
 let
   cfg = config.services.writ;
   toml = pkgs.formats.toml { };
+  socket = "/run/caddy/admin.sock";
+  onSocket = (cfg.settings.caddy.admin or "unix://${socket}") == "unix://${socket}";
 in
 {
   options.services.writ = {
@@ -48,6 +50,16 @@ in
   config = lib.mkIf cfg.enable {
     environment.systemPackages = [ cfg.package ];
     environment.etc."writ/agent.toml".source = toml.generate "agent.toml" cfg.settings;
+
+    # Caddy is told its routes over a socket that only root and Caddy reach: on TCP, its
+    # default, every process of the host could change them.
+    services.caddy.globalConfig = lib.mkIf onSocket "admin unix/${socket}";
+    systemd.services.caddy = lib.mkIf (config.services.caddy.enable && onSocket) {
+      serviceConfig = {
+        RuntimeDirectory = "caddy";
+        RuntimeDirectoryMode = "0700";
+      };
+    };
 
     # Members may ask for the status.
     users.groups.writ = { };

@@ -130,7 +130,8 @@ pub enum OnDrift {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Caddy {
-    /// `http://localhost:2019`, or `unix:///run/caddy/admin.sock`.
+    /// `unix:///run/caddy/admin.sock`, or `http://localhost:2019`, where every process
+    /// of the host can change routes.
     pub admin: String,
     /// Its unit: once that has been started or reloaded, the agent looks whether its
     /// routes are there.
@@ -256,7 +257,7 @@ impl Default for Poll {
 
 impl Default for Caddy {
     fn default() -> Self {
-        Self { admin: "http://localhost:2019".to_owned(), unit: default_unit() }
+        Self { admin: "unix:///run/caddy/admin.sock".to_owned(), unit: default_unit() }
     }
 }
 

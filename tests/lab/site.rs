@@ -37,8 +37,17 @@ pub(crate) struct Config {
 #[derive(Clone, Debug)]
 pub(crate) struct Status(pub(crate) Value);
 
+/// Caddy 2.6 takes requests over a socket from nobody but the nameless host.
+pub(crate) const CURL: [&str; 7] =
+    ["curl", "--silent", "--fail", "--unix-socket", "/run/caddy/admin.sock", "--header", "Host;"];
+
 /// The longest an agent may take to come to a verdict.
 pub(crate) const VERDICT: Duration = Duration::from_secs(90);
+
+/// Where Caddy's admin endpoint is.
+const SOCKET: &str = "unix:///run/caddy/admin.sock";
+/// What operators install beside Caddy's own unit.
+const CADDY: &str = include_str!("../../systemd/caddy.service.d/writ.conf");
 
 /// The units that operators install, as they are.
 const UNITS: [(&str, &str); 2] = [
@@ -55,7 +64,7 @@ impl Config {
             introducer: introducer.to_owned(),
             cache: CACHE.to_owned(),
             cache_key: cache_key.trim().to_owned(),
-            caddy: "http://localhost:2019",
+            caddy: SOCKET,
             poll: "30s",
             deadline: "120s",
         }
@@ -85,8 +94,27 @@ impl Site {
             host.put(&format!("/etc/systemd/system/{name}"), text, 0o644);
         }
         host.put("/etc/writ/agent.toml", config.toml(name), 0o600);
-        host.must(&["systemctl", "daemon-reload"]);
-        Self { host, config }
+        host.put("/etc/systemd/system/caddy.service.d/writ.conf", CADDY, 0o644);
+        let site = Self { host, config };
+        let caddyfile = site.host.must(&["cat", "/etc/caddy/Caddyfile"]);
+        site.caddyfile(&caddyfile);
+        site.host.sh("systemctl daemon-reload; systemctl restart caddy");
+        site
+    }
+
+    /// Writes Caddy's own configuration, below the line that says where its admin
+    /// endpoint is.
+    pub(crate) fn caddyfile(&self, text: &str) {
+        let admin = match self.config.caddy.strip_prefix("unix://") {
+            Some(socket) => format!("{{\n\tadmin unix/{socket}\n}}\n"),
+            None => String::new(),
+        };
+        self.host.put("/etc/caddy/Caddyfile", format!("{admin}{text}"), 0o644);
+    }
+
+    /// Asks Caddy's admin endpoint as root does by hand.
+    pub(crate) fn caddy(&self, args: &[&str]) -> String {
+        self.host.must(&[&CURL[..], args].concat())
     }
 
     /// Starts the agent, as at each boot from now on.

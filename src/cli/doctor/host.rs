@@ -22,6 +22,9 @@ const FREE_FILES: u64 = 10_000;
 /// How far a clock may be behind a commit that was made elsewhere, in seconds.
 const BEHIND: i64 = 300;
 
+/// What is said of an admin endpoint on TCP.
+const OPEN: &str = "; any process on this host can change routes there, and read keys: put `admin unix//run/caddy/admin.sock` into the global options of the Caddyfile, install systemd/caddy.service.d/writ.conf, and say caddy.admin = \"unix:///run/caddy/admin.sock\"";
+
 pub(super) async fn nix(patient: &Patient) -> Checked {
     let version = patient.world.store().version(patient.deadline).await?;
     let profiles = patient.world.store().observe().await?.current.len();
@@ -42,7 +45,9 @@ pub(super) async fn caddy(patient: &Patient) -> Checked {
     let admin = &patient.config.caddy.admin;
     match patient.world.routes().observe().await {
         ObservedRoutes::Up { config, .. } => {
-            Ok(format!("{admin} answers; {} routes of services", routes::listed(&config).len()))
+            let routes = routes::listed(&config).len();
+            let open = if admin.starts_with("unix:") { "" } else { OPEN };
+            Ok(format!("{admin} answers; {routes} routes of services{open}"))
         }
         ObservedRoutes::Down { because } => {
             Err(Fault::wait(format!("ask Caddy at {admin}"), because).remedy(

@@ -4,6 +4,12 @@ use super::encode::word;
 use super::text::UnitText;
 use crate::manifest::service::{Exec, Hardening, ProtectHome, ProtectSystem};
 
+/// What no service has any business with, whoever it runs as: Writ's state, config,
+/// sockets and the environments of others, and the socket by which Caddy is told its
+/// routes. A path that is not there is no fault.
+const CLOSED: [&str; 5] =
+    ["-/run/caddy", "-/run/writ", "-/run/writ-env", "-/var/lib/writ", "-/etc/writ"];
+
 pub(super) fn write(text: &mut UnitText, exec: &Exec, hardening: &Hardening) {
     account(text, exec, hardening);
     capabilities(text, hardening);
@@ -35,6 +41,7 @@ fn files(text: &mut UnitText, hardening: &Hardening) {
     text.switch("PrivateDevices", hardening.private_devices);
     text.each("ProtectSystem", protect_system(hardening.protect_system));
     text.each("ProtectHome", protect_home(hardening.protect_home));
+    text.list("InaccessiblePaths", CLOSED);
     text.each("ReadWritePaths", hardening.read_write_paths.iter().map(|p| word(p.as_str())));
 }
 

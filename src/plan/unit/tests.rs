@@ -128,6 +128,7 @@ fn a_daemon_is_closed_by_default() {
     PrivateDevices=yes
     ProtectSystem=strict
     ProtectHome=yes
+    InaccessiblePaths=-/run/caddy -/run/writ -/run/writ-env -/var/lib/writ -/etc/writ
     ProtectKernelTunables=yes
     ProtectKernelModules=yes
     ProtectKernelLogs=yes
@@ -185,6 +186,7 @@ fn everything_a_manifest_says_stands_in_the_unit() {
     PrivateDevices=yes
     ProtectSystem=full
     ProtectHome=read-only
+    InaccessiblePaths=-/run/caddy -/run/writ -/run/writ-env -/var/lib/writ -/etc/writ
     ReadWritePaths="/var/lib/a b"
     ReadWritePaths="/srv/100%%"
     PrivateNetwork=yes
@@ -231,6 +233,7 @@ fn an_oneshot_counts_as_started_once_it_has_ended_well() {
     PrivateDevices=yes
     ProtectSystem=strict
     ProtectHome=yes
+    InaccessiblePaths=-/run/caddy -/run/writ -/run/writ-env -/var/lib/writ -/etc/writ
     ProtectKernelTunables=yes
     ProtectKernelModules=yes
     ProtectKernelLogs=yes
@@ -283,6 +286,7 @@ fn a_job_is_a_service_and_the_timer_that_starts_it() {
     PrivateDevices=yes
     ProtectSystem=strict
     ProtectHome=yes
+    InaccessiblePaths=-/run/caddy -/run/writ -/run/writ-env -/var/lib/writ -/etc/writ
     ProtectKernelTunables=yes
     ProtectKernelModules=yes
     ProtectKernelLogs=yes

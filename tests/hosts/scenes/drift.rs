@@ -70,10 +70,15 @@ const DEEDS: &[Deed] = &[
         what: "unit-replaced",
         kept: Some("etc-systemd-system-writ-web.service"),
     },
-    deed("curl --fail --silent -X DELETE http://localhost:2019/id/writ-web-1", "route"),
     deed(
-        "curl --fail --silent -X PATCH -H 'Content-Type: application/json' -d '\"127.0.0.1:1\"' \
-         http://localhost:2019/id/writ-web-1/handle/0/upstreams/0/dial",
+        "curl --silent --fail --unix-socket /run/caddy/admin.sock --header 'Host;' \
+         -X DELETE http://localhost/id/writ-web-1",
+        "route",
+    ),
+    deed(
+        "curl --silent --fail --unix-socket /run/caddy/admin.sock --header 'Host;' \
+         -X PATCH -H 'Content-Type: application/json' -d '\"127.0.0.1:1\"' \
+         http://localhost/id/writ-web-1/handle/0/upstreams/0/dial",
         "route",
     ),
     deed("systemctl restart caddy", "route"),
@@ -210,7 +215,8 @@ fn reported() {
     biz.host.sh(
         "d=/etc/systemd/system/writ-web.service.d; mkdir $d; printf '[Service]\\nNice=5\\n' >$d/nice.conf
          systemctl daemon-reload; systemctl restart writ-web
-         curl --fail --silent -X DELETE http://localhost:2019/id/writ-shop-1",
+         curl --silent --fail --unix-socket /run/caddy/admin.sock --header 'Host;' \
+           -X DELETE http://localhost/id/writ-shop-1",
     );
     let before = (instance(&biz, "web"), instance(&biz, "shop"));
     let mut told = Vec::new();

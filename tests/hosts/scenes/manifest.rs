@@ -12,7 +12,8 @@ pub(super) const SCENES: &[Scene] = &[
     ("a_service_that_leaves_the_manifest_is_stopped_and_removed", removed),
     ("routes_of_others_stay_as_they_are", foreign_routes),
     ("a_route_with_an_internal_certificate_answers_over_https", internal_https),
-    ("a_caddy_that_is_asked_over_a_socket_keeps_its_own_config", caddys_socket),
+    ("a_caddy_that_is_asked_over_tcp_keeps_its_own_config", caddy_over_tcp),
+    ("no_service_reaches_caddys_admin_endpoint_nor_writs_own_files", closed_off),
     ("a_static_site_is_served_out_of_its_closure", static_site),
     ("a_site_with_a_link_to_caddys_keys_is_refused_and_nothing_of_it_served", leaking_site),
     ("a_job_runs_when_its_timer_says_so", job),
@@ -78,11 +79,10 @@ fn removed() {
 fn foreign_routes() {
     let scene = Running::v1();
     let biz = &scene.biz;
-    biz.host.sh(
-        r#"curl --silent --fail --header 'Content-Type: application/json' --data '{"listen": [":9000"],
-           "routes": [{"@id": "theirs", "handle": [{"handler": "static_response", "body": "theirs"}]}]}' \
-           --request PUT http://localhost:2019/config/apps/http/servers/theirs"#,
-    );
+    let server = r#"{"listen": [":9000"],
+        "routes": [{"@id": "theirs", "handle": [{"handler": "static_response", "body": "theirs"}]}]}"#;
+    let put = ["--header", "Content-Type: application/json", "--data", server, "--request", "PUT"];
+    biz.caddy(&[&put[..], &["http://localhost/config/apps/http/servers/theirs"]].concat());
     let theirs = || biz.host.run(&["curl", "--silent", "http://localhost:9000/"]).stdout;
     assert_eq!(theirs(), "theirs");
     scene.acme.publish("shop", "s1", 8002, "");
@@ -110,23 +110,55 @@ fn internal_https() {
     assert_eq!(scene.biz.host.get("web.acme.example", "/").0, 308, "plain http leads there");
 }
 
-fn caddys_socket() {
+fn caddy_over_tcp() {
     let acme = Acme::found();
     acme.publish("web", "v1", 8001, "");
     let commit = acme.release("web: version 1");
     let mut biz = acme.site("biz");
-    let caddyfile = "{\n\tadmin unix//run/caddy/admin.sock\n}\n:9000 {\n\trespond theirs\n}\n";
-    biz.host.put("/etc/caddy/Caddyfile", caddyfile, 0o644);
-    let drop_in = "/etc/systemd/system/caddy.service.d/socket.conf";
-    biz.host.put(drop_in, "[Service]\nRuntimeDirectory=caddy\n", 0o644);
-    biz.host.sh("systemctl daemon-reload; systemctl restart caddy");
-    biz.reconfigure(|config| config.caddy = "unix:///run/caddy/admin.sock");
+    biz.reconfigure(|config| config.caddy = "http://localhost:2019");
+    biz.caddyfile(":9000 {\n\trespond theirs\n}\n");
+    biz.host.sh("systemctl restart caddy");
     biz.confirmed(&commit);
     biz.serves("web.acme.example", "v1");
     assert_eq!(biz.host.must(&["curl", "--silent", "http://localhost:9000/"]), "theirs");
     acme.publish("web", "v2", 8001, "");
     biz.confirmed(&acme.release("web: version 2"));
     biz.serves("web.acme.example", "v2");
+    let told = biz.host.run(&["writ", "doctor"]).stdout;
+    assert!(told.contains("any process on this host can change routes"), "{told}");
+    assert!(told.contains("admin unix//run/caddy/admin.sock"), "{told}");
+}
+
+/// A service that looks around, as the user that systemd makes for it and as root with
+/// everything loosened.
+fn closed_off() {
+    let scene = Running::v1();
+    let look = "#!/bin/sh\nPATH=/bin:/usr/bin\n\
+         curl --silent --unix-socket /run/caddy/admin.sock --header 'Host;' http://localhost/config/ \
+           && echo reached caddy\n\
+         for file in /run/writ/control.sock /var/lib/writ/anchor.json /etc/writ/agent.toml; do\n\
+           test -e $file && echo reached $file\n\
+         done\n\
+         id --user\necho that is all\n";
+    let path = scene.acme.workshop.closure("look-1", &[("bin/look", look, 0o755)]);
+    let more = "[hardening]\nprotectSystem = false\nprotectHome = false\nprivateTmp = false\n";
+    for (name, exec, more) in [("look", "", ""), ("look-root", "user = \"root\"\n", more)] {
+        let text = format!(
+            "hosts = [\"*\"]\n[artifact]\nstorePath = \"{path}\"\n\
+             [exec]\ncommand = \"look\"\ntype = \"oneshot\"\n{exec}{more}"
+        );
+        scene.acme.workshop.write(&format!("manifests/services/{name}.toml"), &text);
+    }
+    scene.biz.confirmed(&scene.acme.release("look around"));
+    for (name, root) in [("look", false), ("look-root", true)] {
+        let journal = ["journalctl", "--output=cat", "--unit", &format!("writ-{name}")];
+        let said = scene.biz.host.must(&journal);
+        assert!(said.contains("that is all"), "{said}");
+        assert!(!said.contains("reached"), "{said}");
+        assert_eq!(said.lines().any(|line| line == "0"), root, "{said}");
+    }
+    let reached = scene.biz.caddy(&["http://localhost/config/"]);
+    assert!(reached.contains("writ-web-1"), "root reaches it: {reached}");
 }
 
 fn static_site() {

@@ -18,7 +18,7 @@ fn moves() {
     let biz = acme.site("biz");
     biz.start();
     let path = acme.workshop.server("shop", "v1", "");
-    by_hand(&biz.host, &path);
+    by_hand(&biz, &path);
     let visits = Visits::begin(&biz.host);
 
     // A draft on the host, finished at the desk: another port and a name of its own.
@@ -35,14 +35,14 @@ fn moves() {
     assert_eq!(biz.host.get(DOMAIN, "/env/PORT"), (200, "8101".to_owned()));
 
     // The old route gives way without going away.
-    caddyfile(&biz.host, "http://*.acme.example");
+    caddyfile(&biz, "http://*.acme.example");
     biz.host.must(&["systemctl", "reload", "caddy"]);
     publish(&acme, &beside, DOMAIN);
     biz.confirmed(&acme.release("shop: takes over"));
     until("the new one answers", Duration::from_secs(20), || {
         (biz.host.get(DOMAIN, "/env/PORT") == (200, "8102".to_owned())).then_some(())
     });
-    biz.host.put("/etc/caddy/Caddyfile", ":9000 {\n\trespond theirs\n}\n", 0o644);
+    biz.caddyfile(":9000 {\n\trespond theirs\n}\n");
     biz.host.must(&["systemctl", "disable", "--quiet", "--now", "shop.service"]);
     biz.host.sh("rm /etc/systemd/system/shop.service; systemctl daemon-reload");
     assert_eq!(biz.host.get(DOMAIN, "/"), (200, "v1".to_owned()));
@@ -57,7 +57,8 @@ fn moves() {
 }
 
 /// As somebody set it up long ago.
-fn by_hand(host: &Host, path: &str) {
+fn by_hand(biz: &Site, path: &str) {
+    let host = &biz.host;
     host.must(&["nix", "copy", "--no-check-sigs", "--from", CACHE, path]);
     let unit = format!(
         "[Unit]\nDescription=The shop\n\n[Service]\nExecStart={path}/bin/shop\n\
@@ -66,16 +67,15 @@ fn by_hand(host: &Host, path: &str) {
     );
     host.put("/etc/systemd/system/shop.service", unit, 0o644);
     host.sh("systemctl daemon-reload; systemctl enable --quiet --now shop.service");
-    caddyfile(host, &format!("http://{DOMAIN}"));
+    caddyfile(biz, &format!("http://{DOMAIN}"));
     host.must(&["systemctl", "reload-or-restart", "caddy"]);
     until("the old one answers", Duration::from_secs(20), || {
         (host.get(DOMAIN, "/env/PORT") == (200, "8101".to_owned())).then_some(())
     });
 }
 
-fn caddyfile(host: &Host, address: &str) {
-    let text = format!("{address} {{\n\treverse_proxy 127.0.0.1:8101\n}}\n");
-    host.put("/etc/caddy/Caddyfile", text, 0o644);
+fn caddyfile(biz: &Site, address: &str) {
+    biz.caddyfile(&format!("{address} {{\n\treverse_proxy 127.0.0.1:8101\n}}\n"));
 }
 
 /// The draft with the lines that it suggests, for this domain.

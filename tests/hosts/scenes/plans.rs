@@ -27,8 +27,8 @@ fn signed() {
     assert_eq!(scene.biz.pid("web"), pid, "the service was restarted");
 
     // As the host says: a new commit, signed for what it runs, whatever was done to it.
-    scene.biz.host.sh("echo 'Nice=5' >>/run/systemd/system/writ-web.service
-         curl --fail --silent -X DELETE http://localhost:2019/id/writ-web-1");
+    scene.biz.host.sh("echo 'Nice=5' >>/run/systemd/system/writ-web.service");
+    scene.biz.caddy(&["-X", "DELETE", "http://localhost/id/writ-web-1"]);
     scene.acme.publish("api", "v1", 8002, "");
     workshop.commit(Some(&scene.acme.alice), "api: version 1");
     for (key, value) in [
