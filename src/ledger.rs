@@ -11,6 +11,7 @@
 //! generations/<n>/commit.json, closures.json, plan.json, verdict.json, units/
 //! drift/                    files of others that were over our units
 //! report.json               the sequence of the last report
+//! state-directories/        whose each directory below /var/lib is
 //! pause.json                a pause that somebody asked for
 //! current, last-good        links to generations/<n>
 //! agent.lock                held by the agent that runs, with its process id
@@ -31,6 +32,7 @@ mod pending;
 mod report;
 pub mod retention;
 mod stages;
+mod state_directories;
 mod sweep;
 #[cfg(test)]
 mod tests;

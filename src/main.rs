@@ -96,6 +96,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Gc(args) => block_on(writ::cli::gc::run(args)),
         Command::Events(args) => block_on(writ::cli::events::run(args)),
         Command::Report(args) => block_on(writ::cli::report::run(args)),
+        Command::Adopt(args) => writ::cli::adopt::run(&args),
         Command::Pause(args) => writ::cli::pause::run(&args),
         Command::Resume(args) => block_on(writ::cli::pause::resume(args)),
         Command::Completions(args) => {

@@ -31,6 +31,8 @@ mod dependents;
 mod drift;
 #[path = "agent/drills.rs"]
 mod drills;
+#[path = "agent/foreign.rs"]
+mod foreign;
 #[path = "trust/forge.rs"]
 mod forge;
 #[path = "agent/freshness.rs"]

@@ -8,6 +8,7 @@ pub mod status;
 
 mod ailing;
 mod follow;
+mod foreign;
 mod fresh;
 mod notify;
 mod paused;

@@ -167,7 +167,8 @@ impl<W: World> Agent<W> {
             true => self.spared_before(generation, &unchanged(&desired, &observed))?,
             false => ailing(&desired, &observed),
         };
-        let plan = plan.sparing(&spared);
+        let mut plan = plan.sparing(&spared);
+        plan.waiting.extend(self.foreign(&desired, &observed).await?);
         if !plan.waiting.is_empty() {
             let reasons = plan.waiting.iter().map(ToString::to_string).collect();
             return self.wait(generation, reasons);
@@ -187,6 +188,7 @@ impl<W: World> Agent<W> {
         if plan.steps.is_empty() {
             return self.confirm(generation, desired).await;
         }
+        self.own_state(desired)?;
         self.ledger.plan(generation.number, &Recorded::new(&plan))?;
         let shown = self.shown(&plan, Some(generation.number));
         let ledger = self.ledger.clone();

@@ -1,5 +1,6 @@
 //! The command line: one file a command, each with its arguments and what it does.
 
+pub mod adopt;
 pub mod agent;
 pub mod approve;
 mod basis;
@@ -123,6 +124,7 @@ pub enum Command {
     Doctor(doctor::Args),
     Gc(gc::Args),
     Report(report::Args),
+    Adopt(adopt::Args),
     Pause(pause::Args),
     Resume(pause::ResumeArgs),
     Trust(trust::Args),

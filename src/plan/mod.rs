@@ -42,7 +42,7 @@ use serde::Serialize;
 
 use crate::manifest::service::{Artifact, Service, Strategy, Work};
 use crate::manifest::{Desired, WorkingTree};
-use crate::names::{AbsolutePath, AccountName, ClosureDigest, ServiceName, UnitName};
+use crate::names::{AbsolutePath, AccountName, ClosureDigest, Literal, ServiceName, UnitName};
 use observed::{Observed, ObservedRoutes, ObservedStore, ObservedUnit, UnitState};
 use privileges::PrivilegeChange;
 pub use recheck::{rechecked, rechecked_again, resumed};
@@ -78,6 +78,19 @@ pub enum Waiting {
     EnvFile {
         service: ServiceName,
         path: AbsolutePath,
+    },
+    /// A directory below /var/lib that was not made for the service.
+    StateDirectory {
+        service: ServiceName,
+        directory: Literal,
+        /// The service that it was made for, where it was one of ours.
+        owner: Option<ServiceName>,
+    },
+    /// A port on which somebody else listens.
+    Port {
+        service: ServiceName,
+        port: u16,
+        by: String,
     },
     Caddy {
         because: String,

@@ -287,6 +287,18 @@ impl fmt::Display for Waiting {
                     "service {service}: its envFile {path} is not a readable file on this host; put it there"
                 )
             }
+            Self::StateDirectory { service, directory, owner: Some(owner) } => write!(
+                f,
+                "service {service}: /var/lib/{directory} was made for the service {owner}; choose a directory named after the service, or give it away on this host: writ adopt {service}"
+            ),
+            Self::StateDirectory { service, directory, owner: None } => write!(
+                f,
+                "service {service}: /var/lib/{directory} exists and was not made for it; if it is meant for this service, run on this host: writ adopt {service}"
+            ),
+            Self::Port { service, port, by } => write!(
+                f,
+                "service {service}: port {port} is taken by {by}; choose another port, or stop that process"
+            ),
             Self::Caddy { because } => write!(f, "Caddy does not answer: {because}; start it"),
             Self::ForeignRoute { because } => f.write_str(because),
             Self::Window { opens } => write!(f, "the deploy window opens {opens}"),

@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::manifest::service::{
     Exec, Limit, Reload, Restart, Schedule, Service, SystemdOptions, Work,
 };
-use crate::names::{ServiceName, UnitName};
+use crate::names::{Literal, ServiceName, UnitName};
 use encode::{duration, glob, path, prose, relative_path, word};
 use text::UnitText;
 
@@ -215,6 +215,13 @@ fn restart(restart: Restart) -> &'static str {
         Restart::OnWatchdog => "on-watchdog",
         Restart::Always => "always",
     }
+}
+
+/// Whether a unit of ours has this state directory.
+pub fn has_state_directory(text: &str, directory: &Literal) -> bool {
+    let encoded = relative_path(directory.as_str());
+    let lines = text.lines().filter_map(|line| line.strip_prefix("StateDirectory="));
+    lines.flat_map(|list| list.split(' ')).any(|word| word == encoded)
 }
 
 fn limits(text: &mut UnitText, options: &SystemdOptions) {

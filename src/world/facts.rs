@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -9,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::fault::Fault;
 use crate::names::{AbsolutePath, AccountName};
-use crate::world::Facts;
+use crate::world::{Facts, Foreign, Wanted, foreign};
 
 /// How long a look-up may take.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -42,6 +43,15 @@ impl Facts for HostFacts {
             files.into_iter().filter(|path| !is_readable_file(path)).collect()
         });
         in_time(lookup, "look for files").await
+    }
+
+    async fn foreign(&self, wanted: &Wanted) -> Result<Foreign, Fault> {
+        let wanted = wanted.clone();
+        let lookup = spawn_blocking(move || Foreign {
+            directories: foreign::directories(Path::new("/var/lib"), &wanted.directories),
+            ports: foreign::ports(Path::new("/proc"), &wanted.ports),
+        });
+        in_time(lookup, "look for directories and ports of others").await
     }
 }
 

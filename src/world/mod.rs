@@ -15,6 +15,7 @@ pub mod disk;
 pub mod download;
 pub mod facts;
 pub mod folder;
+mod foreign;
 pub mod http_shelf;
 pub mod netrc;
 pub mod nix;
@@ -35,7 +36,7 @@ use serde_json::Value;
 
 use crate::fault::Fault;
 use crate::manifest::service::{Artifact, Check};
-use crate::names::{AbsolutePath, AccountName, ServiceName, StorePath, UnitName};
+use crate::names::{AbsolutePath, AccountName, Literal, ServiceName, StorePath, UnitName};
 use crate::plan::observed::{ObservedRoutes, ObservedStore, ObservedUnit, Overrides, Pulse};
 use crate::plan::retention::{Held, Retention};
 use crate::plan::routes::RouteCheck;
@@ -214,4 +215,25 @@ pub trait Facts: Sync {
         &self,
         files: &BTreeSet<AbsolutePath>,
     ) -> impl Future<Output = Result<BTreeSet<AbsolutePath>, Fault>> + Send;
+
+    /// What of the host somebody else has already.
+    fn foreign(&self, wanted: &Wanted) -> impl Future<Output = Result<Foreign, Fault>> + Send;
+}
+
+/// What services are about to have for the first time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Below /var/lib, each with the host's account that is to own it.
+    pub directories: BTreeMap<Literal, Option<AccountName>>,
+    /// Loopback ports that are to be published.
+    pub ports: BTreeSet<u16>,
+}
+
+/// What of it is there and not theirs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Foreign {
+    /// They exist, and belong to another account.
+    pub directories: BTreeSet<Literal>,
+    /// A process listens that is of no service of ours: which one.
+    pub ports: BTreeMap<u16, String>,
 }

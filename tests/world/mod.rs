@@ -23,7 +23,7 @@ use writ::plan::observed::{
 use writ::plan::retention::{Held, Retention, Version, Versions};
 use writ::plan::site::{Site, Unfit};
 use writ::plan::step::Aside;
-use writ::world::{Facts, Probes, Routes, Store, Units, World};
+use writ::world::{Facts, Foreign, Probes, Routes, Store, Units, Wanted, World};
 
 #[derive(Default)]
 pub(crate) struct SimWorld {
@@ -71,6 +71,8 @@ pub(crate) struct Machine {
     pub(crate) caddy_down: bool,
     pub(crate) accounts_missing: BTreeSet<AccountName>,
     pub(crate) files_missing: BTreeSet<AbsolutePath>,
+    /// Directories and ports of others.
+    pub(crate) foreign: Foreign,
     /// Programs that end with status 1 as soon as they are started.
     pub(crate) crashing: BTreeSet<StorePath>,
     /// Programs that have another unit fail when they are started.
@@ -620,5 +622,12 @@ impl Facts for SimWorld {
     ) -> Result<BTreeSet<AbsolutePath>, Fault> {
         let missing = &self.lock().files_missing;
         Ok(files.intersection(missing).cloned().collect())
+    }
+
+    async fn foreign(&self, wanted: &Wanted) -> Result<Foreign, Fault> {
+        let mut foreign = self.lock().foreign.clone();
+        foreign.directories.retain(|directory| wanted.directories.contains_key(directory));
+        foreign.ports.retain(|port, _| wanted.ports.contains(port));
+        Ok(foreign)
     }
 }

@@ -213,7 +213,7 @@ pub(super) const GROUPS: &[Group] = &[
                 Port,
                 "port",
                 "required, except with `static`",
-                "where the process listens on the loopback interface",
+                "where the process listens on the loopback interface. A port on which somebody else listens is waited for",
             ),
             keys(
                 &["https"],
@@ -330,7 +330,7 @@ pub(super) const GROUPS: &[Group] = &[
                 TextOrTexts,
                 "text or list",
                 "empty",
-                "directories below `/var/lib` that systemd makes for the service's user",
+                "directories below `/var/lib` that systemd makes for the service's user. One that exists and was not made for this service is waited for, until root says `writ adopt SERVICE`; of two services on a host one alone has it",
             ),
             keys(&["memoryMax"], Limit, "limit", "none", ""),
             keys(&["cpuQuota"], Percent, "percent", "none", "of one core: `\"150%\"` or `150`"),
