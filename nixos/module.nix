@@ -108,7 +108,6 @@ in
         TimeoutStopSec = 20;
         StateDirectory = "writ";
         RuntimeDirectory = "writ";
-        CacheDirectory = "writ";
         OOMScoreAdjust = -500;
         NoNewPrivileges = true;
         ProtectHome = "read-only";

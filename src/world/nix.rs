@@ -9,6 +9,7 @@ mod check;
 mod collect;
 mod contents;
 mod digests;
+mod explain;
 mod fetch;
 mod gateway;
 mod link;
@@ -20,6 +21,7 @@ mod passwords;
 mod profiles;
 mod registration;
 mod room;
+mod scratch;
 mod settings;
 mod site;
 mod stick;
@@ -81,7 +83,7 @@ pub struct NixConfig {
     pub state: PathBuf,
     /// The folder with `nix-store`.
     pub programs: PathBuf,
-    /// A folder for nix's own cache of what the binary caches have.
+    /// Where nix notes what it knows of the binary caches; a boot may clear it.
     pub home: PathBuf,
     /// How long one download of everything that is missing may take.
     pub deadline: Duration,
@@ -100,7 +102,7 @@ impl NixConfig {
             trusted_public_keys,
             state: STATE.into(),
             programs: find_programs(),
-            home: "/var/cache/writ".into(),
+            home: "/run/writ/nix".into(),
             deadline: Duration::from_secs(3600),
             room: Room::default(),
             keeper: Keeper::default(),
@@ -311,8 +313,10 @@ impl Store for NixStore {
             .iter()
             .filter_map(|c| Some((&c.store_path, c.closure_digest.as_ref()?)))
             .collect();
-        fetch::make_home(&self.config.home)
-            .and_then(|()| self.root(&paths))
+        let home = &self.config.home;
+        scratch::make(home)
+            .map_err(|error| fetch::scratch_fault(&fetch::doing(&paths), home, &error))?;
+        self.root(&paths)
             .and_then(|()| self.digests().forget(&paths))
             .map_err(|e| self.profiles.fault("make garbage-collector roots", &e))?;
         self.sites().retain(|site, _| !paths.contains(&&site.store_path));

@@ -94,9 +94,9 @@ pub(crate) async fn a_private_bucket_is_read_by_nix_which_has_no_keys_to_it(cach
         assert!(!text.contains(SECRET) && !text.contains(ID) && !text.contains("s3://"), "{text}");
     }
     // Nix writes down whom it asked.
-    let home = fs::metadata("/var/cache/writ/.cache").unwrap();
+    let home = fs::metadata("/run/writ/nix/.cache").unwrap();
     assert_eq!(home.permissions().mode() & 0o077, 0);
-    assert!(Path::new("/var/cache/writ/.cache/nix").is_dir());
+    assert!(Path::new("/run/writ/nix/.cache/nix").is_dir());
     assert_eq!(download.of_paths, 2, "{download}");
     assert!(download.of_bytes > 0 && store.downloading().is_none());
     // Whoever cannot read the bucket learns why.

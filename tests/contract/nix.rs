@@ -42,6 +42,7 @@ macro_rules! nix_only {
             a_private_bucket_is_read_by_nix_which_has_no_keys_to_it,
             a_download_that_broke_off_goes_on_with_what_is_missing,
             a_profile_that_nix_has_locked_is_waited_for,
+            a_damaged_scratch_folder_of_nix_is_thrown_away,
             a_path_that_was_deleted_is_reported_and_not_rooted
         }
     };
@@ -509,6 +510,40 @@ pub(crate) async fn a_download_that_hangs_is_stopped_at_the_deadline(caches: &Ca
     let fault = NixStore::new(config).fetch(&[caches.artifact(0)]).await.unwrap_err();
     assert_eq!(fault.retry, Retry::Soon);
     assert!(fault.because.contains("did not end within 1 s"), "{fault}");
+}
+
+/// What nix notes of caches over HTTP is damaged in each way that a disk knows.
+pub(crate) async fn a_damaged_scratch_folder_of_nix_is_thrown_away(caches: &Caches) {
+    let noted = Path::new("/run/writ/nix/.cache/nix/binary-cache-v6.sqlite");
+    let store = caches.store(&[&serve(caches.dir.join("signed"))]);
+    let bytes = |range: std::ops::Range<usize>, byte: fn(usize) -> u8| {
+        let mut file = fs::read(noted).unwrap();
+        file[range.clone()].iter_mut().zip(range).for_each(|(old, n)| *old = byte(n));
+        fs::write(noted, file).unwrap();
+    };
+    let random = |n: usize| (n.wrapping_mul(2_654_435_761) >> 7) as u8;
+    let damages: [&dyn Fn(); 6] = [
+        &|| bytes(4096..16384, random),
+        &|| bytes(0..4096, random),
+        &|| bytes(0..16384, |_| 0),
+        &|| fs::OpenOptions::new().write(true).open(noted).unwrap().set_len(5000).unwrap(),
+        &|| {
+            fs::remove_file(noted).unwrap();
+            fs::create_dir(noted).unwrap();
+        },
+        &|| {
+            fs::remove_dir_all("/run/writ/nix").unwrap();
+            fs::write("/run/writ/nix", "in the way").unwrap();
+        },
+    ];
+    for damage in damages {
+        caches.forget();
+        store.fetch(&[caches.artifact(0)]).await.unwrap();
+        damage();
+        caches.forget();
+        store.fetch(&[caches.artifact(0)]).await.unwrap();
+        assert!(noted.is_file() && caches.is_valid(0));
+    }
 }
 
 pub(crate) async fn a_profile_that_nix_has_locked_is_waited_for(caches: &Caches) {

@@ -1,8 +1,6 @@
 //! Has nix bring closures from binary caches, and from nowhere else.
 
-use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::{Duration, SystemTime};
@@ -12,26 +10,16 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::caches::Caches;
+use super::explain::explain;
 use super::link::exists;
 use super::narinfo::Missing;
 use super::telling::{self, Progress};
-use super::{NixConfig, STATE, overrun};
+use super::{NixConfig, STATE, overrun, scratch};
 use crate::fault::Fault;
 use crate::names::StorePath;
-use crate::world::certificate::{NOT_NOW, RENEW, is_not_now};
 
 /// How many of nix's last lines go into a fault.
 const EVIDENCE: usize = 10;
-
-/// What nix says of an archive that is not the announced one.
-const DAMAGED: [&str; 6] = [
-    "hash mismatch",
-    "corrupt",
-    "compression not recognized",
-    "archive",
-    "unexpected end-of-file",
-    "is incomplete",
-];
 
 /// What is missing, and from where it is brought.
 pub(super) struct Download<'a> {
@@ -68,6 +56,29 @@ impl Download<'_> {
         progress: &Progress,
     ) -> Result<(), Fault> {
         let doing = doing(paths);
+        let (home, mut renewed) = (&self.config.home, false);
+        loop {
+            let (status, told) = self.run(verb, paths, &doing, progress).await?;
+            if status.success() {
+                return Ok(());
+            }
+            if renewed || !scratch::is_blamed(home, &told) {
+                let told = self.caches.plain(&told);
+                return Err(explain(&doing, &told, &self.caches, home));
+            }
+            tracing::warn!("nix's scratch folder in {} is damaged: made anew", home.display());
+            scratch::renew(home).map_err(|error| scratch_fault(&doing, home, &error))?;
+            renewed = true;
+        }
+    }
+
+    async fn run(
+        &self,
+        verb: &[&str],
+        paths: &[&StorePath],
+        doing: &str,
+        progress: &Progress,
+    ) -> Result<(ExitStatus, String), Fault> {
         self.caches.forget_fault();
         let mut nix = nix_store(self.config);
         nix.args(verb).args(["--log-format", "internal-json"]);
@@ -76,11 +87,7 @@ impl Download<'_> {
             nix.args(["--option", option, &value]);
         }
         nix.args(paths.iter().map(|path| path.as_str()));
-        let (status, told) = follow(nix, self.config, &doing, progress).await?;
-        if status.success() {
-            return Ok(());
-        }
-        Err(explain(&doing, &self.caches.plain(&told), &self.caches))
+        follow(nix, self.config, doing, progress).await
     }
 
     /// Everybody sees a process's arguments, only its user what is in its environment.
@@ -160,15 +167,6 @@ fn late(doing: &str, deadline: Duration) -> Fault {
         .remedy("look at the network and at the caches of this host's config")
 }
 
-/// Makes a home for nix. It writes down there which caches it asked, and the address of
-/// a private one is nobody's business.
-pub(super) fn make_home(home: &Path) -> io::Result<()> {
-    let own = home.join(".cache");
-    DirBuilder::new().recursive(true).mode(0o755).create(home)?;
-    DirBuilder::new().recursive(true).mode(0o700).create(&own)?;
-    fs::set_permissions(own, Permissions::from_mode(0o700))
-}
-
 /// `nix-store` with an environment in which no user's settings count.
 pub(super) fn nix_store(config: &NixConfig) -> Command {
     program(config, "nix-store")
@@ -221,50 +219,13 @@ pub(super) fn doing(paths: &[&StorePath]) -> String {
     }
 }
 
-/// What nix's words mean. Nothing here is a reason to roll back: the old
-/// generation is untouched while a cache is mended.
-fn explain(doing: &str, stderr: &str, caches: &Caches) -> Fault {
-    let says = |words: &str| stderr.contains(words);
-    let asked = caches.told();
-    let (because, remedy) = if says("No space left on device") {
-        (
-            "the disk is full".to_owned(),
-            "as root, `writ gc --collect` lets old closures go; or make the disk of /nix larger",
-        )
-    } else if says("not signed by any of the keys") || says("lacks a signature by a trusted key") {
-        (
-            format!("no key that this host trusts has signed it ({asked})"),
-            "sign it in the cache, or add the cache's public key to this host's config",
-        )
-    } else if let Some(Fault { because, remedy, .. }) = caches.fault() {
-        let fault = Fault::wait(doing, format!("a cache cannot be read: {because} ({asked})"));
-        return Fault { remedy, ..fault }.evidence(last_lines(stderr));
-    } else if says("does not exist in binary cache") {
-        (
-            format!("a cache has lost an archive that it announces ({asked})"),
-            "push the closure to the cache again",
-        )
-    } else if is_not_now(stderr) {
-        (format!("{NOT_NOW} ({asked})"), RENEW)
-    } else if says("unable to download") || says("Could not connect") || says("Could not resolve") {
-        (
-            format!("a cache cannot be reached ({asked})"),
-            "look at the network and at the caches of this host's config",
-        )
-    } else if DAMAGED.iter().any(|words| says(words)) {
-        (
-            format!("a cache sent something else than it announced ({asked})"),
-            "push the closure to the cache again",
-        )
-    } else if says("don't know how to build") || says("no substituter that can build it") {
-        (
-            format!("no cache has all of it ({asked})"),
-            "push the closure to one of the caches of this host's config",
-        )
-    } else {
-        (format!("nix failed ({asked})"), "see what nix says")
-    };
-    Fault::wait(doing, because).remedy(remedy).evidence(last_lines(stderr))
+/// What a scratch folder that cannot be made keeps a host from.
+pub(super) fn scratch_fault(doing: &str, home: &Path, error: &io::Error) -> Fault {
+    Fault::wait(
+        doing,
+        format!("nix's scratch folder in {} cannot be made: {error}", home.display()),
+    )
+    .remedy(scratch::REMEDY)
 }
 
 pub(super) fn last_lines(stderr: &str) -> Vec<String> {
@@ -277,18 +238,51 @@ pub(super) fn last_lines(stderr: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
-    /// As nix 2.34 says it where its libcurl is made with GnuTLS.
-    const EXPIRED: &str = "warning: unable to download 'https://forge.acme.example/cache/nar/1.nar.xz': SSL peer certificate or SSH remote key was not OK (60) server verification failed: certificate has expired. (CAfile: /etc/ssl/certs/ca-certificates.crt CRLfile: none)\nerror: build of '/nix/store/1-x' failed";
+    /// Stands for nix: as nix 2.26 says it where the file is damaged, and fine without it.
+    const NIX: &str = "#!/bin/sh
+file=$HOME/.cache/nix/binary-cache-v6.sqlite
+[ ! -e $file ] || {
+    echo \"warning: executing SQLite statement 'pragma synchronous = off': file is not a database (in '$file')\" >&2
+    [ -e $HOME/../lasting ] || exit 1
+}
+[ -e $HOME/../lasting ] || exit 0
+echo \"warning: cannot open SQLite database '$file': unable to open database file\" >&2
+echo \"don't know how to build these paths:\" >&2
+exit 1
+";
 
-    /// The archives may come from another server than the one that was asked before.
     #[tokio::test]
-    async fn a_certificate_that_only_nix_sees_is_told_as_that_too() {
-        let caches = Caches::of(&NixConfig::new(Vec::new(), Vec::new())).await;
-        let fault = explain("fetch x", EXPIRED, &caches);
-        assert!(fault.because.starts_with(NOT_NOW), "{fault}");
-        assert_eq!(fault.remedy.as_deref(), Some(RENEW));
-        assert!(fault.evidence[0].contains("certificate has expired"), "{fault:?}");
+    async fn a_damaged_scratch_folder_is_thrown_away_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let [home, programs] = ["home", "bin"].map(|name| dir.path().join(name));
+        fs::create_dir(&programs).unwrap();
+        fs::write(programs.join("nix-store"), NIX).unwrap();
+        fs::set_permissions(programs.join("nix-store"), fs::Permissions::from_mode(0o755)).unwrap();
+        let config = NixConfig { home, programs, ..NixConfig::new(Vec::new(), Vec::new()) };
+        let config = &config;
+        let path = format!("/nix/store/{}-web", "1".repeat(32)).parse().unwrap();
+        let fetch = async || {
+            let caches = Caches::of(config).await;
+            let download = Download { config, caches, missing: Missing::default() };
+            download.realise(&[&path], &Progress::default()).await
+        };
+        let noted = scratch::folder(&config.home).join("nix/binary-cache-v6.sqlite");
+        for damage in [&b"random"[..], b""] {
+            fs::create_dir_all(noted.parent().unwrap()).unwrap();
+            fs::write(&noted, damage).unwrap();
+            fetch().await.unwrap();
+            assert!(!noted.exists());
+        }
+        fs::create_dir_all(&noted).unwrap();
+        fetch().await.unwrap();
+        fs::write(dir.path().join("lasting"), "").unwrap();
+        let fault = fetch().await.unwrap_err();
+        assert!(fault.because.starts_with("nix cannot use its scratch folder"), "{fault}");
+        assert!(fault.evidence[0].contains("unable to open database file"), "{fault:?}");
     }
 }
