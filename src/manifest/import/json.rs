@@ -3,7 +3,7 @@
 //! Values go over one by one, in their order, so that nothing is lost that either
 //! spelling can say; only `null`, which counts as left out, is left out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table};
@@ -68,11 +68,12 @@ fn spelled(text: &[u8]) -> Option<BTreeMap<String, String>> {
         None => String::new(),
     };
     let mut files = BTreeMap::new();
+    let shared = domains(list_of(entries, "services"));
     for folder in FOLDERS {
         for node in list_of(entries, folder) {
             let Value::Table(thing) = &node.value else { return None };
             let name = text_of(thing, "name")?;
-            let toml = document(thing)?;
+            let toml = document(thing, &shared, name)?;
             files.insert(format!("manifests/{folder}/{name}.toml"), format!("{header}{toml}"));
         }
     }
@@ -97,11 +98,68 @@ fn list_of<'t, 'a>(entries: &'t [Entry<'a>], key: &str) -> &'t [Node<'a>] {
     }
 }
 
+/// The services of each domain. In one file they share it without a word; in several
+/// each has to name the others.
+type Domains = BTreeMap<String, BTreeSet<String>>;
+
+fn domains(services: &[Node<'_>]) -> Domains {
+    let mut domains = Domains::new();
+    for node in services {
+        let Value::Table(service) = &node.value else { continue };
+        let Some(name) = text_of(service, "name") else { continue };
+        let routes = match entry(service, "http") {
+            Some(Value::List(nodes)) => nodes.iter().map(|node| &node.value).collect(),
+            one => Vec::from_iter(one),
+        };
+        for route in routes {
+            let Value::Table(route) = route else { continue };
+            for domain in names(route) {
+                domains.entry(domain.to_owned()).or_default().insert(name.to_owned());
+            }
+        }
+    }
+    domains
+}
+
+/// Every domain of a route.
+fn names<'t>(route: &'t [Entry<'_>]) -> Vec<&'t str> {
+    let one = ["domain", "stagingDomain"].into_iter().filter_map(|key| text_of(route, key));
+    let list = list_of(route, "redirectFrom").iter().filter_map(|node| match &node.value {
+        Value::Text(text) => Some(text.as_ref()),
+        _ => None,
+    });
+    one.chain(list).collect()
+}
+
 /// One thing's file: its name is the file's.
-fn document(entries: &[Entry<'_>]) -> Option<String> {
+fn document(entries: &[Entry<'_>], shared: &Domains, name: &str) -> Option<String> {
     let mut document = DocumentMut::new();
     *document.as_table_mut() = table(entries.iter().filter(|entry| entry.key != "name"))?;
+    match document.get_mut("http") {
+        Some(Item::Table(route)) => share(route, shared, name),
+        Some(Item::ArrayOfTables(routes)) => {
+            routes.iter_mut().for_each(|route| share(route, shared, name));
+        }
+        Some(_) | None => {}
+    }
     Some(document.to_string())
+}
+
+/// Has a route name the other services of its domains.
+fn share(route: &mut Table, shared: &Domains, name: &str) {
+    let text = |item: &Item| item.as_str().map(str::to_owned);
+    let one = ["domain", "stagingDomain"].into_iter().filter_map(|key| text(route.get(key)?));
+    let list = route.get("redirectFrom").and_then(Item::as_array).into_iter().flatten();
+    let domains = one.chain(list.filter_map(|value| value.as_str().map(str::to_owned)));
+    let others: BTreeSet<&str> = domains
+        .filter_map(|domain| shared.get(&domain))
+        .flatten()
+        .map(String::as_str)
+        .filter(|other| *other != name)
+        .collect();
+    if !others.is_empty() && !route.contains_key("sharedWith") {
+        route.insert("sharedWith", Item::Value(Array::from_iter(others).into()));
+    }
 }
 
 fn table<'t, 'a: 't>(entries: impl Iterator<Item = &'t Entry<'a>>) -> Option<Table> {

@@ -89,7 +89,8 @@ impl Found {
     }
 
     fn table(&mut self, group: &'static str, context: &Context<'_>, table: &Map<String, Value>) {
-        for (key, value) in table {
+        // A key that is `null` is left out.
+        for (key, value) in table.iter().filter(|(_, value)| !value.is_null()) {
             match sort::of(group, key) {
                 Some(sort) => self.value(sort, key, context, value),
                 None => {
