@@ -52,7 +52,7 @@ fn services_of_one_json_file_share_a_domain_as_they_did() {
         service("db", "/", 8000),
         service("web", "/login", 8001)
     );
-    assert!(draft(&one("manifests/manifest.json", &text)).is_ok());
+    assert!(draft(&one("manifests/manifest.json", &*text)).is_ok());
     // As files of their own each names the other.
     let imported = from_json(text.as_bytes(), &Files::new()).unwrap();
     let db = &imported.files["manifests/services/db.toml"];
