@@ -60,6 +60,8 @@ mod table;
 mod team;
 #[path = "trust/trailers.rs"]
 mod trailers;
+#[path = "trust/trees.rs"]
+mod trees;
 #[path = "trust/zones.rs"]
 mod zones;
 

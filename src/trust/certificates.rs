@@ -46,7 +46,8 @@ pub(super) fn texts<O: Objects>(
     if folder.mode != Mode::Folder {
         return Err(malformed(CERTIFICATES, "it is a file, not a folder"));
     }
-    let files = reader.tree(&folder.id)?;
+    let here = || format!("{FOLDER}/{CERTIFICATES}");
+    let files = reader.tree(&folder.id).map_err(|breach| breach.at(&here()))?;
     if files.len() > MOST {
         return Err(malformed(CERTIFICATES, &format!("there are more than {MOST} certificates")));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::breach::Breach;
 use super::object::Reader;
-use super::tree::{Entry, Mode};
+use super::tree::{self, Entry, Mode};
 use super::{Objects, Reason, limits};
 use crate::names::CommitId;
 
@@ -33,8 +33,10 @@ struct Folder {
 
 /// Compares the root trees `before` and `after`, reading only folders that differ.
 ///
-/// What `before` holds has been judged or is the introduction's, so that links
-/// and submodules in it can be taken away; `after` is read strictly.
+/// What `before` holds has been judged or is the introduction's, so that links and
+/// submodules in it can be taken away. Below `.writ/` and `manifests/`, `after` holds
+/// what hosts read; elsewhere a link, a submodule and a file with an odd name are paths
+/// that changed, like any other, and nothing of what they hold is read.
 pub(super) fn between<O: Objects>(
     reader: &Reader<'_, O>,
     before: &CommitId,
@@ -51,7 +53,7 @@ pub(super) fn between<O: Objects>(
         for (name, (old, new)) in entries(reader, &folder)? {
             let path = format!("{}{name}", folder.prefix);
             visited += 1;
-            budget(&path, visited)?;
+            budget(&path, is_read(&folder.prefix), visited)?;
             let (old_folder, old_file) = sides(old);
             let (new_folder, new_file) = sides(new);
             if old_folder != new_folder {
@@ -82,7 +84,11 @@ fn entries<O: Objects>(
         }
     }
     if let Some(id) = &folder.after {
-        let entries = reader.tree(id).map_err(|breach| breach.at(&folder.prefix))?;
+        let entries = match &*folder.prefix {
+            "" => reader.root(id)?,
+            prefix if is_read(prefix) => reader.tree(id).map_err(|breach| breach.at(prefix))?,
+            prefix => reader.any_tree(id).map_err(|breach| breach.at(prefix))?,
+        };
         // Git keeps no empty folders: one would be a change without a path.
         if entries.is_empty() && !folder.prefix.is_empty() {
             return Err(Breach::malformed("O2", format!("{} is an empty folder", folder.prefix)));
@@ -104,13 +110,31 @@ fn sides(entry: Option<Entry>) -> (Option<CommitId>, Option<Content>) {
     }
 }
 
-fn budget(path: &str, visited: usize) -> Result<(), Breach> {
-    let because = if path.split('/').count() > limits::DEPTH {
-        format!("{path:?} lies more than {} folders deep", limits::DEPTH)
+/// Whether hosts read what lies in the folder `prefix`.
+fn is_read(prefix: &str) -> bool {
+    prefix.split_once('/').is_some_and(|(first, _)| tree::READ.contains(&first))
+}
+
+fn budget(path: &str, is_read: bool, visited: usize) -> Result<(), Breach> {
+    let (because, remedy) = if is_read && path.split('/').count() > limits::DEPTH {
+        let because = format!("{path:?} lies more than {} folders deep", limits::DEPTH);
+        (because, "move it up (git mv), and replace the commit")
+    } else if path.len() > limits::PATH {
+        let (start, end) =
+            (path.floor_char_boundary(80), path.floor_char_boundary(path.len() - 80));
+        let because = format!(
+            "the path \"{}…{}\" has {} bytes, {} are allowed",
+            &path[..start],
+            &path[end..],
+            path.len(),
+            limits::PATH
+        );
+        (because, "move it up (git mv), and replace the commit")
     } else if visited > limits::CHANGES {
-        format!("it touches more than {} files and folders", limits::CHANGES)
+        let because = format!("it touches more than {} files and folders", limits::CHANGES);
+        (because, "split the change into smaller commits")
     } else {
         return Ok(());
     };
-    Err(Breach::new("O5", Reason::TooLarge, because, "split the change into smaller commits"))
+    Err(Breach::new("O5", Reason::TooLarge, because, remedy))
 }

@@ -104,7 +104,7 @@ fn primary<O: Objects>(
     channel: &str,
     signature: &Signature,
 ) -> Result<Fingerprint, Breach> {
-    let root = reader.tree(tree)?;
+    let root = reader.root(tree)?;
     let folder = policy::folder(&root)?;
     let policy = Policy::read(reader, &reader.tree(&folder.id)?, channel)?;
     let signer = policy.signers.of(signature);
@@ -122,7 +122,7 @@ pub fn channel(objects: &impl Objects, id: &CommitId) -> Result<String, Refusal>
 }
 
 fn channel_in<O: Objects>(reader: &Reader<'_, O>, tree: &CommitId) -> Result<String, Breach> {
-    let root = reader.tree(tree)?;
+    let root = reader.root(tree)?;
     let folder = policy::folder(&root)?;
     Policy::channel(reader, &reader.tree(&folder.id)?)
 }

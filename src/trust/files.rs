@@ -8,7 +8,7 @@ use super::tree::Mode;
 use super::{Objects, Reason, limits};
 use crate::names::CommitId;
 
-const FOLDER: &str = "manifests";
+pub(super) const FOLDER: &str = "manifests";
 
 /// Every file below `manifests/` of the root tree `root`, by path; none where there
 /// is no such folder.
@@ -19,17 +19,22 @@ pub(super) fn manifests<O: Objects>(
     let mut files = BTreeMap::new();
     let mut bytes = 0;
     let mut folders = Vec::new();
-    for entry in reader.tree(root)?.into_iter().filter(|entry| entry.name == FOLDER) {
+    for entry in reader.root(root)?.into_iter().filter(|entry| entry.name == FOLDER) {
         match entry.mode {
             Mode::Folder => folders.push((FOLDER.to_owned(), entry.id)),
             Mode::File | Mode::Executable | Mode::Other => {
-                return Err(Breach::malformed("O2", "manifests is a file, not a folder"));
+                return Err(Breach::new(
+                    "O2",
+                    Reason::Malformed,
+                    "manifests is a file, not a folder",
+                    "rename it (git mv), and commit again",
+                ));
             }
         }
     }
     let mut entries = 0;
     while let Some((folder, id)) = folders.pop() {
-        for entry in reader.tree(&id)? {
+        for entry in reader.tree(&id).map_err(|breach| breach.at(&folder))? {
             let path = format!("{folder}/{}", entry.name);
             entries += 1;
             budget(&path, entries, bytes)?;
@@ -48,19 +53,18 @@ pub(super) fn manifests<O: Objects>(
 }
 
 fn budget(path: &str, entries: usize, bytes: usize) -> Result<(), Breach> {
-    let because = if path.split('/').count() > limits::DEPTH {
-        format!("{path:?} lies more than {} folders deep", limits::DEPTH)
+    let small = "keep manifests/ small; closures carry the rest";
+    let (because, remedy) = if path.split('/').count() > limits::DEPTH {
+        let because = format!("{path:?} lies more than {} folders deep", limits::DEPTH);
+        (because, "move it up (git mv), and replace the commit")
     } else if entries > limits::FILES {
-        format!("there are more than {} files and folders below manifests/", limits::FILES)
+        let most = limits::FILES;
+        (format!("there are more than {most} files and folders below manifests/"), small)
     } else if bytes > limits::FILE_BYTES {
-        format!("the files below manifests/ have more than {} bytes", limits::FILE_BYTES)
+        let most = limits::FILE_BYTES;
+        (format!("the files below manifests/ have more than {most} bytes"), small)
     } else {
         return Ok(());
     };
-    Err(Breach::new(
-        "O5",
-        Reason::TooLarge,
-        because,
-        "keep manifests/ small; closures carry the rest",
-    ))
+    Err(Breach::new("O5", Reason::TooLarge, because, remedy))
 }

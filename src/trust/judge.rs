@@ -186,7 +186,7 @@ impl<'a, O: Objects> Judge<'a, O> {
             Some(node) => node.tree.clone(),
             None => self.reader.commit(id)?.tree,
         };
-        let root = self.reader.tree(&tree)?;
+        let root = self.reader.root(&tree)?;
         let folder = policy::folder(&root)?;
         let policy = match self.by_folder.get(&folder.id) {
             Some(policy) => Rc::clone(policy),
@@ -197,7 +197,7 @@ impl<'a, O: Objects> Judge<'a, O> {
     }
 
     fn read_policy(&mut self, folder: &Entry) -> Result<Rc<Policy>, Breach> {
-        let entries = self.reader.tree(&folder.id)?;
+        let entries = self.reader.tree(&folder.id).map_err(|breach| breach.at(policy::FOLDER))?;
         let policy = Rc::new(Policy::read(&self.reader, &entries, &self.pins.channel)?);
         self.by_folder.insert(folder.id.clone(), Rc::clone(&policy));
         Ok(policy)

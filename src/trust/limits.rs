@@ -16,8 +16,10 @@ pub(super) const PARENTS: usize = 8;
 /// Bytes of a name, as on Linux. A path is made for each file of a folder: below one
 /// folder with a name of megabytes these would fill any memory.
 pub(super) const NAME: usize = 255;
-/// Components of a path.
+/// Components of a path below `manifests/` or `.writ/`.
 pub(super) const DEPTH: usize = 16;
+/// Bytes of any path as it is shown; Linux opens none that is longer (`PATH_MAX`).
+pub(super) const PATH: usize = 4096;
 /// Files below `manifests/`.
 pub(super) const FILES: usize = 10_000;
 /// The bytes of all these files together.

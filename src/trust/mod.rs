@@ -54,6 +54,7 @@ mod stages;
 mod statement;
 mod trailers;
 mod tree;
+mod twins;
 #[cfg(test)]
 mod vectors;
 mod verify;

@@ -72,11 +72,17 @@ impl<'a, O: Objects> Reader<'a, O> {
         commit::split(&self.object(id, Kind::Commit, limits::COMMIT, "O1")?, self.format)
     }
 
+    /// A folder that hosts read.
     pub(super) fn tree(&self, id: &CommitId) -> Result<Vec<Entry>, Breach> {
         tree::read(&self.object(id, Kind::Tree, limits::TREE, "O5")?, self.format)
     }
 
-    /// A tree that may still hold links and submodules.
+    /// The root of a commit.
+    pub(super) fn root(&self, id: &CommitId) -> Result<Vec<Entry>, Breach> {
+        tree::read_root(&self.object(id, Kind::Tree, limits::TREE, "O5")?, self.format)
+    }
+
+    /// A folder that hosts do not read, or no longer.
     pub(super) fn any_tree(&self, id: &CommitId) -> Result<Vec<Entry>, Breach> {
         tree::read_any(&self.object(id, Kind::Tree, limits::TREE, "O5")?, self.format)
     }

@@ -17,8 +17,8 @@ pub(super) fn restored<O: Objects>(
     node: &Node,
 ) -> Result<Option<CommitId>, Breach> {
     let Some(parent) = node.parents.first() else { return Ok(None) };
-    let (new_policy, new) = split(judge.reader.tree(&node.tree)?);
-    let (old_policy, _) = split(judge.reader.tree(&judge.tree_of(parent)?)?);
+    let (new_policy, new) = split(judge.reader.root(&node.tree)?);
+    let (old_policy, _) = split(judge.reader.any_tree(&judge.tree_of(parent)?)?);
     if new_policy != old_policy {
         return Ok(None);
     }

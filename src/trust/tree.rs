@@ -1,18 +1,29 @@
-//! Reads a tree object strictly: canonical, and only files and folders (rule O2).
+//! Reads a tree object strictly, and says which of its entries hosts read (rule O2).
+//!
+//! How a tree is written is looked at in every folder: order, names, modes. That an entry
+//! is a plain file or folder with a plain name is asked of `.writ/` and `manifests/` alone,
+//! where hosts read what it holds; elsewhere it is a path that somebody changed.
 
 use std::collections::BTreeSet;
 
 use super::breach::Breach;
-use super::limits;
 use super::object::Format;
+use super::{Reason, files, limits, policy, twins};
 use crate::names::CommitId;
+
+/// The folders of the root that hosts read.
+pub(super) const READ: [&str; 2] = [policy::FOLDER, files::FOLDER];
 
 /// One name in a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
+    /// The name as paths show it: bytes that are not UTF-8, control characters and the
+    /// backslash are escaped, so that different names are shown differently.
     pub(super) name: String,
     pub(super) mode: Mode,
     pub(super) id: CommitId,
+    /// Whether the name is UTF-8 without control characters.
+    plain: bool,
 }
 
 /// What a name stands for.
@@ -22,55 +33,105 @@ pub(super) enum Mode {
     File,
     Executable,
     /// A link or a submodule: the one makes a path mean another, the other names what
-    /// is not in the history. Refused wherever it would be new.
+    /// is not in the history. Hosts read neither.
     Other,
 }
 
-/// Reads a folder's entries, in git's order: plain files and folders only.
+/// Reads the entries of a folder that hosts read, in git's order: plain files and folders.
 pub(super) fn read(bytes: &[u8], format: Format) -> Result<Vec<Entry>, Breach> {
     let entries = read_any(bytes, format)?;
-    match entries.iter().find(|entry| entry.mode == Mode::Other) {
-        Some(other) => Err(broken(format!(
-            "{:?} is a symbolic link or a submodule; only files and folders are allowed",
-            other.name
-        ))),
-        None => Ok(entries),
-    }
+    entries.iter().try_for_each(readable)?;
+    Ok(entries)
 }
 
-/// The same with links and submodules, for a tree that is about to lose them.
+/// Reads the entries of any folder.
 pub(super) fn read_any(bytes: &[u8], format: Format) -> Result<Vec<Entry>, Breach> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut names = BTreeSet::new();
+    let mut last = Vec::new();
     let mut rest = bytes;
     while !rest.is_empty() {
-        let entry;
-        (entry, rest) = next(rest, format)?;
-        if !names.insert(entry.name.clone()) {
-            return Err(broken(format!("the name {:?} appears twice", entry.name)));
+        let (name, entry);
+        (name, entry, rest) = next(rest, format)?;
+        if !names.insert(name) {
+            return Err(broken(format!("the name \"{}\" appears twice", entry.name)));
         }
-        if entries.last().is_some_and(|last| sort_key(last) >= sort_key(&entry)) {
-            return Err(broken(format!("the name {:?} is not in its place", entry.name)));
+        let key = sort_key(name, entry.mode);
+        if last >= key {
+            return Err(broken(format!("the name \"{}\" is not in its place", entry.name)));
         }
+        last = key;
         entries.push(entry);
     }
     Ok(entries)
+}
+
+/// Reads the entries of a root tree. Nothing there can be taken for one of the folders
+/// that hosts read.
+pub(super) fn read_root(bytes: &[u8], format: Format) -> Result<Vec<Entry>, Breach> {
+    let entries = read_any(bytes, format)?;
+    for entry in &entries {
+        if READ.contains(&entry.name.as_str()) {
+            readable(entry)?;
+        }
+        // A name that is not plain is escaped, and shows what it holds by that.
+        let twin = |known: &&str| twins::is_twin(entry.name.as_bytes(), known);
+        if let Some(known) = READ.iter().find(|known| twin(known)) {
+            return Err(twin_of(&entry.name, known));
+        }
+    }
+    Ok(entries)
+}
+
+/// Whether hosts read an entry in a folder of theirs.
+fn readable(entry: &Entry) -> Result<(), Breach> {
+    let name = &entry.name;
+    if entry.mode == Mode::Other {
+        return Err(Breach::new(
+            "O2",
+            Reason::Malformed,
+            format!("\"{name}\" is a symbolic link or a submodule, and hosts follow neither"),
+            "put the files themselves in its place (git rm --cached, then git add), and replace the commit: neither it nor a commit on top of it can be accepted",
+        ));
+    }
+    if !entry.plain {
+        return Err(Breach::new(
+            "O2",
+            Reason::Malformed,
+            format!("the name \"{name}\" is not UTF-8 or has a control character in it"),
+            "rename it (git mv), and replace the commit: neither it nor a commit on top of it can be accepted",
+        ));
+    }
+    Ok(())
+}
+
+fn twin_of(name: &str, known: &str) -> Breach {
+    Breach::new(
+        "O2",
+        Reason::Malformed,
+        format!(
+            "{name:?} looks like {known:?}, or is the same on some file system: people would take one for the other"
+        ),
+        "rename it (git mv), and replace the commit: neither it nor a commit on top of it can be accepted",
+    )
 }
 
 fn broken(because: impl Into<String>) -> Breach {
     Breach::malformed("O2", because)
 }
 
-fn next(bytes: &[u8], format: Format) -> Result<(Entry, &[u8]), Breach> {
+fn next(bytes: &[u8], format: Format) -> Result<(&[u8], Entry, &[u8]), Breach> {
     let short = || broken("a tree ends within an entry");
     let space = bytes.iter().take(8).position(|&b| b == b' ').ok_or_else(short)?;
     let (mode, rest) = (&bytes[..space], &bytes[space + 1..]);
     let nul = rest.iter().position(|&b| b == 0).ok_or_else(short)?;
     let (name, rest) = (&rest[..nul], &rest[nul + 1..]);
     let (id, rest) = rest.split_at_checked(format.raw_length()).ok_or_else(short)?;
-    let name = valid_name(name)?;
-    let mode = valid_mode(mode, &name)?;
-    Ok((Entry { name, mode, id: format.id_of_raw(id) }, rest))
+    valid_name(name)?;
+    let shown = shown(name);
+    let mode = valid_mode(mode, &shown)?;
+    let plain = str::from_utf8(name).is_ok_and(|text| !text.chars().any(char::is_control));
+    Ok((name, Entry { name: shown, mode, id: format.id_of_raw(id), plain }, rest))
 }
 
 fn valid_mode(mode: &[u8], name: &str) -> Result<Mode, Breach> {
@@ -80,33 +141,59 @@ fn valid_mode(mode: &[u8], name: &str) -> Result<Mode, Breach> {
         b"100755" => Ok(Mode::Executable),
         b"120000" | b"160000" => Ok(Mode::Other),
         other => {
-            Err(broken(format!("{name:?} has the mode {:?}", other.escape_ascii().to_string())))
+            Err(broken(format!("\"{name}\" has the mode {:?}", other.escape_ascii().to_string())))
         }
     }
 }
 
-/// Names are UTF-8 without control characters, so that a path in a message, a log
-/// or a grant is the path in the tree.
-fn valid_name(name: &[u8]) -> Result<String, Breach> {
-    let shown = || name[..name.len().min(limits::NAME)].escape_ascii().to_string();
-    let text = str::from_utf8(name).map_err(|_| broken(format!("{} is not UTF-8", shown())))?;
-    let bad = text.is_empty()
-        || text.len() > limits::NAME
-        || text == "."
-        || text == ".."
-        || text.eq_ignore_ascii_case(".git")
-        || text.contains('/')
-        || text.chars().any(char::is_control);
-    if bad { Err(broken(format!("{:?} is not a file name", shown()))) } else { Ok(text.to_owned()) }
+/// What no folder holds, whoever reads it.
+fn valid_name(name: &[u8]) -> Result<(), Breach> {
+    let short = &name[..name.len().min(limits::NAME)];
+    if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') {
+        return Err(broken(format!("\"{}\" is not a file name", shown(short))));
+    }
+    if name.len() > limits::NAME {
+        return Err(broken(format!(
+            "the name \"{}…\" has {} bytes, {} are allowed",
+            shown(&name[..20]),
+            name.len(),
+            limits::NAME
+        )));
+    }
+    if twins::is_git(name) {
+        return Err(Breach::new(
+            "O2",
+            Reason::Malformed,
+            format!(
+                "{:?} is git's own folder on some file system: git refuses it too (git fsck)",
+                String::from_utf8_lossy(name)
+            ),
+            "rename it (git mv), and replace the commit: neither it nor a commit on top of it can be accepted",
+        ));
+    }
+    Ok(())
+}
+
+/// A name without what a terminal obeys. Different names are shown differently.
+fn shown(name: &[u8]) -> String {
+    let mut text = String::with_capacity(name.len());
+    for chunk in name.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\\' => text.push_str("\\\\"),
+                c if c.is_control() => text.extend(c.escape_default()),
+                c => text.push(c),
+            }
+        }
+        text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
+    }
+    text
 }
 
 /// Folders sort as if their names ended in `/` (git, `base_name_compare`).
-fn sort_key(entry: &Entry) -> Vec<u8> {
-    let mut key = entry.name.clone().into_bytes();
-    if entry.mode == Mode::Folder {
-        key.push(b'/');
-    }
-    key
+fn sort_key(name: &[u8], mode: Mode) -> Vec<u8> {
+    let slash: &[u8] = if mode == Mode::Folder { b"/" } else { b"" };
+    [name, slash].concat()
 }
 
 #[cfg(test)]
@@ -160,5 +247,47 @@ mod tests {
         let whole = tree(&[("100644", b"a")]);
         assert!(read(&whole[..whole.len() - 1], Format::Sha1).is_err());
         assert!(read(&whole, Format::Sha256).is_err());
+    }
+
+    #[test]
+    fn outside_of_what_hosts_read_a_link_or_an_odd_name_is_a_path_like_any_other() {
+        let bytes = tree(&[
+            ("120000", b"a"),
+            ("100644", b"a\tb"),
+            ("100644", b"a\\tb"),
+            ("160000", b"b"),
+            ("100644", b"\xff"),
+        ]);
+        let entries = read_any(&bytes, Format::Sha1).unwrap();
+        let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+        assert_eq!(names, ["a", "a\\tb", "a\\\\tb", "b", "\\xff"]);
+        assert!(read(&bytes, Format::Sha1).is_err());
+        assert_eq!(read_root(&bytes, Format::Sha1).unwrap(), entries);
+    }
+
+    #[test]
+    fn no_two_names_are_shown_alike() {
+        let pieces: [&[u8]; 8] =
+            [b"a", b"\\", b"\t", b"t", b"\xff", b"x", "\u{85}".as_bytes(), b"u{85}"];
+        let mut seen = std::collections::BTreeMap::new();
+        for n in 0..8_usize.pow(4) {
+            let name: Vec<u8> =
+                (0..4).flat_map(|at| pieces[n / 8_usize.pow(at) % 8].to_vec()).collect();
+            let before = seen.insert(shown(&name), name.clone());
+            assert!(before.is_none_or(|before| before == name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn what_hosts_read_has_no_twin_beside_it() {
+        for name in [&b".WRIT"[..], b"MANIFE~1", b"Manifests", ".wr\u{200d}it".as_bytes()] {
+            assert_eq!(read_root(&tree(&[("40000", name)]), Format::Sha1).unwrap_err().rule, "O2");
+            assert!(read_any(&tree(&[("40000", name)]), Format::Sha1).is_ok());
+        }
+        for name in [&b".writ"[..], b"manifests"] {
+            assert!(read_root(&tree(&[("40000", name)]), Format::Sha1).is_ok());
+            assert!(read_root(&tree(&[("120000", name)]), Format::Sha1).is_err());
+            assert!(read_root(&tree(&[("160000", name)]), Format::Sha1).is_err());
+        }
     }
 }

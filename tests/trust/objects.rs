@@ -3,8 +3,8 @@
 use writ::names::CommitId;
 use writ::trust::Reason::{Malformed, MissingObject, TooLarge, Unsigned};
 
-use crate::forge::Forge;
 use crate::scene::{Row, SERVICE, Scene, WEB, run};
+use crate::trees::{part, raw_tree, with_folder};
 
 /// A good commit by alice, whose payload is edited before she signs it.
 fn edited(scene: &Scene, edit: impl Fn(String) -> String) -> CommitId {
@@ -53,6 +53,11 @@ pub(crate) fn commits() -> Vec<Row> {
             "control character in a name",
             |s| edited(s, |p| p.replace("Somebody", "Some\u{1b}body")),
             good,
+        ),
+        row(
+            "a zone that nobody lives in",
+            |s| edited(s, |p| p.replace(" +0000", " +9999")),
+            |s| edited(s, |p| p.replace(" +0000", " +1400")),
         ),
         row("two addresses", |s| edited(s, |p| p.replace("Somebody", "<a@b>")), good),
         row("parent twice", |s| edited(s, parent_twice), good),
@@ -110,85 +115,6 @@ fn second_signature(text: String) -> String {
     text.replacen("\n\n", &format!("\n{signature}\n"), 1)
 }
 
-/// A commit by alice whose tree is the introduction's with raw entries for a folder
-/// `docs`.
-fn docs(scene: &Scene, entries: &[(&str, &str)]) -> CommitId {
-    let blob = scene.forge.raw("blob", b"text");
-    let entries: Vec<_> = entries.iter().map(|(mode, name)| (*mode, *name, blob.clone())).collect();
-    with_folder(scene, "docs", &entries)
-}
-
-fn with_folder(scene: &Scene, folder: &str, entries: &[(&str, &str, CommitId)]) -> CommitId {
-    let folder_tree = raw_tree(&scene.forge, entries);
-    let root = scene.forge.bytes("tree", &scene.forge.tree(&scene.root));
-    let added = entry("40000", folder, &folder_tree);
-    // `docs` sorts between `.writ` and `manifests`.
-    let place = root.windows(15).position(|w| w == b"40000 manifests").unwrap();
-    let tree = [&root[..place], &added, &root[place..]].concat();
-    let tree = scene.forge.raw("tree", &tree);
-    scene.next("alice").tree(&tree).make()
-}
-
-fn raw_tree(forge: &Forge, entries: &[(&str, &str, CommitId)]) -> CommitId {
-    let bytes: Vec<u8> =
-        entries.iter().flat_map(|(mode, name, id)| entry(mode, name, id)).collect();
-    forge.raw("tree", &bytes)
-}
-
-fn entry(mode: &str, name: &str, id: &CommitId) -> Vec<u8> {
-    let raw = (0..id.as_str().len()).step_by(2);
-    let raw = raw.map(|i| u8::from_str_radix(&id.as_str()[i..i + 2], 16).unwrap());
-    [mode.as_bytes(), b" ", name.as_bytes(), b"\0"].concat().into_iter().chain(raw).collect()
-}
-
-fn one_doc(scene: &Scene) -> CommitId {
-    docs(scene, &[("100644", "a")])
-}
-
-pub(crate) fn trees() -> Vec<Row> {
-    let row = |name, attack, twin| Row { rule: "O2", ..row(name, attack, twin) };
-    vec![
-        row("link", |s| docs(s, &[("120000", "a")]), one_doc),
-        row("submodule", |s| docs(s, &[("160000", "a")]), one_doc),
-        row(
-            "group-writable file",
-            |s| docs(s, &[("100664", "a")]),
-            |s| docs(s, &[("100755", "a")]),
-        ),
-        row(
-            "unsorted",
-            |s| docs(s, &[("100644", "b"), ("100644", "a")]),
-            |s| docs(s, &[("100644", "a"), ("100644", "b")]),
-        ),
-        row("twice", |s| docs(s, &[("100644", "a"), ("100755", "a")]), one_doc),
-        row("empty name", |s| docs(s, &[("100644", "")]), one_doc),
-        row("dot", |s| docs(s, &[("100644", ".")]), one_doc),
-        row("dot dot", |s| docs(s, &[("100644", "..")]), one_doc),
-        row(
-            "dot git",
-            |s| docs(s, &[("100644", ".GIT")]),
-            |s| docs(s, &[("100644", ".gitignore")]),
-        ),
-        row("slash", |s| docs(s, &[("100644", "a/b")]), one_doc),
-        row(
-            "control character",
-            |s| docs(s, &[("100644", "a\u{1b}b")]),
-            |s| docs(s, &[("100644", "aéb")]),
-        ),
-        row("empty folder", |s| docs(s, &[]), one_doc),
-        row(
-            "a name that no file system has",
-            |s| docs(s, &[("100644", &"a".repeat(256))]),
-            |s| docs(s, &[("100644", &"a".repeat(255))]),
-        ),
-    ]
-}
-
-#[test]
-fn a_tree_holds_plain_files_and_folders_in_order() {
-    run(&Scene::new(), &trees());
-}
-
 pub(crate) fn missing() -> Vec<Row> {
     let row =
         |name, attack, twin| Row { rule: "O3", reason: MissingObject, ..row(name, attack, twin) };
@@ -210,7 +136,7 @@ pub(crate) fn missing() -> Vec<Row> {
                 let folder = raw_tree(&s.forge, &gone);
                 let root = raw_tree(
                     &s.forge,
-                    &[("40000", ".writ", writ_tree(s)), ("40000", "manifests", folder)],
+                    &[("40000", ".writ", part(s, ".writ")), ("40000", "manifests", folder)],
                 );
                 s.next("alice").tree(&root).make()
             },
@@ -244,14 +170,18 @@ fn what_is_named_exists_and_is_of_its_kind() {
     run(&Scene::new(), &missing());
 }
 
-fn writ_tree(scene: &Scene) -> CommitId {
-    let out = scene.forge.git(["rev-parse", &format!("{}:.writ", scene.root)], b"");
-    String::from_utf8(out).unwrap().trim().parse().unwrap()
+/// A path whose file lies `depth` names deep.
+fn deep(first: &str, depth: usize) -> String {
+    format!("{first}/{}/x.toml", vec!["d"; depth - 2].join("/"))
 }
 
-/// A path whose file lies `depth` names deep.
-fn deep(depth: usize) -> String {
-    format!("manifests/{}/x.toml", vec!["d"; depth - 2].join("/"))
+/// A file below `docs` in as many folders with the longest names.
+fn long_path(scene: &Scene, folders: usize) -> CommitId {
+    let mut id = raw_tree(&scene.forge, &[("100644", "x", scene.forge.raw("blob", b"x"))]);
+    for _ in 0..folders - 1 {
+        id = raw_tree(&scene.forge, &[("40000", &"d".repeat(255), id)]);
+    }
+    with_folder(scene, "docs", &[("40000", "d", id)])
 }
 
 pub(crate) fn endless() -> Vec<Row> {
@@ -264,9 +194,15 @@ pub(crate) fn endless() -> Vec<Row> {
         ),
         row(
             "folders too deep",
-            |s| s.next("alice").file(&deep(17), SERVICE).make(),
-            |s| s.next("alice").file(&deep(16), SERVICE).make(),
+            |s| s.next("alice").file(&deep("manifests", 17), SERVICE).make(),
+            |s| s.next("alice").file(&deep("manifests", 16), SERVICE).make(),
         ),
+        row(
+            "folders too deep, and other ones deeper",
+            |s| s.next("alice").file(&deep("manifests", 40), SERVICE).make(),
+            |s| s.next("alice").file(&deep("docs", 40), "x").make(),
+        ),
+        row("a path longer than any system opens", |s| long_path(s, 17), |s| long_path(s, 15)),
         row("a tree of ten to the twelfth files", bomb, good),
     ]
 }

@@ -58,6 +58,28 @@ pub(crate) fn ungranted() -> Vec<Row> {
             |s| s.next("erin").file(WEB, "a = 2\n").make(),
             |s| s.next("erin").make(),
         ),
+        // What hosts do not read is still a path, and takes a grant.
+        row(
+            "a link",
+            |s| s.next("bob").file_as("120000", "docs/a", "/etc").make(),
+            |s| s.next("alice").file_as("120000", "docs/a", "/etc").make(),
+        ),
+        row(
+            "a submodule",
+            |s| s.next("bob").file_as("160000", "library", s.root.as_str()).make(),
+            |s| s.next("alice").file_as("160000", "library", s.root.as_str()).make(),
+        ),
+        row("a link in the place of a file", |s| linked(s, "bob"), |s| linked(s, "alice")),
+        row(
+            "a file in a deep folder",
+            |s| s.next("bob").file(DEEP, "x").make(),
+            |s| s.next("alice").file(DEEP, "x").make(),
+        ),
+        row(
+            "a name that is not plain",
+            |s| s.next("bob").file("\"docs/a\\tb\"", "x").make(),
+            |s| s.next("alice").file("\"docs/a\\tb\"", "x").make(),
+        ),
         row("merging another's change", |s| merge(s, "bob", API), |s| merge(s, "bob", WEB)),
         row("merging a deletion by nobody", merge_that_drops, |s| merge(s, "alice", API)),
         Row {
@@ -82,6 +104,36 @@ pub(crate) fn ungranted() -> Vec<Row> {
 #[test]
 fn a_path_that_nobody_grants_is_not_writable() {
     run(&Scene::new(), &ungranted());
+}
+
+/// Nineteen folders deep.
+const DEEP: &str = "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/x";
+
+/// A file of alice's that becomes a link.
+fn linked(scene: &Scene, signer: &str) -> CommitId {
+    let file = scene.next("alice").file("docs/a", "x").make();
+    scene.forge.commit(signer).on(&file).file_as("120000", "docs/a", "/etc").make()
+}
+
+#[test]
+fn a_grant_reaches_links_odd_names_and_deep_folders_by_their_path() {
+    let forge = crate::forge::Forge::new();
+    let signers = forge.signers(&["alice", "docs"]);
+    let policy = rules()
+        + "[principals.docs]\ngrants = [\"docs/**\", \"a/**\"]\n\
+           [[protect]]\npaths = [\"a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/safe/**\"]\nthreshold = 2\n";
+    let scene = Scene::introduce(forge, &signers, &policy);
+    let link = scene.next("docs").file_as("120000", "docs/a", "../manifests/services");
+    let mixed = link.file_as("160000", "docs/b", scene.root.as_str()).file(DEEP, "x");
+    assert!(scene.verify(&mixed.file("\"docs/a\\tb\"", "x").make()).is_ok());
+    let refused = |path: &str| {
+        let refusal = scene.verify(&scene.next("docs").file(path, "x").make()).unwrap_err();
+        refusal.rule
+    };
+    assert_eq!(refused("docsy"), "G4");
+    assert_eq!(refused("manifests/services/link.toml"), "G4");
+    // As deep as anybody likes, a protected folder stays protected.
+    assert_eq!(refused("a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/safe/x"), "G5");
 }
 
 /// A branch by alice that changes `path`, merged by `merger`.
