@@ -1,8 +1,8 @@
 //! Splits a commit object strictly: every byte is accounted for (rule O1).
 
 use super::breach::Breach;
-use super::limits;
 use super::object::Format;
+use super::{Reason, limits};
 use crate::names::CommitId;
 
 /// A commit taken apart.
@@ -97,7 +97,12 @@ fn parents(headers: &mut Headers<'_>, format: Format) -> Result<Vec<CommitId>, B
         parents.push(id);
     }
     if parents.len() > limits::PARENTS {
-        return Err(broken(format!("{} parents, at most 8 are allowed", parents.len())));
+        return Err(Breach::new(
+            "O1",
+            Reason::Malformed,
+            format!("{} parents, at most {} are allowed", parents.len(), limits::PARENTS),
+            "merge the branches in several steps, and replace the commit",
+        ));
     }
     Ok(parents)
 }
@@ -151,6 +156,13 @@ fn surplus(name: &[u8], format: Format) -> Breach {
             "the header {shown} carries a signature of another kind than this repository's {}",
             format.signature_header()
         ))
+    } else if name == b"mergetag" {
+        Breach::new(
+            "O1",
+            Reason::Malformed,
+            "it merges a signed tag, whose signature git puts into the commit (mergetag)",
+            "merge the commit that the tag names: git merge --no-ff -S TAG^{commit}",
+        )
     } else {
         broken(format!("unknown header {shown:?}", shown = shown.to_string()))
     }
@@ -181,7 +193,12 @@ fn time(text: &[u8]) -> Option<i64> {
     let text = str::from_utf8(text).ok()?.strip_prefix(' ')?;
     let (seconds, zone) = text.split_once(' ')?;
     let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
-    let zone_ok = zone.len() == 5 && zone.starts_with(['+', '-']) && digits(&zone[1..]);
+    // There is no zone beyond +1400, and nobody tells what one would mean.
+    let zone_ok = zone.len() == 5
+        && zone.starts_with(['+', '-'])
+        && digits(&zone[1..])
+        && &zone[1..] <= "1400"
+        && &zone[3..] <= "59";
     let canonical = digits(seconds) && (seconds == "0" || !seconds.starts_with('0'));
     if !zone_ok || !canonical {
         return None;
@@ -245,10 +262,13 @@ mod tests {
             format!("{TREE}{}\n", WHO.replace("1700000001", "-1")),
             format!("{TREE}{}\n", WHO.replace("1700000001", "99999999999999")),
             format!("{TREE}{}\n", WHO.replace("-0000", "-0")),
+            format!("{TREE}{}\n", WHO.replace("-0000", "+9999")),
+            format!("{TREE}{}\n", WHO.replace("-0000", "+1401")),
+            format!("{TREE}{}\n", WHO.replace("+0100", "-0060")),
             format!("{TREE}{}\n", WHO.replace("B <", "B\r <")),
         ] {
             let error = read(&bad).expect_err(&bad);
-            assert_eq!((error.rule, error.reason), ("O1", crate::trust::Reason::Malformed));
+            assert_eq!((error.rule, error.reason), ("O1", Reason::Malformed));
         }
     }
 
