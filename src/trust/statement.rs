@@ -133,19 +133,7 @@ impl ResetStatement {
             expires: lines.time("expires")?,
         };
         lines.end()?;
-        let mut signed = BTreeSet::new();
-        for armor in armors {
-            let signature = sshsig::read(armor, RESET).map_err(|bad| bad.0)?;
-            let message = signature.message(RESET, text.as_bytes());
-            let known = recovery.keys.iter().find(|known| known.blob == signature.key);
-            let known = known.ok_or("it is signed by a key that is no recovery key")?;
-            known.key.verify(&signature.bytes, &message, false).map_err(|bad| bad.0)?;
-            signed.insert(&known.blob);
-        }
-        let needed = recovery.threshold.max(1);
-        if signed.len() < needed {
-            return Err(format!("{} of {needed} recovery keys have signed it", signed.len()));
-        }
+        recovery.signed(text, &armors)?;
         if statement.from != anchor.commit {
             return Err(format!("it leads from {}", statement.from.short()));
         }
@@ -156,6 +144,38 @@ impl ResetStatement {
             return Err(format!("it expired at {}", moment(statement.expires)));
         }
         Ok(statement)
+    }
+}
+
+impl Recovery {
+    /// Whether enough of the keys have signed `text`. Anybody can add a signature of
+    /// their own to a statement: those that do not count take nothing away from it.
+    fn signed(&self, text: &str, armors: &[&[u8]]) -> Result<(), String> {
+        let mut signed = BTreeSet::new();
+        let mut ignored = None;
+        for armor in armors {
+            match self.signer(text, armor) {
+                Ok(key) => drop(signed.insert(&key.blob)),
+                Err(why) => drop(ignored.get_or_insert(why)),
+            }
+        }
+        let needed = self.threshold.max(1);
+        if signed.len() >= needed {
+            return Ok(());
+        }
+        let why =
+            ignored.map_or(String::new(), |why| format!("; a signature does not count: {why}"));
+        Err(format!("{} of {needed} recovery keys have signed it{why}", signed.len()))
+    }
+
+    /// Which of the keys made a signature over `text`.
+    fn signer(&self, text: &str, armor: &[u8]) -> Result<&RecoveryKey, &'static str> {
+        let signature = sshsig::read(armor, RESET).map_err(|bad| bad.0)?;
+        let message = signature.message(RESET, text.as_bytes());
+        let known = self.keys.iter().find(|known| known.blob == signature.key);
+        let known = known.ok_or("it is by a key that is no recovery key")?;
+        known.key.verify(&signature.bytes, &message, false).map_err(|bad| bad.0)?;
+        Ok(known)
     }
 }
 

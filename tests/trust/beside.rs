@@ -151,9 +151,13 @@ pub(crate) fn resets() -> Vec<Act> {
         act("by administrators", "no recovery key", |s| {
             recovered(s, &reset(s), &["alice", "dave"])
         }),
-        act("by one key too many", "no recovery key", |s| {
-            recovered(s, &reset(s), &["safe-a", "safe-b", "mallory"])
-        }),
+        // Anybody may add a signature; it neither counts nor takes away.
+        Act {
+            twin: |s| recovered(s, &reset(s), &["mallory", "safe-a", "alice", "safe-b"]),
+            ..act("by a stranger in the place of one", "1 of 2", |s| {
+                recovered(s, &reset(s), &["safe-a", "mallory"])
+            })
+        },
         act("by nobody", "not signed", |s| recovered(s, &reset(s), &[])),
         act("from elsewhere", "leads from", |s| {
             let from = s.next("dave").make();
