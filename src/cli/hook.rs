@@ -140,6 +140,7 @@ fn receive(updates: Vec<Update>) -> Result<(), Failure> {
     reports::only_its_own(&updates)?;
     let real = |update| reports::real(&checkout, update);
     let updates: Vec<Update> = updates.into_iter().map(real).collect::<Result<_, _>>()?;
+    nothing_replaced(&updates)?;
     let objects = Pushed::here()?;
     let pins = PinArgs::default().named(&checkout, &objects)?.ok_or_else(|| Failure {
         message: "this server does not know from where to judge a push".to_owned(),
@@ -156,6 +157,23 @@ fn receive(updates: Vec<Update>) -> Result<(), Failure> {
         decide(&objects, &pins, Some(old).filter(|old| !is_none(old)), new)?;
     }
     Ok(())
+}
+
+/// Refuses a ref that has git show one object in the place of another (git-replace(1)):
+/// whoever fetches it would see another history than hosts do.
+fn nothing_replaced(updates: &[Update]) -> Result<(), Failure> {
+    let replaces =
+        |update: &&Update| update.reference.starts_with("refs/replace/") && !is_none(&update.new);
+    match updates.iter().find(replaces) {
+        None => Ok(()),
+        Some(Update { reference, .. }) => Err(Failure {
+            message: format!(
+                "{reference} would put another object in the place of one of the history"
+            ),
+            hint: Some("push a commit that changes what is to change".to_owned()),
+            blame: Blame::Refused,
+        }),
+    }
 }
 
 fn decide(

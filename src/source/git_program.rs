@@ -206,6 +206,8 @@ impl Checkout {
         for name in ELSEWHERE.iter().filter(|_| !self.by_git) {
             command.env_remove(name);
         }
+        // History is what hosts see, whatever somebody has put in the place of an object.
+        command.env("GIT_NO_REPLACE_OBJECTS", "1");
         command.arg("-C").arg(&self.root);
         // What is read below must not depend on how somebody likes it to look.
         command.args(["-c", "log.showSignature=false", "-c", "core.quotePath=false"]);

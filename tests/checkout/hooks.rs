@@ -147,6 +147,26 @@ fn a_server_that_does_not_know_from_where_to_judge_takes_nothing() {
     assert_eq!(team.main(), main);
 }
 
+/// What git shows in the place of an object is not what hosts see.
+#[test]
+fn nobody_puts_an_object_in_the_place_of_another_on_a_server() {
+    for hook in ["pre-receive", "update"] {
+        let team = Team::with("").guarded(hook);
+        let (old, first) = (team.main(), team.alice.git(&["rev-list", "--max-parents=0", "HEAD"]));
+        team.bob.git(&["replace", &old, &first]);
+        let reference = format!("refs/replace/{old}");
+        let said = refused(&push(&team.bob, &[&reference]));
+        assert!(said.contains(&format!("{reference} would put another object")), "{hook}: {said}");
+        // One that was there before the hook hides nothing from it.
+        team.on_server(&["update-ref", &reference, &first]);
+        team.bob.git(&["replace", "-d", &old]);
+        team.change("late", 8002);
+        ok(&push(&team.bob, &["main"]));
+        assert_eq!(team.landed().lines().next(), Some("late on 8002"));
+        ok(&push(&team.bob, &[&format!(":{reference}")]));
+    }
+}
+
 #[test]
 fn a_new_server_takes_the_whole_history_at_once() {
     let team = Team::with("");
