@@ -1,6 +1,7 @@
 //! The manifest as operators write it: the worked examples, the two spellings,
 //! what it comes to mean, and every kind of mistake.
 
+mod agrees;
 mod any_text;
 mod claims;
 mod edit;

@@ -1,5 +1,7 @@
 //! Each key of a manifest is judged by the rules of trust, or said to be its owner's business.
 
+use super::agrees::agrees;
+use super::*;
 use writ::manifest::schema::groups;
 use writ::trust::privileges::requests;
 
@@ -34,4 +36,20 @@ fn no_key_of_a_manifest_is_unknown_to_the_rules_of_trust() {
     let told: Vec<String> =
         requests(path, text.as_bytes()).iter().map(ToString::to_string).collect();
     assert_eq!(told, ["x has the key `sandbox`, which this version does not know"]);
+}
+
+proptest::proptest! {
+    /// The one reading of a file holds the other to account.
+    #[test]
+    fn what_a_service_reaches_on_its_host_is_judged(json in imports::manifest()) {
+        let files = one("manifests/manifest.json", json.to_string());
+        let Ok(manifest) = draft(&files) else { return Ok(()) };
+        for host in ["biz", "web-1", "db"] {
+            let desired = manifest.desired(&host.parse().unwrap());
+            for (name, service) in &desired.services {
+                let told = agrees(service, &desired.privileges[name]);
+                proptest::prop_assert!(told.is_ok(), "{}: {:?}", name, told);
+            }
+        }
+    }
 }
