@@ -115,11 +115,8 @@ impl Privilege {
             Self::User(_) | Self::Group(_) => "accounts",
             Self::Capability(_) => "capabilities",
             Self::Hardening(_) => "hardening",
-            Self::WritePath(_)
-            | Self::EnvFile(_)
-            | Self::StateDirectory(_)
-            | Self::WorkingDirectory(_)
-            | Self::Socket(_) => "files",
+            Self::EnvFile(_) | Self::WorkingDirectory(_) | Self::Socket(_) => "files",
+            Self::WritePath(_) | Self::StateDirectory(_) => "directories",
             Self::Unit(_) => "units",
             Self::Domain(_) => "domains",
             Self::Port(_) => "ports",

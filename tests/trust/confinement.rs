@@ -20,7 +20,8 @@ const PLAIN: &str = "hosts = [\"biz\"]\n[artifact]\nstorePath = \"/nix/store/1b9
 /// nothing; what lets a service be root takes two people.
 fn confined() -> Scene {
     let forge = Forge::new();
-    let signers = forge.signers(&["alice", "bob", "carol", "dave", "ci", "owner", "forge"]);
+    let signers =
+        forge.signers(&["alice", "bob", "carol", "dave", "ci", "owner", "owner2", "forge"]);
     let policy = format!(
         r#"channel = "{CHANNEL}"
 [principals.alice]
@@ -38,12 +39,16 @@ grants = ["manifests/**"]
 [principals.bob.may]
 hosts = ["biz", "tag:web"]
 accounts = ["pil-*", "root"]
-files = ["/var/lib/secrets/web*.env", "/srv/web/**", "/var/lib/shared", "/run/web.sock"]
+files = ["/var/lib/secrets/web*.env", "/srv/web/**"]
+directories = ["/srv/web/**", "/var/lib/shared"]
 domains = ["*.web.example.org"]
 ports = ["8000-8099", "443"]
 units = ["postgresql.service"]
 capabilities = ["CAP_NET_BIND_SERVICE"]
 hardening = ["privateDevices"]
+[principals.owner2]
+grants = ["**"]
+may = {{ accounts = ["*"] }}
 [principals.carol]
 grants = ["manifests/**"]
 [principals.ci]
@@ -178,6 +183,19 @@ pub(crate) fn asked() -> Vec<Row> {
             "the way up from a listed path",
             |s| web(s, "bob", "[hardening]\nreadWritePaths = [\"/srv/web/../db\"]\n"),
             |s| web(s, "bob", "[hardening]\nreadWritePaths = [\"/srv/web/db\"]\n"),
+        ),
+        row(
+            "to write what may only be read",
+            |s| {
+                let secrets = "[hardening]\nreadWritePaths = [\"/var/lib/secrets/web-2.env\"]\n";
+                web(s, "bob", secrets)
+            },
+            |s| top(s, "bob", "envFile = \"/var/lib/secrets/web-2.env\"\n"),
+        ),
+        row(
+            "root by a pattern that matches every name",
+            |s| web(s, "owner2", "user = \"root\"\n"),
+            |s| web(s, "owner2", "user = \"postgres\"\n"),
         ),
         row(
             "somebody else's environment file",
@@ -432,7 +450,7 @@ fn a_refusal_names_what_is_asked_for_and_the_grant_that_is_missing() {
     );
     assert_eq!(
         refusal.remedy,
-        "take it out of the file, let somebody sign it who may, or let an administrator add `accounts`, `files` to [principals.bob.may] in .writ/policy.toml first"
+        "take it out of the file, let somebody sign it who may, or let an administrator add `accounts`, `directories` to [principals.bob.may] in .writ/policy.toml first"
     );
 }
 

@@ -24,8 +24,8 @@ pub(super) struct AddSigner {
     #[arg(long)]
     grant: Vec<String>,
     /// What their files may ask of hosts beyond the closed default: `hosts=tag:web`,
-    /// `ports=8000-8099`, `files=/var/lib/secrets/web*.env`, `accounts=…`, `domains=…`, `units=…`,
-    /// `capabilities=…`, `hardening=…`, or `everything`; may be repeated.
+    /// `ports=8000-8099`, `files=/var/lib/secrets/web*.env`, `directories=…`, `accounts=…`,
+    /// `domains=…`, `units=…`, `capabilities=…`, `hardening=…`, or `everything`; may be repeated.
     #[arg(long, value_name = "KIND=PATTERN|everything")]
     may: Vec<String>,
     /// `admin`, `rollback` or `merge`; may be repeated.

@@ -21,8 +21,12 @@ pub(in crate::trust) enum May {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::trust) struct Listed {
     hosts: Option<Vec<Pattern>>,
+    /// Root is meant by its name alone.
     accounts: Option<Vec<Pattern>>,
+    /// What is read, or reached.
     files: Option<Vec<PathPattern>>,
+    /// What is written to, or owned.
+    directories: Option<Vec<PathPattern>>,
     domains: Option<Vec<DomainPattern>>,
     ports: Option<Vec<PortRange>>,
     units: Option<Vec<Pattern>>,
@@ -153,20 +157,25 @@ impl Listed {
         let any = |patterns: &Option<Vec<Pattern>>, name: &str| {
             patterns.as_ref().map(|patterns| patterns.iter().any(|p| p.matches(name)))
         };
-        let path = |path: &str| {
-            self.files.as_ref().map(|patterns| patterns.iter().any(|p| p.matches(path)))
+        let path = |patterns: &Option<Vec<PathPattern>>, path: &str| {
+            patterns.as_ref().map(|patterns| patterns.iter().any(|p| p.matches(path)))
         };
         match &request.privilege {
+            Privilege::User(name) | Privilege::Group(name) if name == "root" => self
+                .accounts
+                .as_ref()
+                .map(|patterns| patterns.iter().any(|pattern| pattern.0 == "root")),
             Privilege::User(name) | Privilege::Group(name) => any(&self.accounts, name),
             Privilege::Capability(name) => any(&self.capabilities, name),
             Privilege::Hardening(setting) => {
                 any(&self.hardening, setting.split(' ').next().unwrap_or_default())
             }
-            Privilege::WritePath(name)
-            | Privilege::EnvFile(name)
-            | Privilege::StateDirectory(name)
+            Privilege::EnvFile(name)
             | Privilege::WorkingDirectory(name)
-            | Privilege::Socket(name) => path(name),
+            | Privilege::Socket(name) => path(&self.files, name),
+            Privilege::WritePath(name) | Privilege::StateDirectory(name) => {
+                path(&self.directories, name)
+            }
             Privilege::Unit(name) => any(&self.units, name),
             Privilege::Domain(name) => {
                 self.domains.as_ref().map(|patterns| patterns.iter().any(|p| p.matches(name)))
@@ -190,6 +199,7 @@ impl Listed {
             ("hosts", texts(&self.hosts, name)),
             ("accounts", texts(&self.accounts, name)),
             ("files", texts(&self.files, |path| path.text.clone())),
+            ("directories", texts(&self.directories, |path| path.text.clone())),
             ("domains", texts(&self.domains, |domain| domain.0.clone())),
             ("ports", texts(&self.ports, PortRange::spelled)),
             ("units", texts(&self.units, name)),

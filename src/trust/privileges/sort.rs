@@ -1,5 +1,9 @@
 //! Which key of a manifest asks a host for what: the one list of what is judged, and of
 //! what is the owner's own business.
+//!
+//! What is its owner's stays so: hosts judge the history that they have accepted again
+//! before a rollback, and a stricter reading would refuse it. A new key begins as strict as
+//! it may ever have to be.
 
 use serde_json::Value;
 
