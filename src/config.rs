@@ -171,7 +171,11 @@ impl Config {
         Self::parse(&text).map_err(|why| ConfigError::Invalid { path: path.to_owned(), why })
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    /// Checks the text of a config.
+    ///
+    /// # Errors
+    /// It is not valid; with line and column.
+    pub fn parse(text: &str) -> Result<Self, String> {
         // Where it is told, the line is shown.
         let told = |error: toml::de::Error| without_passwords(&error.to_string());
         let config: Self = toml::from_str(text).map_err(told)?;

@@ -55,6 +55,9 @@ fn is_an_operators(command: &Command) -> bool {
         command,
         Command::Init(_)
             | Command::Status(_)
+            | Command::Setup(_)
+            | Command::New(_)
+            | Command::Host(_)
             | Command::Plan(_)
             | Command::Set(_)
             | Command::Upload(_)
@@ -71,6 +74,9 @@ fn is_an_operators(command: &Command) -> bool {
 fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Init(args) => writ::cli::init::run(&args),
+        Command::Setup(args) => writ::cli::setup::run(&args),
+        Command::New(args) => writ::cli::new::run(&args),
+        Command::Host(args) => writ::cli::host::run(&args),
         Command::Agent(args) => block_on(writ::cli::agent::run(args)),
         Command::Status(args) => block_on(writ::cli::status::run(args)),
         Command::Sync(args) => block_on(writ::cli::sync::run(args)),
@@ -99,6 +105,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Adopt(args) => writ::cli::adopt::run(&args),
         Command::Pause(args) => writ::cli::pause::run(&args),
         Command::Resume(args) => block_on(writ::cli::pause::resume(args)),
+        Command::Restart(args) => block_on(writ::cli::restart::run(args)),
         Command::Completions(args) => {
             writ::cli::completions::run(&args);
             Ok(())

@@ -2,6 +2,8 @@
 
 #[path = "checkout/approve.rs"]
 mod approve;
+#[path = "checkout/chores.rs"]
+mod chores;
 #[path = "checkout/ci.rs"]
 mod ci;
 #[path = "checkout/desk.rs"]

@@ -12,9 +12,9 @@ use tokio::time::timeout;
 use super::socket::{Peer, in_group};
 use super::status::{self, Status};
 use super::{Report, Shared};
-use crate::fault::causes;
+use crate::fault::{Fault, causes};
 use crate::ledger::Ledger;
-use crate::names::HostName;
+use crate::names::{HostName, ServiceName};
 use crate::world::World;
 
 /// A request is one short line.
@@ -25,13 +25,15 @@ const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// What can be asked of the agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// For root and members of the group `writ`.
     Status,
     /// A round now; answered with the status after it. For root.
     Sync,
+    /// A service begun anew; answered with the status after the round that follows, or
+    /// with why it is not healthy. For root.
+    Restart { service: ServiceName },
 }
 
 /// The line that asks it. A struct by itself: serde would let a tagged enum's unit
@@ -39,7 +41,41 @@ pub enum Request {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
-    pub(super) verb: Request,
+    verb: Verb,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    service: Option<ServiceName>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Verb {
+    Status,
+    Sync,
+    Restart,
+}
+
+impl From<Request> for Asked {
+    fn from(request: Request) -> Self {
+        match request {
+            Request::Status => Self { verb: Verb::Status, service: None },
+            Request::Sync => Self { verb: Verb::Sync, service: None },
+            Request::Restart { service } => Self { verb: Verb::Restart, service: Some(service) },
+        }
+    }
+}
+
+impl TryFrom<Asked> for Request {
+    type Error = &'static str;
+
+    fn try_from(asked: Asked) -> Result<Self, Self::Error> {
+        match (asked.verb, asked.service) {
+            (Verb::Status, None) => Ok(Self::Status),
+            (Verb::Sync, None) => Ok(Self::Sync),
+            (Verb::Restart, Some(service)) => Ok(Self::Restart { service }),
+            (Verb::Restart, None) => Err("it names no service"),
+            (Verb::Status | Verb::Sync, Some(_)) => Err("it is not about a service"),
+        }
+    }
 }
 
 /// What the agent answers.
@@ -54,6 +90,15 @@ pub enum Reply {
 #[derive(Debug)]
 pub struct SyncRequest {
     pub answer: oneshot::Sender<Report>,
+    /// What is done before it.
+    pub restart: Option<Restart>,
+}
+
+/// A service to be begun anew, and who is told how that went.
+#[derive(Debug)]
+pub struct Restart {
+    pub service: ServiceName,
+    pub outcome: oneshot::Sender<Result<(), Fault>>,
 }
 
 /// The agent's side of the socket.
@@ -94,9 +139,10 @@ impl<W: World + Send + Sync + 'static> Control<W> {
         let mut line = String::new();
         let mut read = BufReader::new(read.take(REQUEST_LIMIT));
         timeout(REQUEST_DEADLINE, read.read_line(&mut line)).await??;
-        let reply = match serde_json::from_str(&line) {
-            Ok(Asked { verb }) if may(peer, verb) => self.reply(verb).await,
-            Ok(Asked { verb }) => Reply::Refused { because: denial(verb) },
+        let asked = serde_json::from_str::<Asked>(&line).map_err(|error| error.to_string());
+        let reply = match asked.and_then(|asked| Ok(Request::try_from(asked)?)) {
+            Ok(request) if may(peer, &request) => self.reply(request).await,
+            Ok(request) => Reply::Refused { because: denial(&request) },
             Err(error) => Reply::Refused { because: format!("not a request: {error}") },
         };
         let mut text = serde_json::to_vec(&reply)?;
@@ -104,12 +150,35 @@ impl<W: World + Send + Sync + 'static> Control<W> {
         timeout(REQUEST_DEADLINE, write.write_all(&text)).await?
     }
 
+    /// A round that begins now.
+    async fn round(&self, restart: Option<Restart>) -> Result<(), String> {
+        let stopping = || "the agent is stopping".to_owned();
+        let (answer, report) = oneshot::channel();
+        self.asked.send(SyncRequest { answer, restart }).await.map_err(|_| stopping())?;
+        report.await.map(drop).map_err(|_| stopping())
+    }
+
+    async fn restart(&self, service: ServiceName) -> Result<(), String> {
+        let (outcome, done) = oneshot::channel();
+        self.round(Some(Restart { service, outcome })).await?;
+        match done.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(fault)) => Err(match &fault.remedy {
+                Some(remedy) => format!("{fault}; {remedy}"),
+                None => fault.to_string(),
+            }),
+            Err(_) => Err("the agent is stopping".to_owned()),
+        }
+    }
+
     async fn reply(&self, request: Request) -> Reply {
-        if request == Request::Sync {
-            let (answer, report) = oneshot::channel();
-            if self.asked.send(SyncRequest { answer }).await.is_err() || report.await.is_err() {
-                return Reply::Refused { because: "the agent is stopping".to_owned() };
-            }
+        let done = match request {
+            Request::Status => Ok(()),
+            Request::Sync => self.round(None).await,
+            Request::Restart { service } => self.restart(service).await,
+        };
+        if let Err(because) = done {
+            return Reply::Refused { because };
         }
         let snapshot = Some(self.shared.snapshot());
         match status::gather(&self.host, &self.ledger, &*self.world, snapshot).await {
@@ -120,20 +189,21 @@ impl<W: World + Send + Sync + 'static> Control<W> {
 }
 
 /// Default deny: root may do everything, members of the group may look.
-fn may(peer: Peer, request: Request) -> bool {
+fn may(peer: Peer, request: &Request) -> bool {
     // The agent's own user counts as root, so that it can run unprivileged in tests.
     let root = peer.uid == 0 || peer.uid == rustix::process::geteuid().as_raw();
     match request {
         Request::Status => root || in_group(peer),
-        Request::Sync => root,
+        Request::Sync | Request::Restart { .. } => root,
     }
 }
 
-fn denial(request: Request) -> String {
+fn denial(request: &Request) -> String {
     match request {
         Request::Status => {
             "only root and members of the group `writ` may see the status".to_owned()
         }
         Request::Sync => "only root may ask for a round".to_owned(),
+        Request::Restart { service } => format!("only root may restart {service}"),
     }
 }

@@ -15,6 +15,7 @@ mod paused;
 mod ready;
 mod receipts;
 pub mod reporting;
+mod restart;
 mod retention;
 mod roads;
 mod rollback;
@@ -47,7 +48,7 @@ use crate::source::roads::Road;
 use crate::trust::{Anchor, Refusal, VerifiedCommit};
 use crate::verdict::Verdict;
 use crate::world::World;
-use control::SyncRequest;
+use control::{Restart, SyncRequest};
 use drift::Healed;
 use roads::{Look, Roads};
 use sources::SourceStatus;
@@ -200,6 +201,7 @@ impl<W: World> Agent<W> {
         let mut waiting: Vec<SyncRequest> = Vec::new();
         let mut look = Look::NOW;
         loop {
+            self.restart_for(&mut waiting).await;
             let report = self.round_of(look).await;
             let heard = if self.roads.answered() { waiting.len() } else { 0 };
             for request in waiting.drain(..heard) {
@@ -220,6 +222,18 @@ impl<W: World> Agent<W> {
                 waiting.push(request);
                 look = Look::NOW;
             }
+        }
+    }
+}
+
+impl<W: World> Agent<W> {
+    /// Does what somebody wants to be done before the round that they wait for.
+    async fn restart_for(&mut self, waiting: &mut [SyncRequest]) {
+        for Restart { service, outcome } in
+            waiting.iter_mut().filter_map(|request| request.restart.take())
+        {
+            // Whoever asked may have gone.
+            let _ = outcome.send(self.restart(&service).await);
         }
     }
 }

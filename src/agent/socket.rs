@@ -100,7 +100,7 @@ pub async fn ask(path: &Path, request: Request, deadline: Duration) -> std::io::
 }
 
 fn line(request: Request) -> std::io::Result<Vec<u8>> {
-    let mut line = serde_json::to_vec(&Asked { verb: request })?;
+    let mut line = serde_json::to_vec(&Asked::from(request))?;
     line.push(b'\n');
     Ok(line)
 }

@@ -5,7 +5,9 @@ mod text;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
+use serde::Serialize;
 
+use super::host_config::{self, Caches, HostConfig, object_format};
 use super::{Blame, Failure, show};
 use crate::names::{BranchName, CommitId, HostName, Principal};
 use crate::source::checkout::{self, CheckoutError};
@@ -73,7 +75,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                 "{} is a deploy repository already (.writ is {introduced})",
                 checkout.root().display()
             ),
-            hint: Some("change who may sign with `writ trust add-signer`".to_owned()),
+            hint: Some(
+                "in a clone of it: writ setup; another host: writ host add; who may sign: writ trust add-signer"
+                    .to_owned(),
+            ),
             blame: Blame::Refused,
         });
     }
@@ -86,17 +91,24 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         checkout.put(&path, &content, 0o644).map_err(unusable)?;
         paths.push(path);
     }
-    configure(&checkout, &plan)?;
+    sign_with(&checkout, &plan.key)?;
     let introduction = introduce(&checkout, &paths)?;
     let hooks = install_hooks(&checkout)?;
     let pins = judge(&checkout, &plan, &introduction)?;
     checkout.run(&["config", "--local", "writ.introduction", introduction.as_str()])?;
-    let format = checkout.run(&["rev-parse", "--show-object-format"])?;
     let url = match &args.url {
-        Some(url) => Some(url.clone()),
+        Some(url) => {
+            checkout.run(&["config", "--local", host_config::URL, url])?;
+            Some(url.clone())
+        }
         None => checkout.ask(&["remote", "get-url", "origin"])?,
     };
-    show(plan.told(&pins, &format, url.as_deref(), &hooks, checkout.root()));
+    show(plan.told(&hooks, checkout.root()));
+    let (format, caches) = (object_format(&checkout)?, Caches::of_checkout(&checkout)?);
+    for host in &plan.hosts {
+        let config = HostConfig::new(host, &pins, &format, url.clone(), caches.clone());
+        show(format!("\n{config}"));
+    }
     Ok(())
 }
 
@@ -157,10 +169,10 @@ fn own_name(checkout: &Checkout) -> Result<Principal, Failure> {
 }
 
 /// Has git sign every commit in this checkout, as hosts ask for.
-fn configure(checkout: &Checkout, plan: &Plan) -> Result<(), Failure> {
+pub(super) fn sign_with(checkout: &Checkout, key: &SigningKey) -> Result<(), Failure> {
     let settings = [
         ("gpg.format", "ssh"),
-        ("user.signingkey", plan.key.for_git()),
+        ("user.signingkey", key.for_git()),
         ("commit.gpgsign", "true"),
         ("gpg.ssh.allowedSignersFile", text::SIGNERS_PATH),
     ];
@@ -173,7 +185,9 @@ fn configure(checkout: &Checkout, plan: &Plan) -> Result<(), Failure> {
 }
 
 /// What became of the hooks.
-enum Hooks {
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Hooks {
     /// Those that are new; where there was one, it is somebody else's and stays.
     Installed(Vec<&'static str>),
     /// Git looks for them in a folder of other repositories as well (`core.hooksPath`).
@@ -181,7 +195,7 @@ enum Hooks {
 }
 
 /// Installs the hooks that are not somebody else's.
-fn install_hooks(checkout: &Checkout) -> Result<Hooks, Failure> {
+pub(super) fn install_hooks(checkout: &Checkout) -> Result<Hooks, Failure> {
     let folder = checkout.run(&["rev-parse", "--git-path", "hooks"])?;
     let own = checkout.run(&["rev-parse", "--git-common-dir"])? + "/hooks";
     if folder != own {

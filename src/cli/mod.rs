@@ -18,22 +18,27 @@ pub mod fleet;
 pub mod gc;
 pub mod generation;
 pub mod hook;
+pub mod host;
+mod host_config;
 pub mod import;
 pub mod init;
 pub mod kit;
 pub mod log;
 pub mod man;
 pub mod mirror;
+pub mod new;
 pub mod output;
 pub mod pause;
 pub mod plan;
 mod progress;
 pub mod push;
 pub mod report;
+pub mod restart;
 pub mod revert;
 pub mod review;
 mod service_file;
 pub mod set;
+pub mod setup;
 pub mod show;
 mod sites;
 pub mod status;
@@ -102,11 +107,14 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Init(init::Args),
+    Setup(setup::Args),
     Agent(agent::Args),
     Status(status::Args),
     Sync(sync::Args),
     Check(check::Args),
     Plan(plan::Args),
+    New(new::Args),
+    Host(host::Args),
     Set(set::Args),
     Upload(upload::Args),
     Mirror(mirror::Args),
@@ -127,6 +135,7 @@ pub enum Command {
     Adopt(adopt::Args),
     Pause(pause::Args),
     Resume(pause::ResumeArgs),
+    Restart(restart::Args),
     Trust(trust::Args),
     Boot(boot::Args),
     Verify(verify::Args),

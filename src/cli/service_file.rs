@@ -47,10 +47,10 @@ fn missing(files: &Files, service: &ServiceName, path: &str) -> Failure {
     let known: BTreeSet<String> = files.keys().filter_map(stem).collect();
     let near = near(service, &known);
     let hint = match (&near[..], known.is_empty()) {
-        ([], true) => format!("write {path} first"),
+        ([], true) => format!("writ new {service} drafts {path}"),
         ([], false) => {
             let known: Vec<String> = known.into_iter().collect();
-            format!("there are: {}", known.join(", "))
+            format!("there are: {}; writ new {service} drafts another one", known.join(", "))
         }
         (near, _) => format!("did you mean {}?", near.join(" or ")),
     };

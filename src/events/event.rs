@@ -44,6 +44,8 @@ pub enum Kind {
     SourceFound,
     Paused,
     Resumed,
+    /// Root had a service begun anew.
+    Restarted,
 }
 
 /// What an event is about. Of each topic only news are told.
@@ -55,6 +57,7 @@ pub(super) enum Topic {
     Drift,
     Source,
     Pause,
+    Restart,
 }
 
 impl Kind {
@@ -70,6 +73,7 @@ impl Kind {
             Self::DriftFound | Self::DriftHealed => Topic::Drift,
             Self::SourceLost | Self::SourceFound => Topic::Source,
             Self::Paused | Self::Resumed => Topic::Pause,
+            Self::Restarted => Topic::Restart,
         }
     }
 
@@ -90,7 +94,8 @@ impl Kind {
             | Self::Waiting
             | Self::DriftFound
             | Self::SourceLost
-            | Self::Paused => None,
+            | Self::Paused
+            | Self::Restarted => None,
         }
     }
 
@@ -112,6 +117,7 @@ impl Kind {
             Self::SourceFound => "source-found",
             Self::Paused => "paused",
             Self::Resumed => "resumed",
+            Self::Restarted => "restarted",
         }
     }
 }
@@ -127,7 +133,7 @@ impl Event {
         if let Some(begun) = self.kind.ends() {
             return last.is_some_and(|last| last.kind == begun);
         }
-        let Some(last) = last else { return true };
+        let Some(last) = last.filter(|_| self.kind != Kind::Restarted) else { return true };
         let same = last.kind == self.kind && last.generation == self.generation;
         // Why the source is away may differ at every look (a port, a time).
         !(same && (self.kind == Kind::SourceLost || last.text == self.text))

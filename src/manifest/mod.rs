@@ -132,6 +132,13 @@ impl<Source> Manifest<Source> {
         named.chain(self.hosts.keys()).cloned().collect()
     }
 
+    /// Every tag that a service or a profile names.
+    pub fn tags(&self) -> BTreeSet<Tag> {
+        let services = self.services.values().map(|(hosts, _)| hosts);
+        let profiles = self.profiles.values().map(|(hosts, _)| hosts);
+        services.chain(profiles).flat_map(|hosts| hosts.tags.iter().cloned()).collect()
+    }
+
     /// What a host signs its reports with, where its file says so.
     pub fn report_key(&self, host: &HostName) -> Option<&HostKey> {
         self.hosts.get(host)?.report_key.as_ref()

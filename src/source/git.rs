@@ -60,6 +60,19 @@ pub struct GitSource {
 }
 
 impl GitSource {
+    /// Folders of this machine that change with the branch, where it is fetched from a
+    /// repository on it: a push writes the branch's file anew.
+    pub fn watched(&self) -> Vec<PathBuf> {
+        let Some(path) = self.url.as_str().strip_prefix("file://").map(PathBuf::from) else {
+            return Vec::new();
+        };
+        let inner = path.join(".git");
+        let git = if inner.is_dir() { inner } else { path };
+        let branch = git.join("refs/heads").join(self.branch.as_str());
+        // Where all branches are in one table (git's reftable), it is that which changes.
+        branch.parent().map(Path::to_owned).into_iter().chain([git.join("reftable")]).collect()
+    }
+
     /// As [`super::roads::Source::fetch`].
     ///
     /// # Errors

@@ -55,7 +55,7 @@ impl Source {
     /// Folders of this machine whose change is a reason to look at once.
     pub fn watched(&self) -> Vec<PathBuf> {
         match self {
-            Self::Git(_) => Vec::new(),
+            Self::Git(git) => git.watched(),
             Self::Bundles(bundles) => bundles.watched(),
         }
     }

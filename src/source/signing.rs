@@ -124,7 +124,7 @@ pub fn find(checkout: &Checkout, named: Option<&str>) -> Result<SigningKey, KeyE
 
 /// Whether it is an SSH key also for somebody who has not told git so: an OpenPGP key is
 /// named by an id or by a mail address.
-fn names_ssh(key: &str) -> bool {
+pub fn names_ssh(key: &str) -> bool {
     ["key::", "ssh-", "sk-", "ecdsa-", "/", "~/"].iter().any(|start| key.starts_with(start))
 }
 

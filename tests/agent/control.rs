@@ -159,3 +159,63 @@ async fn who_waits_is_told_that_the_agent_stops() {
         Err(error) => assert!(error.to_string().contains("stopped before"), "{error}"),
     }
 }
+
+/// As an operator does who has changed what the manifest does not know of.
+#[tokio::test]
+async fn a_restart_begins_one_service_anew_and_is_told_as_that() {
+    let mut scene = Scene::new();
+    let web = scene.service("web", "1", "");
+    let api = scene.service("api", "1", "");
+    scene.push(&[
+        ("manifests/services/web.toml", Some(web)),
+        ("manifests/services/api.toml", Some(api)),
+    ]);
+    let restart = |name: &str| Request::Restart { service: name.parse().unwrap() };
+    let asks = async {
+        let before = status(&scene, Request::Sync).await;
+        let started = scene.world.state().changes;
+        let after = status(&scene, restart("web")).await;
+        let pid = |status: &Status, name: &str| status.services[&name.parse().unwrap()].pid;
+        assert!(scene.world.state().changes > started);
+        assert_ne!(pid(&after, "web"), pid(&before, "web"));
+        assert_eq!(pid(&after, "api"), pid(&before, "api"));
+        assert!(after.drift.is_empty() && after.healed.is_none(), "{after:?}");
+        assert_eq!(after.generation, before.generation);
+        // Twice is twice.
+        status(&scene, restart("web")).await;
+        let kinds = |kind: &str| {
+            let events = writ::events::Events::at(scene.ledger().events()).read().unwrap();
+            events.into_iter().filter(|event| event.kind.word() == kind).count()
+        };
+        assert_eq!((kinds("restarted"), kinds("drift-found")), (2, 0));
+        let Reply::Refused { because } = ask(&scene, restart("wev")).await.unwrap() else {
+            panic!("there is no wev");
+        };
+        assert!(because.contains("runs no service wev; it runs: api, web"), "{because}");
+        // One that does not come up is told with why, and healed as ever.
+        scene.world.touch(|machine| {
+            machine.sick.insert(closure("web", "1"));
+        });
+        let Reply::Refused { because } = ask(&scene, restart("web")).await.unwrap() else {
+            panic!("it is sick");
+        };
+        assert!(because.contains("web"), "{because}");
+    };
+    beside_an_agent(&scene, asks).await;
+}
+
+#[tokio::test]
+async fn a_restart_waits_for_a_generation_that_is_confirmed() {
+    let scene = Scene::new();
+    let asks = async {
+        let asked = Request::Restart { service: "web".parse().unwrap() };
+        let Reply::Refused { because } = ask(&scene, asked).await.unwrap() else {
+            panic!("nothing runs");
+        };
+        assert!(because.contains("restart web"), "{because}");
+        for line in ["{\"verb\":\"restart\"}\n", "{\"verb\":\"sync\",\"service\":\"web\"}\n"] {
+            assert!(answer(&scene, line.as_bytes()).await.contains("not a request"), "{line}");
+        }
+    };
+    beside_an_agent(&scene, asks).await;
+}

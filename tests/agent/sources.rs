@@ -346,7 +346,7 @@ impl Running {
 
     async fn sync(&self) -> Report {
         let (answer, report) = oneshot::channel();
-        self.asked.send(SyncRequest { answer }).await.unwrap();
+        self.asked.send(SyncRequest { answer, restart: None }).await.unwrap();
         report.await.unwrap()
     }
 
@@ -462,4 +462,30 @@ async fn a_lost_copy_comes_back_from_whoever_has_it() {
     fs::rename(&forge, forge.with_extension("gone")).unwrap();
     is_well(&agent.round().await);
     scene.assert_runs(&[("web", "2")]);
+}
+
+/// A push to a repository of this machine is seen when it happens.
+#[tokio::test]
+async fn a_push_to_a_repository_on_this_machine_makes_a_round_at_once() {
+    let mut scene = Scene::new();
+    scene.push_service("web", "1");
+    scene.more = "[poll]\ninterval = \"1h\"\n".to_owned();
+    let agent = scene.agent();
+    let ledger = scene.ledger();
+    let accepted = || ledger.newest().unwrap().map(|generation| generation.record.commit);
+    Running::beside(agent, async |agent| {
+        agent.sync().await;
+        let mut wanted = None;
+        // Until the watch is there, nothing is seen of what happens; so it happens again.
+        for version in 2..60 {
+            wanted = Some(scene.push_service("web", &version.to_string()));
+            let patience = tokio::time::sleep(Duration::from_secs(1));
+            tokio::select! {
+                () = patience => {}
+                () = agent.until("it is seen", || accepted() == wanted) => break,
+            }
+        }
+        agent.until("it is seen", || accepted() == wanted).await;
+    })
+    .await;
 }

@@ -1,9 +1,9 @@
 //! The files of a new deploy repository, and what a host pins.
 
+use std::fmt;
 use std::path::Path;
 
 use super::{Hooks, Plan};
-use crate::trust::Pins;
 
 pub(super) const SIGNERS_PATH: &str = ".writ/allowed_signers";
 const RULES_PATH: &str = ".writ/policy.toml";
@@ -86,60 +86,29 @@ may    = "everything"                # whatever a service asks of its hosts
         WORKFLOW.replace("BRANCH", self.branch.as_str())
     }
 
-    /// What was done, and the config of each host.
-    pub(super) fn told(
-        &self,
-        pins: &Pins,
-        format: &str,
-        url: Option<&str>,
-        hooks: &Hooks,
-        root: &Path,
-    ) -> String {
-        let hooks = match hooks {
-            Hooks::Shared(folder) => format!(
-                "no hook installed: git's core.hooksPath is {folder}, which need not be this repository's alone"
-            ),
-            Hooks::Installed(hooks) if hooks.is_empty() => {
-                "no hook installed: yours are there".to_owned()
-            }
-            Hooks::Installed(hooks) => format!("hooks installed: {}", hooks.join(", ")),
-        };
-        let url = match url {
-            Some(url) => toml_edit::Value::from(url).to_string(),
-            None => "\"https://git.example.org/deploy.git\"   # where you push to".to_owned(),
-        };
-        let (id, branch, introduction) = (&self.id, &self.branch, &pins.introduction);
-        let format = match format {
-            "sha1" => String::new(),
-            format => format!("objectFormat = \"{format}\"\n"),
-        };
-        let mut text = format!(
+    /// What was done.
+    pub(super) fn told(&self, hooks: &Hooks, root: &Path) -> String {
+        format!(
             "a deploy repository in {}; {hooks}\n{} ({}) is its administrator\n",
             root.display(),
             self.principal,
             self.key.fingerprint()
-        );
-        for host in &self.hosts {
-            text += &format!(
-                r#"
-# /etc/writ/agent.toml on {host}
-host = "{host}"
+        )
+    }
+}
 
-[repository]
-id           = "{id}"
-url          = {url}
-branch       = "{branch}"
-{format}introduction = "{introduction}"
-introducer   = "{}"
-
-[nix]
-substituters      = []   # your binary caches
-trustedPublicKeys = []   # and the keys that sign what they hold
-"#,
-                pins.introducer
-            );
+impl fmt::Display for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shared(folder) => write!(
+                f,
+                "no hook installed: git's core.hooksPath is {folder}, which need not be this repository's alone"
+            ),
+            Self::Installed(hooks) if hooks.is_empty() => {
+                f.write_str("no hook installed: yours are there")
+            }
+            Self::Installed(hooks) => write!(f, "hooks installed: {}", hooks.join(", ")),
         }
-        text
     }
 }
 

@@ -53,6 +53,14 @@ pub(super) struct Lacks<'a> {
     found: Vec<(&'a StorePath, Lack)>,
 }
 
+/// As a host's config has it.
+impl fmt::Display for CacheKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // 32 bytes leave two over, which base64 fills with one.
+        write!(f, "{}:{}=", self.name, base64::encode_unpadded(&self.public))
+    }
+}
+
 impl CacheKey {
     /// A public key as a host's config has it: `NAME:` and 32 bytes in base64.
     pub fn parse(text: &str) -> Option<Self> {
