@@ -15,6 +15,7 @@
 
 pub mod agent;
 pub mod cli;
+pub mod condition;
 pub mod config;
 pub mod converge;
 pub mod events;

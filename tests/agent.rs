@@ -15,6 +15,8 @@ mod branch;
 mod bucket_server;
 #[path = "agent/closures.rs"]
 mod closures;
+#[path = "agent/condition.rs"]
+mod condition;
 #[path = "agent/control.rs"]
 mod control;
 #[path = "agent/crash.rs"]

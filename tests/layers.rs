@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Functions from values to values.
-const PURE: [&str; 9] = [
+const PURE: [&str; 10] = [
     "names.rs",
     "fault.rs",
     "trust",
@@ -13,6 +13,7 @@ const PURE: [&str; 9] = [
     "next.rs",
     "verdict.rs",
     "report",
+    "condition.rs",
     "lib.rs",
 ];
 
@@ -53,7 +54,7 @@ const ORDER: [&[&str]; 10] = [
     &["retire"],
     &["observe", "converge", "ledger", "events"],
     &["world", "source"],
-    &["report"],
+    &["report", "condition"],
     &["next", "verdict", "plan"],
     &["manifest"],
     &["trust"],

@@ -51,6 +51,7 @@ impl<W: World> Agent<W> {
         spared: &BTreeSet<ServiceName>,
     ) -> Result<Outcome, Fault> {
         let units = self.world.units().observe().await?;
+        self.note_services(desired, &units).await?;
         let fell = failed(desired, &units).into_iter().find(|w| !spared.contains(&w.service));
         let Some(watch) = fell else { return Ok(Outcome::Converged) };
         let journal = self.world.units().journal(&watch.unit, JOURNAL_LINES).await;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::judging::revived;
 use super::{Agent, Wish, now};
 use crate::config::OnDrift;
 use crate::events::Kind;
@@ -45,6 +46,7 @@ impl<W: World> Agent<W> {
         };
         let desired = wish.readable()?;
         let observed = observe(&*self.world, desired).await?;
+        self.note_services(desired, &observed.units).await?;
         let plan = plan(desired, &observed).without_unfit(&observed.unfit);
         self.found(drift(desired, &observed, &plan), &reasons(&plan));
         Ok(())
@@ -75,6 +77,7 @@ impl<W: World> Agent<W> {
         desired: &Desired<VerifiedCommit>,
     ) -> Result<Vec<Drift>, Fault> {
         let observed = observe(&*self.world, desired).await?;
+        self.note_services(desired, &observed.units).await?;
         let plan = plan(desired, &observed).without_unfit(&observed.unfit);
         Ok(drift(desired, &observed, &plan))
     }
@@ -115,6 +118,7 @@ impl<W> Agent<W> {
         self.shared.update(|snapshot| {
             snapshot.drift = Vec::new();
             snapshot.healed = None;
+            snapshot.revived.clear();
         });
     }
 
@@ -123,8 +127,14 @@ impl<W> Agent<W> {
         let mut drift = self.shared.snapshot().drift;
         drift.retain(|drift| !left.contains(drift));
         if !drift.is_empty() {
+            let revived = revived(&drift);
             let healed = Healed { at: now().to_string(), drift };
-            self.shared.update(|snapshot| snapshot.healed = Some(healed));
+            self.shared.update(|snapshot| {
+                snapshot.healed = Some(healed);
+                for service in revived {
+                    *snapshot.revived.entry(service).or_default() += 1;
+                }
+            });
         }
         self.found(left, waiting);
     }

@@ -2,6 +2,7 @@
 
 pub mod control;
 pub mod drift;
+pub mod host_state;
 pub mod socket;
 pub mod sources;
 pub mod status;
@@ -10,6 +11,7 @@ mod ailing;
 mod follow;
 mod foreign;
 mod fresh;
+mod judging;
 mod notify;
 mod paused;
 mod ready;
@@ -26,6 +28,7 @@ mod telling;
 mod weigh;
 mod window;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -34,13 +37,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 
+use crate::condition::{Health, Judgement};
 use crate::config::Config;
 use crate::events::Events;
 use crate::fault::Fault;
 use crate::ledger::Ledger;
 use crate::ledger::pause::Pause;
 use crate::manifest::Desired;
-use crate::names::CommitId;
+use crate::names::{CommitId, ServiceName};
 use crate::next::{Next, until};
 use crate::plan::drift::Drift;
 use crate::source::bundles::plugged;
@@ -89,6 +93,12 @@ pub struct Snapshot {
     /// What is not as the generation that runs says, as of the last look.
     pub drift: Vec<Drift>,
     pub healed: Option<Healed>,
+    /// How each service that runs is doing, as of the last look.
+    pub services: BTreeMap<ServiceName, Health>,
+    /// The routes of the generation that runs, by their `@id` in Caddy, each with a URL.
+    pub routes: BTreeMap<String, String>,
+    /// How often this agent had to start each service again since the last generation.
+    pub revived: BTreeMap<ServiceName, u32>,
     /// When the deploy window opens that a generation waits for.
     pub opens: Option<jiff::Timestamp>,
     /// What keeps others from being told how this host is.
@@ -151,6 +161,8 @@ pub struct Report {
     pub paused: Option<Pause>,
     /// What is wrong beside the verdict: the source, drift that could not be healed.
     pub faults: Vec<Fault>,
+    /// What all of this and the services come to.
+    pub judgement: Judgement,
 }
 
 impl<W: World> Agent<W> {
@@ -247,6 +259,11 @@ impl Shared {
     fn update(&self, change: impl FnOnce(&mut Snapshot)) {
         change(&mut self.snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         self.changed.notify_one();
+    }
+
+    /// As [`Self::update`], in the middle of a round that will tell at its end.
+    fn note(&self, change: impl FnOnce(&mut Snapshot)) {
+        change(&mut self.snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
     }
 }
 

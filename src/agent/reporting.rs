@@ -6,14 +6,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until};
 
+use super::host_state::host_state;
 use super::receipts::Receipts;
-use super::{Shared, Snapshot, dice, now};
+use super::{Shared, dice, now};
 use crate::config::{Config, Report};
 use crate::fault::Fault;
-use crate::ledger::{Ledger, LedgerError};
-use crate::names::CommitId;
+use crate::ledger::Ledger;
 use crate::next::{jittered, pause};
-use crate::report::{HostReport, Kind, State, Told, joined};
+use crate::report::{HostReport, State, joined};
 use crate::source::host_key::KeyFile;
 use crate::source::outbox::{Letter, Outbox};
 
@@ -72,7 +72,8 @@ impl Reporter {
 
     /// Reports where there is something to tell; when to look again.
     pub async fn look(&mut self) -> Instant {
-        let state = match self.state() {
+        let (snapshot, detail) = (self.shared.snapshot(), self.report.detail);
+        let state = match host_state(&self.ledger, &snapshot, detail) {
             Ok(state) => state,
             Err(error) => {
                 self.failed(Fault::wait("tell how this host is", error));
@@ -175,43 +176,4 @@ impl Reporter {
             self.shared.update(|snapshot| snapshot.report_fault = Some(fault));
         }
     }
-
-    fn state(&self) -> Result<State, LedgerError> {
-        let snapshot = self.shared.snapshot();
-        let newest = self.ledger.newest()?;
-        let current = self.ledger.current()?;
-        let runs = current.map(|number| self.ledger.generation(number)).transpose()?;
-        let told = |verdict| Told::of(verdict, now().into(), self.report.detail);
-        let verdict = newest.as_ref().and_then(|newest| newest.verdict.as_ref()).map(told);
-        let own = newest.as_ref().map(|newest| newest.record.commit.clone());
-        let (head, verdict) = match self.refused()? {
-            Some((head, told)) => (Some(head), Some(told)),
-            None => (own, verdict),
-        };
-        Ok(State {
-            head,
-            commit: runs.map(|runs| runs.record.commit),
-            generation: newest.map(|newest| newest.number),
-            verdict,
-            fault: fault(&snapshot),
-            drift: snapshot.drift.len(),
-            paused: self.ledger.paused()?.and_then(|pause| pause.since.parse().ok()),
-            waiting_until: snapshot.opens.map(Into::into),
-        })
-    }
-
-    /// A head that is not obeyed, and why.
-    fn refused(&self) -> Result<Option<(CommitId, Told)>, LedgerError> {
-        let Some(refused) = self.ledger.refused_head()? else { return Ok(None) };
-        let reason = crate::report::short(&refused.refusal.to_string());
-        let since = refused.at.parse().unwrap_or_else(|_| now().into());
-        let told = Told { kind: Kind::Refused, since, reason: Some(reason), detail: Vec::new() };
-        Ok(Some((refused.refusal.commit, told)))
-    }
-}
-
-fn fault(snapshot: &Snapshot) -> Option<String> {
-    let faults = [&snapshot.source_fault, &snapshot.stale, &snapshot.fault];
-    let first = faults.into_iter().flatten().next()?;
-    Some(crate::report::short(&first.to_string()))
 }

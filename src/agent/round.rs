@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::drift::reasons;
 use super::follow::{Followed, unfit};
+use super::judging::{LedgerView, judge_snapshot};
 use super::retention::Tidy;
 use super::roads::Look;
 use super::rollback::Trouble;
 use super::telling::Shown;
 use super::{Agent, Report, Wish, now};
+use crate::condition::AgentState;
 use crate::converge::{Journal, Outcome, converge};
 use crate::events::Kind;
 use crate::fault::Fault;
@@ -255,6 +257,7 @@ impl<W: World> Agent<W> {
     pub(super) async fn heal(&mut self, wish: &Wish) -> Result<Next, Fault> {
         let desired = wish.readable()?;
         let observed = observe(&*self.world, desired).await?;
+        self.note_services(desired, &observed.units).await?;
         let plan = plan(desired, &observed).without_unfit(&observed.unfit);
         let mut waiting = reasons(&plan);
         waiting.extend(site::told(desired, &observed.unfit));
@@ -421,7 +424,10 @@ impl<W: World> Agent<W> {
     fn report(&self, next: Next) -> Report {
         let snapshot = self.shared.snapshot();
         let newest = self.ledger.newest().ok().flatten();
+        let verdict = newest.as_ref().and_then(|generation| generation.verdict.as_ref());
+        let ledger = LedgerView { verdict, refused: self.memory.refused.as_ref() };
         Report {
+            judgement: judge_snapshot(AgentState::Once, ledger, &snapshot),
             next,
             refused: self.memory.refused.clone(),
             paused: self.memory.pause.clone(),

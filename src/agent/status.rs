@@ -7,14 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use super::Snapshot;
 use super::drift::Healed;
+use super::judging::{self, LedgerView};
 use super::sources::SourceStatus;
+use crate::condition::{AgentState, Health, Judgement, judge};
 use crate::fault::Fault;
 use crate::ledger::pause::Pause;
 use crate::ledger::{Ledger, LedgerError, RefusedHead};
 use crate::names::{CommitId, HostName, ServiceName, StorePath, UnitName};
 use crate::plan::drift::Drift;
-use crate::plan::observed::{ObservedRoutes, ObservedUnit, Pulse, UnitState};
+use crate::plan::observed::{ObservedRoutes, ObservedUnit, UnitState};
 use crate::plan::routes::{self, RouteText};
+use crate::report::moment::length;
 use crate::verdict::Verdict;
 use crate::world::download::{Away, Download};
 use crate::world::{Routes as _, Store as _, Units as _, World};
@@ -26,6 +29,9 @@ pub struct Status {
     pub host: HostName,
     /// Whether an agent is running; without one nothing follows the branch.
     pub agent: bool,
+    /// What everything below comes to, and why.
+    #[serde(flatten)]
+    pub judgement: Judgement,
     /// The newest accepted commit, the head of the branch where nothing is refused.
     pub commit: Option<CommitId>,
     pub subject: Option<String>,
@@ -80,11 +86,18 @@ pub struct Running {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceStatus {
-    /// `active`, `failed`, …; `static` for one without a process, `scheduled` for
+    /// `active`, `failed`, `crash-loop`, …; `static` for one without a process, `scheduled` for
     /// an armed timer.
     pub state: String,
     pub store_path: StorePath,
     pub pid: Option<u32>,
+    /// For how long its process has been running.
+    #[serde(default)]
+    pub uptime_seconds: Option<u64>,
+    /// How often it was started again, by systemd or by a round, since somebody or a
+    /// generation started it.
+    #[serde(default)]
+    pub restarts: u32,
     pub failure: Option<String>,
 }
 
@@ -104,19 +117,32 @@ pub async fn gather(
     let newest = ledger.newest()?;
     let running = running(ledger)?;
     let snapshot = agent.clone().unwrap_or_default();
-    let (services, unseen) = match services(world).await {
-        Ok(services) => (services, None),
-        Err(fault) => (BTreeMap::new(), Some(fault)),
+    let (seen, unseen) = match services(world, &snapshot.revived).await {
+        Ok(seen) => (seen, None),
+        Err(fault) => (Seen::default(), Some(fault)),
     };
     let unseen = unseen.filter(|fault| snapshot.fault.as_ref() != Some(fault));
-    let known = snapshot.source_fault.into_iter().chain(snapshot.stale).chain(snapshot.fault);
-    let faults = known.chain(unseen).collect();
     let record = newest.as_ref().map(|generation| &generation.record);
-    let (routes, caddy) = match world.routes().observe().await {
+    let refused = ledger.refused_head()?;
+    let observed = world.routes().observe().await;
+    let judged = LedgerView {
+        verdict: newest.as_ref().and_then(|generation| generation.verdict.as_ref()),
+        refused: refused.as_ref().map(|refused| &refused.refusal),
+    };
+    let state = if agent.is_some() { AgentState::Running } else { AgentState::Absent };
+    let mut view = judging::view(state, judged, &snapshot);
+    view.faults.extend(&unseen);
+    view.services = seen.health;
+    view.routes = judging::routes_state(&snapshot.routes, &observed);
+    let judgement = judge(&view);
+    let known = [&snapshot.source_fault, &snapshot.stale, &snapshot.fault, &unseen];
+    let faults = known.into_iter().flatten().cloned().collect();
+    let (routes, caddy) = match observed {
         ObservedRoutes::Up { config, .. } => (routes::listed(&config), None),
         ObservedRoutes::Down { because } => (Vec::new(), Some(because)),
     };
     Ok(Status {
+        judgement,
         host: host.clone(),
         agent: agent.is_some(),
         commit: record.map(|record| record.commit.clone()),
@@ -126,7 +152,7 @@ pub async fn gather(
         running: running
             .filter(|running| newest.as_ref().is_none_or(|n| n.number != running.generation)),
         verdict: newest.as_ref().and_then(|generation| generation.verdict.clone()),
-        refused: ledger.refused_head()?,
+        refused,
         fetched: snapshot.fetched,
         sources: snapshot.sources,
         step: snapshot.step,
@@ -138,7 +164,7 @@ pub async fn gather(
         healed: snapshot.healed,
         faults,
         report_fault: snapshot.report_fault,
-        services,
+        services: seen.services,
         routes,
         caddy,
     })
@@ -150,44 +176,57 @@ fn running(ledger: &Ledger) -> Result<Option<Running>, LedgerError> {
     Ok(Some(Running { generation: number, commit: generation.record.commit }))
 }
 
-async fn services(world: &impl World) -> Result<BTreeMap<ServiceName, ServiceStatus>, Fault> {
+/// The services of the host and how they are doing.
+#[derive(Default)]
+struct Seen {
+    services: BTreeMap<ServiceName, ServiceStatus>,
+    health: BTreeMap<ServiceName, Health>,
+}
+
+async fn services(world: &impl World, revived: &BTreeMap<ServiceName, u32>) -> Result<Seen, Fault> {
     let profiles = world.store().observe().await?.current;
     let units = world.units().observe().await?;
     let names: Vec<UnitName> = units.keys().cloned().collect();
     let pulses = world.units().pulse(&names).await?;
-    Ok(profiles
-        .into_iter()
-        .map(|(name, path)| {
-            let status = service(&name, path, &units, &pulses);
-            (name, status)
-        })
-        .collect())
+    let vitals = world.units().vitals(&names).await?;
+    let mut seen = Seen::default();
+    for (name, path) in profiles {
+        let unit = name.unit();
+        let pulse = pulses.get(&unit).cloned().unwrap_or_default();
+        let mut vitals = vitals.get(&unit).copied().unwrap_or_default();
+        vitals.restarts += revived.get(&name).copied().unwrap_or_default();
+        let health = judging::service_health(&name, &units, Some(&pulse), vitals);
+        let status = ServiceStatus {
+            state: state(&name, &units, health.as_ref()),
+            store_path: path,
+            pid: pulse.main_pid,
+            uptime_seconds: vitals.uptime.map(|uptime| uptime.as_secs()),
+            restarts: vitals.restarts,
+            failure: pulse.failure,
+        };
+        seen.services.insert(name.clone(), status);
+        seen.health.extend(health.map(|health| (name, health)));
+    }
+    Ok(seen)
 }
 
-fn service(
+fn state(
     name: &ServiceName,
-    store_path: StorePath,
     units: &BTreeMap<UnitName, ObservedUnit>,
-    pulses: &BTreeMap<UnitName, Pulse>,
-) -> ServiceStatus {
-    let unit = units.get(&name.unit());
-    let pulse = pulses.get(&name.unit()).cloned().unwrap_or_default();
+    health: Option<&Health>,
+) -> String {
     let armed = units.get(&name.timer()).is_some_and(|timer| timer.state == UnitState::Active);
-    let state = match unit {
-        None => "static".to_owned(),
-        Some(unit) if armed && unit.state == UnitState::Inactive => "scheduled".to_owned(),
-        Some(unit) => unit.state.to_string(),
-    };
-    ServiceStatus { state, store_path, pid: pulse.main_pid, failure: pulse.failure }
+    match (units.get(&name.unit()), health) {
+        (None, _) => "static".to_owned(),
+        (Some(_), Some(Health::CrashLoop(_))) => "crash-loop".to_owned(),
+        (Some(unit), _) if armed && unit.state == UnitState::Inactive => "scheduled".to_owned(),
+        (Some(unit), _) => unit.state.to_string(),
+    }
 }
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.host)?;
-        if !self.agent {
-            write!(f, "  (no agent is running: nothing follows the branch)")?;
-        }
-        writeln!(f)?;
+        writeln!(f, "{}  {}", self.host, self.judgement)?;
         match (&self.commit, self.generation) {
             (Some(commit), Some(generation)) => {
                 let (subject, signer) = (self.subject.as_deref(), self.signer.as_deref());
@@ -265,6 +304,14 @@ impl Status {
             if let Some(pid) = service.pid {
                 write!(f, "  pid {pid}")?;
             }
+            if let Some(uptime) = service.uptime_seconds {
+                write!(f, "  up {}", length(i64::try_from(uptime).unwrap_or(i64::MAX)))?;
+            }
+            match service.restarts {
+                0 => {}
+                1 => write!(f, "  1 restart")?,
+                many => write!(f, "  {many} restarts")?,
+            }
             if let Some(failure) = &service.failure {
                 write!(f, "  ({failure})")?;
             }
@@ -274,6 +321,6 @@ impl Status {
             writeln!(f, "routes")?;
         }
         self.routes.iter().try_for_each(|route| writeln!(f, "  {route}"))?;
-        self.caddy.iter().try_for_each(|because| writeln!(f, "Caddy does not answer: {because}"))
+        self.caddy.iter().try_for_each(|because| writeln!(f, "Caddy      {because}"))
     }
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use clap::Args as ClapArgs;
 use tokio::sync::{Notify, mpsc};
 
-use super::{Blame, Failure, config_at, show};
+use super::{Blame, Failure, config_at, exit, show};
 use crate::agent::control::Control;
 use crate::agent::reporting::Reporter;
 use crate::agent::{Agent, Report, socket};
 use crate::cli::this_host::ThisHost;
+use crate::condition::{Reason, Subject};
 use crate::config::DEFAULT_PATH;
 use crate::ledger::Ledger;
 use crate::verdict::Verdict;
@@ -27,8 +28,8 @@ pub struct Args {
     /// The host's config.
     #[arg(long, default_value = DEFAULT_PATH)]
     config: PathBuf,
-    /// One round, then exit by its verdict: 0 confirmed, 1 refused, rolled back or
-    /// failed, 3 waiting for the world.
+    /// One round, then exit by how the host is: 0 fine, 1 refused, rolled back or failed,
+    /// 3 waiting for something, drift left, or Caddy without its routes.
     #[arg(long)]
     once: bool,
     /// With --once: look at this source only, one of the config's by its name or URL, or
@@ -63,7 +64,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         if let Some(mut reporter) = reporter {
             reporter.look().await;
         }
-        judge(&report)
+        exit(&report.judgement)
     } else {
         let reporting = reporter.map(|reporter| tokio::spawn(reporter.run()));
         let moved = Arc::new(Notify::new());
@@ -99,25 +100,8 @@ fn told(report: &Report) -> String {
         lines.push(fault.to_string());
         lines.extend(fault.remedy.iter().map(|remedy| format!("  hint     {remedy}")));
     }
+    // What stands in no line above.
+    let about = |reason: &&Reason| matches!(reason.about, Subject::Service | Subject::Drift);
+    lines.extend(report.judgement.reasons.iter().filter(about).map(|reason| reason.text.clone()));
     lines.join("\n") + "\n"
-}
-
-/// The exit code of a round.
-pub fn judge(report: &Report) -> Result<(), Failure> {
-    if report.refused.is_some() {
-        return Err(Failure::told(Blame::Refused));
-    }
-    match &report.verdict {
-        Some(Verdict::Refused { .. } | Verdict::RolledBack { .. } | Verdict::Failed { .. }) => {
-            Err(Failure::told(Blame::Refused))
-        }
-        Some(Verdict::Confirmed { .. }) if report.faults.is_empty() => Ok(()),
-        Some(
-            Verdict::Confirmed { .. }
-            | Verdict::Waiting { .. }
-            | Verdict::Applying { .. }
-            | Verdict::RollingBack { .. },
-        )
-        | None => Err(Failure::told(Blame::World)),
-    }
 }

@@ -18,7 +18,7 @@ use crate::fault::Fault;
 use crate::ledger::Ledger;
 
 /// Check everything that this host needs: its config, the anchor, the branch, the
-/// caches, nix, systemd, Caddy, the disk, the clock, and the agent.
+/// caches, nix, systemd, Caddy, the disk, the clock, the agent, and what the host runs.
 ///
 /// A line each: `ok`, or what is wrong and how to mend it. Exits 1 where anything is
 /// wrong. Changes nothing. As root, since others may not read everything.
@@ -116,6 +116,7 @@ fn checks(patient: &Patient) -> Vec<LocalBoxFuture<'_, Finding>> {
     }
     checks.push(Box::pin(finding(patient, "clock", host::clock(patient))));
     checks.push(Box::pin(finding(patient, "agent", host::agent(patient))));
+    checks.push(Box::pin(finding(patient, "services", host::condition(patient))));
     checks
 }
 

@@ -56,6 +56,7 @@ use std::path::Path;
 
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::condition::{Condition, Judgement};
 use crate::config::Config;
 use crate::fault::{Fault, Retry, causes};
 use crate::ledger::LedgerError;
@@ -63,7 +64,7 @@ use output::{Format, draw, show, show_json, whisper};
 
 /// Deploys Nix-built services to hosts from a signed git branch.
 ///
-/// Exit codes: 0 fine, 1 refused or failed, 2 usage, 3 the world is unreachable.
+/// Exit codes: 0 fine, 1 refused or failed, 2 usage, 3 not reachable or not ready.
 #[derive(Debug, Parser)]
 #[command(name = "writ", version, max_term_width = 100, after_long_help = EXIT_CODES)]
 #[command(disable_colored_help = true)]
@@ -97,11 +98,11 @@ fn format_of(matches: &ArgMatches) -> Format {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  it was done, or all is well
-  1  refused or failed: a manifest, a signature, a config or a generation is not in order;
-     trying again changes nothing
+  1  refused or failed: a manifest, a signature, a config, a generation or a service is not
+     in order; trying again changes nothing
   2  the command line was not understood
-  3  the world is unreachable or not ready: no agent, no network, no cache;
-     trying again may help";
+  3  something could not be reached or is not ready: no agent, no network, no cache, no
+     Caddy; trying again may help";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -195,6 +196,15 @@ impl From<Fault> for Failure {
 impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
         Self::new(Blame::Refused, &error).hint(error.remedy())
+    }
+}
+
+/// The exit code of how a host is, after that was shown.
+fn exit(judgement: &Judgement) -> Result<(), Failure> {
+    match judgement.condition {
+        Condition::Fine => Ok(()),
+        Condition::Failed => Err(Failure::told(Blame::Refused)),
+        Condition::NotReady => Err(Failure::told(Blame::World)),
     }
 }
 

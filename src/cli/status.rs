@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use super::{Blame, Failure, config_at, fleet, show, show_json};
+use super::{Blame, Failure, config_at, exit, fleet, show, show_json};
 use crate::agent::control::{Reply, Request};
 use crate::agent::socket;
 use crate::agent::status::{Status, gather};
@@ -19,6 +19,10 @@ const DEADLINE: Duration = Duration::from_secs(20);
 ///
 /// Asks the running agent; without one, root is told from the ledger and the host
 /// itself.
+///
+/// Exits by how the host is: 0 fine, 1 where the head is refused or was rolled back or a
+/// service has failed, 3 where something is waited for, drift is left, Caddy lacks
+/// routes or no agent runs.
 ///
 /// Example: writ status --json
 ///
@@ -58,11 +62,13 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             )));
         }
     };
+    let outcome = exit(&status.judgement);
     if args.json {
-        return show_json(&status);
+        show_json(&status)?;
+    } else {
+        show(status);
     }
-    show(status);
-    Ok(())
+    outcome
 }
 
 /// Without an agent, from the ledger and the host.

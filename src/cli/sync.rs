@@ -7,12 +7,10 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 
 use super::download::Shown;
-use super::{Blame, Failure, config_at, show, show_json, whisper};
+use super::{Blame, Failure, config_at, exit, show, show_json, whisper};
 use crate::agent::control::{Reply, Request};
 use crate::agent::socket;
-use crate::agent::status::Status;
 use crate::config::DEFAULT_PATH;
-use crate::verdict::Verdict;
 
 /// How often the agent is asked what it is doing.
 const GLANCE: Duration = Duration::from_millis(300);
@@ -21,8 +19,8 @@ const TIMEOUT: u64 = 600;
 
 /// Have the agent look at the branch now, and wait for the verdict.
 ///
-/// Exits as `writ agent --once` does: 0 confirmed, 1 refused, rolled back or failed,
-/// 3 waiting for the world.
+/// Exits as `writ status` does: 0 fine, 1 refused, rolled back or failed, also a service,
+/// 3 waiting for something, drift left, or Caddy without its routes.
 ///
 /// Example: writ sync
 #[derive(Debug, ClapArgs)]
@@ -64,7 +62,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
                 .hint("is the agent running? systemctl status writ-agent"));
         }
     };
-    let outcome = judge(&status);
+    let outcome = exit(&status.judgement);
     if args.json {
         show_json(&status)?;
     } else {
@@ -88,17 +86,5 @@ async fn narrate(path: &Path) -> Infallible {
             told = status.step;
         }
         shown.see(status.download.as_ref());
-    }
-}
-
-fn judge(status: &Status) -> Result<(), Failure> {
-    let refused = status.refused.is_some();
-    match &status.verdict {
-        Some(Verdict::Confirmed { .. }) if !refused && status.faults.is_empty() => Ok(()),
-        Some(Verdict::Refused { .. } | Verdict::RolledBack { .. } | Verdict::Failed { .. }) => {
-            Err(Failure::told(Blame::Refused))
-        }
-        _ if refused => Err(Failure::told(Blame::Refused)),
-        _ => Err(Failure::told(Blame::World)),
     }
 }

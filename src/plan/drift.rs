@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use similar::{ChangeTag, TextDiff};
 
-use super::observed::{Observed, ObservedRoutes, OverrideKind};
+use super::observed::{Observed, ObservedRoutes, OverrideKind, UnitState};
 use super::routes::{self, RouteLine, RouteText};
 use super::site::servable;
 use super::{Plan, here, overrides, runs, unit};
@@ -35,6 +35,8 @@ pub struct Drift {
 #[serde(rename_all = "kebab-case")]
 pub enum What {
     UnitStopped,
+    /// Its process failed, and systemd does not start it again.
+    UnitFailed,
     UnitEdited,
     UnitDeleted,
     UnitMasked,
@@ -109,8 +111,12 @@ fn units(service: &Service, observed: &Observed) -> Vec<Drift> {
     if let Some(started) = unit::started(service) {
         let found = observed.units.get(&started);
         if !runs(found) {
-            let state = found.map(|unit| unit.state).unwrap_or_default().to_string();
-            drift.push(of(service, What::UnitStopped, "active", &state));
+            let state = found.map(|unit| unit.state).unwrap_or_default();
+            let what = match state {
+                UnitState::Failed => What::UnitFailed,
+                _ => What::UnitStopped,
+            };
+            drift.push(of(service, what, "active", &state.to_string()));
         }
     }
     drift
@@ -215,6 +221,7 @@ impl What {
     pub fn word(self) -> &'static str {
         match self {
             Self::UnitStopped => "unit-stopped",
+            Self::UnitFailed => "unit-failed",
             Self::UnitEdited => "unit-edited",
             Self::UnitDeleted => "unit-deleted",
             Self::UnitMasked => "unit-masked",

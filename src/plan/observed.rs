@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -117,6 +118,15 @@ pub struct Pulse {
     /// systemd's Result where it is not `success`, with the exit status: `exit-code, status 3`.
     pub failure: Option<String>,
     pub main_pid: Option<u32>,
+}
+
+/// How long a unit's process has been running, and how often systemd started it again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vitals {
+    /// Automatic restarts since it was started by somebody (systemd's `NRestarts`).
+    pub restarts: u32,
+    /// None while it does not run.
+    pub uptime: Option<Duration>,
 }
 
 impl Default for ObservedRoutes {

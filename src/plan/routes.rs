@@ -66,6 +66,15 @@ pub fn listed(current: &Value) -> Vec<RouteText> {
     text::listed(current)
 }
 
+/// The routes that services are to have, by `@id`, each with what it is to answer for.
+pub fn expected<'a>(services: impl Iterator<Item = &'a Service>) -> BTreeMap<String, String> {
+    let place = |route: Rendered| {
+        let host = route.hosts.first().map_or("", String::as_str);
+        (route.id, format!("{host}{}", route.path))
+    };
+    services.flat_map(render::routes).map(place).collect()
+}
+
 /// Our routes by `@id`, as Caddy has them.
 pub fn owned(current: &Value) -> BTreeMap<String, Value> {
     place::servers(current)

@@ -1,12 +1,14 @@
 //! The part of a report that is worth another one as soon as it changes.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::moment::Moment;
+use crate::condition::Condition;
 use crate::fault::Fault;
-use crate::names::CommitId;
+use crate::names::{CommitId, ServiceName};
 use crate::verdict::Verdict;
 
 /// Characters of a reason or a line; the whole is for `writ status` on the host.
@@ -26,6 +28,12 @@ pub struct State {
     pub generation: Option<u64>,
     /// The word on `head`.
     pub verdict: Option<Told>,
+    /// What the host makes of all this; an older one does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Condition>,
+    /// Services that are not up, each with what is wrong.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub services: BTreeMap<ServiceName, String>,
     /// What is wrong beside it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,

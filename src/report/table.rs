@@ -10,6 +10,7 @@ use super::fleet::Standing;
 use super::moment::{Moment, length};
 use super::state::plain;
 use super::{HostReport, Kind};
+use crate::condition::Condition;
 use crate::names::CommitId;
 
 /// Seconds that a host's clock may be ahead.
@@ -43,7 +44,7 @@ pub enum Distance {
 #[serde(rename_all = "camelCase")]
 pub struct Row {
     pub host: String,
-    /// Whether it has confirmed the branch's head, and says so now.
+    /// Whether it has confirmed the branch's head, says so now, and is well.
     pub good: bool,
     /// What it runs.
     pub commit: Option<CommitId>,
@@ -94,7 +95,8 @@ impl Row {
             Some(Distance::Elsewhere | Distance::Unknown) | None => None,
         };
         let verdict = state.verdict.as_ref().map(|told| told.kind);
-        let whole = verdict == Some(Kind::Confirmed) && behind == Some(0);
+        let fine = state.condition.is_none_or(|condition| condition == Condition::Fine);
+        let whole = verdict == Some(Kind::Confirmed) && behind == Some(0) && fine;
         let strange = match distance {
             Some(Distance::Elsewhere) => Some("what it runs is not on this branch".to_owned()),
             Some(Distance::Unknown) => Some("what it runs is not known here".to_owned()),
@@ -141,11 +143,13 @@ fn notes(report: &HostReport) -> Vec<String> {
         let on = on.map_or(String::new(), |head| format!("{}: ", head.short()));
         Some(format!("{on}{}", plain(reason)))
     });
+    let services = state.services.iter().map(|(name, how)| format!("{name}: {}", plain(how)));
     let drift = (state.drift > 0).then(|| format!("{} changed by hand", state.drift));
     let paused = state.paused.map(|since| format!("paused since {since}"));
     let fault = state.fault.as_ref().map(|fault| plain(fault));
     let detail = state.verdict.iter().flat_map(|told| &told.detail).map(|line| plain(line));
-    [reason, paused, fault, drift].into_iter().flatten().chain(detail).collect()
+    let notes = [reason, paused].into_iter().flatten().chain(services);
+    notes.chain([fault, drift].into_iter().flatten()).chain(detail).collect()
 }
 
 /// All rows under their headings; each further note has a line of its own.

@@ -37,7 +37,9 @@ use serde_json::Value;
 use crate::fault::Fault;
 use crate::manifest::service::{Artifact, Check};
 use crate::names::{AbsolutePath, AccountName, Literal, ServiceName, StorePath, UnitName};
-use crate::plan::observed::{ObservedRoutes, ObservedStore, ObservedUnit, Overrides, Pulse};
+use crate::plan::observed::{
+    ObservedRoutes, ObservedStore, ObservedUnit, Overrides, Pulse, Vitals,
+};
 use crate::plan::retention::{Held, Retention};
 use crate::plan::routes::RouteCheck;
 use crate::plan::site::{Site, Unfit};
@@ -165,6 +167,16 @@ pub trait Units: Sync {
         &self,
         units: &[UnitName],
     ) -> impl Future<Output = Result<BTreeMap<UnitName, Pulse>, Fault>> + Send;
+
+    /// Since when units run, and how often systemd started them again by itself.
+    fn vitals(
+        &self,
+        units: &[UnitName],
+    ) -> impl Future<Output = Result<BTreeMap<UnitName, Vitals>, Fault>> + Send;
+
+    /// Units of ours that were started less than `within` ago, by whomever: systemd is
+    /// not asked, so that a quiet round costs it nothing.
+    fn started_within(&self, within: Duration) -> BTreeSet<UnitName>;
 
     /// The unit's last journal lines, oldest first; empty where there are none.
     fn journal(&self, unit: &UnitName, lines: usize) -> impl Future<Output = Vec<String>> + Send;

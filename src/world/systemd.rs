@@ -15,10 +15,12 @@ mod overrides;
 mod properties;
 mod refusal;
 mod runs;
+mod vitals;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::Mutex;
@@ -26,7 +28,7 @@ use tokio::try_join;
 
 use crate::fault::Fault;
 use crate::names::UnitName;
-use crate::plan::observed::{ObservedUnit, Overrides, Pulse, UnitState};
+use crate::plan::observed::{ObservedUnit, Overrides, Pulse, UnitState, Vitals};
 use crate::plan::step::Aside;
 use crate::world::Units;
 use bus::{Bus, BusError, ListedUnit, UNIT};
@@ -39,6 +41,7 @@ use properties::{
 };
 use refusal::{lost, only_ours, plain_fault, refused};
 use runs::{Last, Runs, Which};
+use vitals::{started_within, vitals_of};
 
 const FOLDER: &str = "/run/systemd/system";
 /// Where files of others go that were over our units.
@@ -188,6 +191,13 @@ impl Systemd {
         Ok(units.iter().cloned().zip(pulses).collect())
     }
 
+    async fn try_vitals(&self, units: &[UnitName]) -> Result<BTreeMap<UnitName, Vitals>, BusError> {
+        let bus = self.bus().await?;
+        let asked: Vec<_> = units.iter().map(|unit| vitals_of(&bus, unit)).collect();
+        let vitals: Vec<Vitals> = stream::iter(asked).buffered(ASKED_AT_ONCE).try_collect().await?;
+        Ok(units.iter().cloned().zip(vitals).collect())
+    }
+
     /// What became of a job that a unit was to be started or reloaded by.
     async fn settle(
         &self,
@@ -292,6 +302,14 @@ impl Units for Systemd {
 
     async fn pulse(&self, units: &[UnitName]) -> Result<BTreeMap<UnitName, Pulse>, Fault> {
         self.try_pulse(units).await.map_err(|error| plain_fault("ask how units are doing", error))
+    }
+
+    async fn vitals(&self, units: &[UnitName]) -> Result<BTreeMap<UnitName, Vitals>, Fault> {
+        self.try_vitals(units).await.map_err(|error| plain_fault("ask since when units run", error))
+    }
+
+    fn started_within(&self, within: Duration) -> BTreeSet<UnitName> {
+        started_within(within)
     }
 
     async fn journal(&self, unit: &UnitName, lines: usize) -> Vec<String> {

@@ -18,7 +18,7 @@ use writ::fault::Fault;
 use writ::manifest::service::{Artifact, Check};
 use writ::names::{AbsolutePath, AccountName, ClosureDigest, ServiceName, StorePath, UnitName};
 use writ::plan::observed::{
-    ObservedRoutes, ObservedStore, ObservedUnit, Override, Overrides, Pulse, UnitState,
+    ObservedRoutes, ObservedStore, ObservedUnit, Override, Overrides, Pulse, UnitState, Vitals,
 };
 use writ::plan::retention::{Held, Retention, Version, Versions};
 use writ::plan::site::{Site, Unfit};
@@ -75,6 +75,8 @@ pub(crate) struct Machine {
     pub(crate) foreign: Foreign,
     /// Programs that end with status 1 as soon as they are started.
     pub(crate) crashing: BTreeSet<StorePath>,
+    /// How units are that were not started long ago and left alone.
+    pub(crate) vitals: BTreeMap<UnitName, Vitals>,
     /// Programs that have another unit fail when they are started.
     pub(crate) felling: BTreeMap<StorePath, UnitName>,
     /// Programs that run and never answer their check.
@@ -529,6 +531,24 @@ impl Units for SimWorld {
             None => Pulse::default(),
         };
         Ok(units.iter().map(|name| (name.clone(), pulse(name))).collect())
+    }
+
+    async fn vitals(&self, units: &[UnitName]) -> Result<BTreeMap<UnitName, Vitals>, Fault> {
+        let machine = self.lock();
+        let vitals = |unit: &UnitName| {
+            let runs = machine.loaded.get(unit).is_some_and(|u| u.state == UnitState::Active);
+            let calm =
+                Vitals { restarts: 0, uptime: runs.then_some(Duration::from_secs(3 * 3600)) };
+            machine.vitals.get(unit).copied().unwrap_or(calm)
+        };
+        Ok(units.iter().map(|unit| (unit.clone(), vitals(unit))).collect())
+    }
+
+    fn started_within(&self, within: Duration) -> BTreeSet<UnitName> {
+        let machine = self.lock();
+        let young =
+            |(_, vitals): &(_, &Vitals)| vitals.uptime.is_some_and(|uptime| uptime < within);
+        machine.vitals.iter().filter(young).map(|(unit, _)| unit.clone()).collect()
     }
 
     async fn journal(&self, unit: &UnitName, _lines: usize) -> Vec<String> {

@@ -7,6 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Checked, Patient};
 use crate::agent::control::{Reply, Request};
 use crate::agent::socket;
+use crate::agent::status::gather;
+use crate::condition::Subject;
 use crate::fault::Fault;
 use crate::plan::observed::ObservedRoutes;
 use crate::plan::routes;
@@ -128,6 +130,30 @@ pub(super) async fn refused_from(patient: &Patient, source: &str) -> Option<Refu
         }
         Ok(Reply::Refused { .. }) | Err(_) => None,
     }
+}
+
+/// What the host runs, judged as `writ status` does; that no agent runs is told apart.
+pub(super) async fn condition(patient: &Patient) -> Checked {
+    let path = socket::path(&patient.config.runtime_directory);
+    let host = &patient.config.host;
+    let status = match socket::ask(&path, Request::Status, patient.deadline).await {
+        Ok(Reply::Status(status)) => *status,
+        Ok(Reply::Refused { .. }) | Err(_) => {
+            gather(host, &patient.ledger, &patient.world, None).await?
+        }
+    };
+    if status.generation.is_none() {
+        return Ok("nothing was accepted yet, so nothing runs".to_owned());
+    }
+    let reasons = status.judgement.reasons.iter().filter(|reason| reason.about != Subject::Agent);
+    let reasons: Vec<&str> = reasons.map(|reason| reason.text.as_str()).collect();
+    if reasons.is_empty() {
+        return Ok(format!("{} services, as the commit says", status.services.len()));
+    }
+    let failed = status.services.iter().filter(|(_, service)| service.failure.is_some());
+    let remedy = failed.map(|(name, _)| format!("; journalctl -u writ-{name}"));
+    Err(Fault::wait("see everything as the commit says", reasons.join("\n"))
+        .remedy(format!("writ status{}", remedy.collect::<String>())))
 }
 
 pub(super) async fn agent(patient: &Patient) -> Checked {

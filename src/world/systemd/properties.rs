@@ -10,7 +10,7 @@ use super::outcome::Ending;
 use crate::names::UnitName;
 use crate::plan::observed::{Pulse, UnitState};
 
-const SERVICE: &str = "org.freedesktop.systemd1.Service";
+pub(super) const SERVICE: &str = "org.freedesktop.systemd1.Service";
 /// How long a job may wait for others beyond its unit's own time limit.
 const SLACK: Duration = Duration::from_secs(120);
 /// Stands in for a unit without any time limit of its own.
@@ -70,7 +70,7 @@ pub(super) async fn ending(bus: &Bus, unit: &UnitName) -> Result<Ending, BusErro
 }
 
 /// The interface of a unit's own kind, for the kinds that this program writes.
-fn interface(unit: &UnitName) -> Option<&'static str> {
+pub(super) fn interface(unit: &UnitName) -> Option<&'static str> {
     match unit.as_str().rsplit_once('.') {
         Some((_, "service")) => Some(SERVICE),
         Some((_, "timer")) => Some("org.freedesktop.systemd1.Timer"),

@@ -80,7 +80,7 @@ fn paused() {
         s.head() == commit && s.kind().is_empty() && s.running() == scene.v1
     });
     scene.untouched(pid);
-    let status = scene.biz.host.must(&["writ", "status"]);
+    let status = scene.biz.host.run(&["writ", "status"]).stdout;
     assert!(status.contains("paused since") && status.contains("moving the database"), "{status}");
 
     scene.biz.host.must(&["systemctl", "restart", "writ-agent"]);

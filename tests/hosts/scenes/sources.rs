@@ -85,7 +85,7 @@ fn ssh_and_mirror() {
     drop(biz.sync());
     biz.confirmed(&v3);
     biz.serves("web.acme.example", "v3");
-    let told = biz.host.must(&["writ", "status"]);
+    let told = biz.host.run(&["writ", "status"]).stdout;
     assert!(told.contains("lost     office") && told.contains("current  mirror"), "{told}");
     let events = biz.host.must(&["writ", "events", "--json"]);
     assert!(events.contains("\"source\":\"office\""), "{events}");
