@@ -3,6 +3,7 @@
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
+use writ::condition::Condition;
 use writ::report::moment::Moment;
 use writ::report::{Flaw, HostReport, Kind, LIMIT, State, Told, joined, verify};
 use writ::trust::HostKey;
@@ -31,19 +32,31 @@ fn told() -> impl Strategy<Value = Told> {
         .prop_map(|(kind, since, reason, detail)| Told { kind, since, reason, detail })
 }
 
+const CONDITIONS: [Condition; 3] = [Condition::Fine, Condition::NotReady, Condition::Failed];
+
 fn state() -> impl Strategy<Value = State> {
     let commit = || of("[0-9a-f]{40}").prop_map(|id| id.map(|id| id.parse().unwrap()));
     let rest = (of(any::<String>()), any::<u16>(), of(moment()), of(moment()));
-    (commit(), commit(), of(any::<u64>()), of(told()), rest).prop_map(
-        |(head, commit, generation, verdict, (fault, drift, paused, waiting_until))| State {
-            head,
-            commit,
-            generation,
-            verdict,
-            fault,
-            drift: drift.into(),
-            paused,
-            waiting_until,
+    let services = proptest::collection::btree_map("[a-z][a-z0-9]{0,9}", any::<String>(), 0..3);
+    let services = services
+        .prop_map(|all| all.into_iter().map(|(name, how)| (name.parse().unwrap(), how)).collect());
+    let judged = (of(proptest::sample::select(&CONDITIONS[..])), services);
+    (commit(), commit(), of(any::<u64>()), of(told()), rest, judged).prop_map(
+        |(head, commit, generation, verdict, rest, (condition, services))| {
+            let (fault, drift, paused, waiting_until) = rest;
+            State {
+                condition,
+                services,
+                waiting: Vec::new(),
+                head,
+                commit,
+                generation,
+                verdict,
+                fault,
+                drift: drift.into(),
+                paused,
+                waiting_until,
+            }
         },
     )
 }

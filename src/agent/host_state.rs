@@ -9,6 +9,10 @@ use crate::ledger::{Ledger, LedgerError, RefusedHead};
 use crate::names::{CommitId, ServiceName};
 use crate::plan::drift::What;
 use crate::report::{Kind, State, Told};
+use crate::verdict::Verdict;
+
+/// Services that are named; a report has its largest size.
+const MOST: usize = 20;
 
 /// How a host is, by its ledger and what its agent saw last; with the journal's lines
 /// where its config says `detail`.
@@ -41,11 +45,22 @@ pub fn host_state(
         verdict: told,
         condition: Some(judgement.condition),
         services: not_up(&snapshot.services),
+        waiting: waiting(verdict, snapshot),
         fault: fault(snapshot),
         drift: by_hand.count(),
         paused: ledger.paused()?.and_then(|pause| pause.since.parse().ok()),
         waiting_until: snapshot.opens.map(Into::into),
     })
+}
+
+/// What is waited for and stands in no verdict.
+fn waiting(verdict: Option<&Verdict>, snapshot: &Snapshot) -> Vec<String> {
+    match verdict {
+        Some(Verdict::Waiting { .. }) => Vec::new(),
+        _ => {
+            snapshot.waiting.iter().take(MOST).map(|reason| crate::report::short(reason)).collect()
+        }
+    }
 }
 
 /// A head that is not obeyed, and why.
@@ -73,5 +88,5 @@ fn not_up(services: &BTreeMap<ServiceName, Health>) -> BTreeMap<ServiceName, Str
         };
         Some((name.clone(), crate::report::short(&text)))
     };
-    services.iter().filter_map(told).collect()
+    services.iter().filter_map(told).take(MOST).collect()
 }

@@ -34,6 +34,9 @@ pub struct State {
     /// Services that are not up, each with what is wrong.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub services: BTreeMap<ServiceName, String>,
+    /// What a confirmed generation waits for to be whole.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<String>,
     /// What is wrong beside it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,

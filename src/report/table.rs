@@ -148,7 +148,8 @@ fn notes(report: &HostReport) -> Vec<String> {
     let paused = state.paused.map(|since| format!("paused since {since}"));
     let fault = state.fault.as_ref().map(|fault| plain(fault));
     let detail = state.verdict.iter().flat_map(|told| &told.detail).map(|line| plain(line));
-    let notes = [reason, paused].into_iter().flatten().chain(services);
+    let waiting = state.waiting.iter().map(|reason| plain(reason));
+    let notes = [reason, paused].into_iter().flatten().chain(services).chain(waiting);
     notes.chain([fault, drift].into_iter().flatten()).chain(detail).collect()
 }
 

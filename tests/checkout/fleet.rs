@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStderr, Output, Stdio};
 
 use jiff::{Timestamp, ToSpan as _};
+use writ::condition::Condition;
 use writ::report::{HostReport, Kind, State, Told, joined};
 
 use crate::desk::{Desk, ok};
@@ -164,6 +165,32 @@ fn each_host_is_told_as_it_is_and_each_lie_as_one() {
     let told = desk.fleet(&[]);
     let text = desk.told(&told).replace(&desk.head()[..10], "HEAD------");
     insta::assert_snapshot!(text.replace(before.state.commit.unwrap().short(), "BEFORE----"));
+}
+
+/// It has confirmed the head, and is not well all the same.
+#[test]
+fn a_host_with_a_service_that_crashes_is_not_well() {
+    let desk = Desk::with_hosts(&["biz"]);
+    let mut report = desk.well("biz");
+    report.state.condition = Some(Condition::Failed);
+    let services = [("web".parse().unwrap(), "crash loop".to_owned())];
+    report.state.services = services.into();
+    desk.tells(&report);
+    let (line, code) = desk.of("biz");
+    assert!(line.contains("confirmed") && line.ends_with("web: crash loop"), "{line}");
+    assert_eq!(code, 1);
+    report.state.condition = Some(Condition::NotReady);
+    report.state.services.clear();
+    report.state.waiting = vec!["Caddy: connection refused".to_owned()];
+    report.sequence += 1;
+    desk.tells(&report);
+    let (line, code) = desk.of("biz");
+    assert!(line.ends_with("Caddy: connection refused") && code == 1, "{line}");
+    report.state.condition = Some(Condition::Fine);
+    report.state.waiting.clear();
+    report.sequence += 1;
+    desk.tells(&report);
+    assert_eq!(desk.of("biz").1, 0);
 }
 
 #[test]
