@@ -17,6 +17,8 @@ mod bucket_server;
 mod closures;
 #[path = "agent/condition.rs"]
 mod condition;
+#[path = "agent/contested.rs"]
+mod contested;
 #[path = "agent/control.rs"]
 mod control;
 #[path = "agent/crash.rs"]

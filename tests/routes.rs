@@ -7,14 +7,16 @@ use serde_json::{Value, json};
 use service::{daemon, route, site};
 use writ::manifest::service::{Https, Service};
 use writ::names::{Domain, Literal};
-use writ::plan::routes::{Merged, merge, owned};
+use writ::plan::routes::{Features, Merged, merge, owned};
+
+const UNCHANGED: Merged = Merged { config: None, lines: Vec::new(), contested: Vec::new() };
 
 fn domains<const N: usize>(names: [&str; N]) -> Vec<Domain> {
     names.map(|name| name.parse().unwrap()).to_vec()
 }
 
 fn merged(current: &Value, services: &[Service]) -> Merged {
-    merge(current, services.iter()).unwrap()
+    merge(current, services.iter(), Features::default())
 }
 
 fn applied(current: &Value, services: &[Service]) -> Value {
@@ -105,10 +107,10 @@ fn a_second_merge_has_nothing_to_do() {
     let services = [daemon("web", vec![route("example.com", "/", 8000), plain, private])];
     for before in [Value::Null, json!({}), debian(), hand_made(json!({ "host": ["mine.test"] }))] {
         let once = applied(&before, &services);
-        assert_eq!(merged(&once, &services), Merged { config: None, lines: Vec::new() });
+        assert_eq!(merged(&once, &services), UNCHANGED);
     }
     for nothing in [Value::Null, json!({}), json!({ "apps": { "http": { "servers": {} } } })] {
-        assert_eq!(merged(&nothing, &[]), Merged { config: None, lines: Vec::new() });
+        assert_eq!(merged(&nothing, &[]), UNCHANGED);
     }
 }
 
@@ -230,7 +232,11 @@ fn a_foreign_route_for_the_same_host_and_path_is_a_conflict() {
         (in_catch_all, "/", true),
     ] {
         let services = [daemon("web", vec![route("example.com", path, 8000)])];
-        assert_eq!(merge(&foreign, services.iter()).is_err(), conflicts, "{path} in {foreign}");
+        assert_eq!(
+            !merged(&foreign, &services).contested.is_empty(),
+            conflicts,
+            "{path} in {foreign}"
+        );
     }
 }
 
@@ -239,7 +245,7 @@ fn every_conflict_is_named_with_its_place() {
     let foreign = hand_made(json!({ "host": ["example.com", "www.example.com"] }));
     let mut web = route("example.com", "/", 8000);
     web.redirect_from = domains(["www.example.com"]);
-    let conflicts = merge(&foreign, [daemon("web", vec![web])].iter()).unwrap_err();
+    let conflicts = merged(&foreign, &[daemon("web", vec![web])]).contested;
     let text: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
     assert_eq!(
         text,
@@ -262,7 +268,7 @@ fn a_foreign_policy_for_a_name_with_an_internal_certificate_is_respected() {
     let mut private = route("private.test", "/", 8000);
     private.https = Https::Internal;
     let services = [daemon("web", vec![private])];
-    assert!(merge(&policy("acme"), services.iter()).is_err());
+    assert_eq!(merged(&policy("acme"), &services).contested.len(), 1);
     let before = policy("internal");
     let after = applied(&before, &services);
     let policies = "/apps/tls/automation/policies";
@@ -285,4 +291,61 @@ fn a_change_of_certificate_or_header_is_a_change_of_the_route() {
          127.0.0.1:8000 (certificate of Caddy's own authority)"
     );
     assert_eq!(lines(header), "change settings of route https://example.com/ → 127.0.0.1:8000");
+}
+
+/// The contested route alone is left as it is: not there, or in front where it was.
+#[test]
+fn a_contested_route_keeps_no_other_from_its_place() {
+    let services = [
+        daemon("api", vec![route("api.test", "/", 8001)]),
+        daemon("web", vec![route("example.com", "/", 8000)]),
+    ];
+    let foreign = hand_made(json!({ "host": ["example.com"] }));
+    let merged_beside = merged(&foreign, &services);
+    assert_eq!(merged_beside.contested.len(), 1);
+    let after = merged_beside.config.unwrap();
+    assert_eq!(owned(&after).into_keys().collect::<Vec<_>>(), ["writ-api-1"]);
+    assert_eq!(merged(&after, &services).config, None, "it comes to rest");
+
+    // Somebody adds a site of theirs behind ours.
+    let mut both = applied(&hand_made(json!({ "host": ["other.test"] })), &services);
+    let theirs = json!({ "match": [{ "host": ["example.com"] }], "handle": [] });
+    both.pointer_mut("/apps/http/servers/mine/routes")
+        .unwrap()
+        .as_array_mut()
+        .unwrap()
+        .push(theirs);
+    let beside = merged(&both, &services);
+    assert_eq!((beside.config, beside.contested.len()), (None, 1));
+    // Another domain of the same service is not put in front of theirs.
+    let moved = [services[0].clone(), daemon("web", vec![route("example.com", "/x", 8000)])];
+    let after = merged(&both, &moved);
+    assert_eq!(owned(&after.config.unwrap()).into_keys().collect::<Vec<_>>(), ["writ-api-1"]);
+}
+
+#[test]
+fn upgraded_connections_are_kept_where_caddy_can() {
+    let services = |port| {
+        [
+            daemon("api", vec![route("api.test", "/", port)]),
+            daemon("web", vec![route("web.test", "/", 8000)]),
+        ]
+    };
+    let newer = Features { stream_close_delay: true };
+    let delay = |config: &Value, id: &str| -> Option<String> {
+        Some(owned(config)[id].pointer("/handle/0/stream_close_delay")?.as_str()?.to_owned())
+    };
+    let plain = applied(&Value::Null, &services(8001));
+    assert_eq!(delay(&plain, "writ-web-1"), None);
+    let kept = merge(&Value::Null, services(8001).iter(), newer).config.unwrap();
+    assert_eq!(delay(&kept, "writ-web-1").as_deref(), Some("24h"));
+    // It is no reason for a change, which would cut what it is to keep.
+    assert_eq!(merge(&plain, services(8001).iter(), newer).config, None);
+    assert_eq!(merge(&kept, services(8001).iter(), newer).config, None);
+    // The next change brings it, and tells of that change alone.
+    let next = merge(&plain, services(8002).iter(), newer);
+    let lines: Vec<String> = next.lines.iter().map(ToString::to_string).collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("api.test"), "{lines:?}");
+    assert_eq!(delay(&next.config.unwrap(), "writ-web-1").as_deref(), Some("24h"));
 }

@@ -18,7 +18,7 @@ use crate::plan::drift::{Drift, drift};
 use crate::plan::observed::{Observed, ObservedRoutes};
 use crate::plan::step::Step;
 use crate::plan::unit::unit_files;
-use crate::plan::{Plan, plan, routes};
+use crate::plan::{Plan, Waiting, plan, routes};
 use crate::trust::VerifiedCommit;
 use crate::verdict::Verdict;
 use crate::world::World;
@@ -150,9 +150,10 @@ impl Wish {
     }
 }
 
-/// What a plan waits for, in words.
+/// What a plan waits for, in words; a contested route is told as drift.
 pub(super) fn reasons<Source>(plan: &Plan<Source>) -> Vec<String> {
-    plan.waiting.iter().map(ToString::to_string).collect()
+    let told = |waiting: &&Waiting| !matches!(waiting, Waiting::ForeignRoute { .. });
+    plan.waiting.iter().filter(told).map(ToString::to_string).collect()
 }
 
 /// Units live in memory, and so do Caddy's routes: where there is not one of them,

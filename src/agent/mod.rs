@@ -8,6 +8,7 @@ pub mod sources;
 pub mod status;
 
 mod ailing;
+mod contested;
 mod follow;
 mod foreign;
 mod fresh;

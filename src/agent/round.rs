@@ -169,7 +169,8 @@ impl<W: World> Agent<W> {
             true => self.spared_before(generation, &unchanged(&desired, &observed))?,
             false => ailing(&desired, &observed),
         };
-        let mut plan = plan.sparing(&spared);
+        let (mut plan, contested) =
+            self.pass_contested(generation, &desired, plan.sparing(&spared))?;
         plan.waiting.extend(self.foreign(&desired, &observed).await?);
         if !plan.waiting.is_empty() {
             let reasons = plan.waiting.iter().map(ToString::to_string).collect();
@@ -178,7 +179,11 @@ impl<W: World> Agent<W> {
         if let Some(opens) = self.closed(generation, &desired, &plan)? {
             return self.hold(generation, &plan, opens).await;
         }
-        self.carry_out(generation, &desired, plan).await
+        let next = self.carry_out(generation, &desired, plan).await?;
+        if next == Next::Settled {
+            self.tell_contested(&desired, contested).await?;
+        }
+        Ok(next)
     }
 
     async fn carry_out(

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::observed::{Observed, ObservedRoutes, ObservedStore, ObservedUnit, UnitState};
-use super::{routes, site, unit};
+use super::routes::{self, Features};
+use super::{site, unit};
 use crate::manifest::Desired;
 
 /// What a host looks like that runs `desired`, every service healthy and nothing
@@ -27,12 +28,12 @@ pub fn assumed<Source>(desired: &Desired<Source>) -> Observed {
             })
         })
         .collect();
-    let merged = routes::merge(&Value::Null, services()).ok().and_then(|merged| merged.config);
-    let config = merged.unwrap_or(Value::Null);
+    let features = Features::default();
+    let config = routes::merge(&Value::Null, services(), features).config.unwrap_or(Value::Null);
     Observed {
         store: ObservedStore { current, rooted, verified, inspected },
         units,
-        routes: ObservedRoutes::Up { etag: String::new(), config },
+        routes: ObservedRoutes::Up { etag: String::new(), config, features },
         ..Observed::default()
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use similar::TextDiff;
 
 use super::packages::Packages;
-use super::routes::{self, RouteLine};
+use super::routes::{self, Features, RouteLine};
 use super::step::human_bytes;
 use super::unit;
 use crate::manifest::Desired;
@@ -170,14 +170,10 @@ fn unified(name: &UnitName, old: Option<&String>, new: Option<&String>) -> Strin
 
 /// Of a Caddy that has nothing but our routes.
 fn route_lines<A, B>(from: &Desired<A>, to: &Desired<B>) -> Vec<RouteLine> {
-    let before = match routes::merge(&Value::Null, from.services.values()) {
-        Ok(merged) => merged.config.unwrap_or(Value::Null),
-        Err(_) => Value::Null,
-    };
-    match routes::merge(&before, to.services.values()) {
-        Ok(merged) => merged.lines,
-        Err(_) => Vec::new(),
-    }
+    let features = Features::default();
+    let before = routes::merge(&Value::Null, from.services.values(), features).config;
+    let before = before.unwrap_or(Value::Null);
+    routes::merge(&before, to.services.values(), features).lines
 }
 
 impl Closure {

@@ -25,7 +25,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::observed::{Observed, UnitState};
 use super::plan;
-use super::routes::{self, RouteLine, RouteText};
+use super::routes::{self, Features, RouteLine, RouteText};
 use super::step::{Step, UnitChange};
 use crate::manifest::Desired;
 use crate::names::PlanDigest;
@@ -75,8 +75,8 @@ fn canonical<Source>(step: &Step, desired: &Desired<Source>) -> Option<Value> {
         Step::Route(change) => {
             let lines: Vec<Value> = change.lines.iter().map(route).collect();
             // A change of settings shows in no line.
-            let own = routes::merge(&Value::Null, desired.services.values());
-            let own = own.ok().and_then(|merged| merged.config);
+            let own = routes::merge(&Value::Null, desired.services.values(), Features::default());
+            let own = own.config;
             of("route", json!([lines, own]))
         }
         Step::Retire { profiles } => of("retire", value(profiles)),

@@ -11,7 +11,7 @@ use similar::{ChangeTag, TextDiff};
 use super::observed::{Observed, ObservedRoutes, OverrideKind, UnitState};
 use super::routes::{self, RouteLine, RouteText};
 use super::site::servable;
-use super::{Plan, here, overrides, runs, unit};
+use super::{Plan, Waiting, here, overrides, runs, unit};
 use crate::manifest::Desired;
 use crate::manifest::service::Service;
 use crate::names::{ServiceName, UnitName};
@@ -53,6 +53,8 @@ pub enum What {
     /// Nobody remembers that the closure was compared with its signed digest.
     ClosureDigest,
     Route,
+    /// Somebody else has a route for the same requests, and ours is left as it is.
+    RouteContested,
 }
 
 /// What `plan` would put back; nothing where it has nothing to do and waits for nothing.
@@ -62,6 +64,7 @@ pub fn drift<Source>(
     plan: &Plan<Source>,
 ) -> Vec<Drift> {
     let mut drift = fixed(desired, observed);
+    drift.extend(plan.waiting.iter().filter_map(contested));
     if plan.steps.is_empty() {
         return drift;
     }
@@ -83,6 +86,13 @@ fn fixed<Source>(desired: &Desired<Source>, observed: &Observed) -> Vec<Drift> {
         .filter(|(_, _, file)| !file.movable)
         .map(|(service, _, file)| over(service, file.kind, file.path.as_str()))
         .collect()
+}
+
+/// A route that stays as it is, since somebody else has it.
+fn contested(waiting: &Waiting) -> Option<Drift> {
+    let Waiting::ForeignRoute { service, route, because } = waiting else { return None };
+    let drift = nobodys(What::RouteContested, route, because);
+    Some(Drift { service: Some(service.clone()), ..drift })
 }
 
 fn over(service: &Service, kind: OverrideKind, path: &str) -> Drift {
@@ -170,8 +180,8 @@ fn unknown<Source>(desired: &Desired<Source>, observed: &Observed) -> Vec<Drift>
 }
 
 fn routes<Source>(desired: &Desired<Source>, observed: &Observed) -> Vec<Drift> {
-    let ObservedRoutes::Up { config, .. } = &observed.routes else { return Vec::new() };
-    let Ok(merged) = routes::merge(config, servable(desired, observed)) else { return Vec::new() };
+    let ObservedRoutes::Up { config, features, .. } = &observed.routes else { return Vec::new() };
+    let merged = routes::merge(config, servable(desired, observed), *features);
     if merged.config.is_some() && merged.lines.is_empty() {
         return vec![nobodys(What::Route, "only what the services need", "leftovers in Caddy")];
     }
@@ -233,6 +243,7 @@ impl What {
             Self::Closure => "closure",
             Self::ClosureDigest => "closure-digest",
             Self::Route => "route",
+            Self::RouteContested => "route-contested",
         }
     }
 }

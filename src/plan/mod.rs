@@ -95,7 +95,11 @@ pub enum Waiting {
     Caddy {
         because: String,
     },
+    /// A route of somebody else's where the service is to have one.
     ForeignRoute {
+        service: ServiceName,
+        /// The domain and path: `example.com/api`.
+        route: String,
         because: String,
     },
     /// The host's next deploy window, as its people tell the time.
@@ -135,10 +139,9 @@ pub fn plan<Source: Clone>(desired: &Desired<Source>, observed: &Observed) -> Pl
     steps.extend(apply(last));
     // The routes follow as soon as everything new listens, and before the last
     // watch, so that a service whose port changed is not cut off for its length.
-    match route(desired, observed) {
-        Ok(change) => steps.extend(change),
-        Err(reasons) => waiting.extend(reasons),
-    }
+    let (change, unrouted) = route(desired, observed);
+    steps.extend(change);
+    waiting.extend(unrouted);
     steps.extend(watched);
     steps.extend(retire(desired, observed));
     Plan {
@@ -345,27 +348,26 @@ fn watch_of(service: &Service) -> Option<Watch> {
     })
 }
 
-fn route<Source>(
-    desired: &Desired<Source>,
-    observed: &Observed,
-) -> Result<Option<Step>, Vec<Waiting>> {
+/// The change of Caddy's configuration, and what keeps it from being all that is wanted.
+fn route<Source>(desired: &Desired<Source>, observed: &Observed) -> (Option<Step>, Vec<Waiting>) {
     match &observed.routes {
-        ObservedRoutes::Up { etag, config } => {
-            let merged =
-                routes::merge(config, site::servable(desired, observed)).map_err(|conflicts| {
-                    conflicts
-                        .into_iter()
-                        .map(|conflict| Waiting::ForeignRoute { because: conflict.to_string() })
-                        .collect::<Vec<_>>()
-                })?;
+        ObservedRoutes::Up { etag, config, features } => {
+            let merged = routes::merge(config, site::servable(desired, observed), *features);
             let lines = merged.lines;
-            Ok(merged
+            let step = merged
                 .config
-                .map(|config| Step::Route(RouteChange { etag: etag.clone(), config, lines })))
+                .map(|config| Step::Route(RouteChange { etag: etag.clone(), config, lines }));
+            let contested = merged.contested.into_iter().map(|conflict| Waiting::ForeignRoute {
+                because: conflict.to_string(),
+                service: conflict.service,
+                route: conflict.route,
+            });
+            (step, contested.collect())
         }
         ObservedRoutes::Down { because } => {
             let wanted = desired.services.values().any(|service| !service.http.is_empty());
-            if wanted { Err(vec![Waiting::Caddy { because: because.clone() }]) } else { Ok(None) }
+            let waiting = wanted.then(|| Waiting::Caddy { because: because.clone() });
+            (None, waiting.into_iter().collect())
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::routes::Features;
 use super::site::{Site, Unfit};
 use crate::names::{AbsolutePath, AccountName, ClosureDigest, ServiceName, StorePath, UnitName};
 
@@ -104,7 +105,7 @@ impl fmt::Display for UnitState {
 /// Caddy's configuration at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ObservedRoutes {
-    Up { etag: String, config: Value },
+    Up { etag: String, config: Value, features: Features },
     Down { because: String },
 }
 
@@ -131,6 +132,6 @@ pub struct Vitals {
 
 impl Default for ObservedRoutes {
     fn default() -> Self {
-        Self::Up { etag: String::new(), config: Value::Null }
+        Self::Up { etag: String::new(), config: Value::Null, features: Features::default() }
     }
 }

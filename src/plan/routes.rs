@@ -16,6 +16,7 @@ mod conflict;
 mod literal;
 mod place;
 mod render;
+mod streams;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +30,14 @@ use place::Port;
 use render::Rendered;
 pub use text::{Certificate, RouteLine, RouteText};
 
+/// What a Caddy can do that an older one cannot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Features {
+    /// Connections that were upgraded, such as WebSockets, outlive a change of the
+    /// configuration (`stream_close_delay` of `reverse_proxy`, Caddy 2.7).
+    pub stream_close_delay: bool,
+}
+
 /// Caddy's configuration as it should become.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Merged {
@@ -36,29 +45,35 @@ pub struct Merged {
     pub config: Option<Value>,
     /// What a person reads of the change, by `@id`; empty where nothing changes.
     pub lines: Vec<RouteLine>,
+    /// Routes that would shadow a foreign one or cannot be served beside it. They stay
+    /// as they are: where they are served already they still are, else they are not.
+    pub contested: Vec<RouteConflict>,
 }
 
-/// The configuration `current` with exactly the routes of `services` as ours.
-///
-/// # Errors
-/// Every route that would shadow a foreign one or cannot be served beside it.
+/// The configuration `current` with exactly the routes of `services` as ours, but for
+/// those that are contested.
 pub fn merge<'a>(
     current: &Value,
     services: impl Iterator<Item = &'a Service>,
-) -> Result<Merged, Vec<RouteConflict>> {
+    features: Features,
+) -> Merged {
     let mut routes: Vec<Rendered> = services.flat_map(render::routes).collect();
     routes.sort_by(Rendered::precedence);
     let foreign = without_ours(current);
-    let conflicts = conflict::find(&foreign, &routes);
-    if !conflicts.is_empty() {
-        return Err(conflicts);
+    let contested = conflict::find(&foreign, &routes);
+    if !contested.is_empty() {
+        let served = owned(current);
+        routes.retain(|route| {
+            let stands = served.get(&route.id).is_some_and(|served| route.answers_as(served));
+            stands || contested.iter().all(|conflict| conflict.id != route.id)
+        });
     }
-    let wanted = tidy(with_ours(foreign, &routes), current);
-    if wanted == *current {
-        return Ok(Merged { config: None, lines: Vec::new() });
+    let wanted = tidy(with_ours(foreign, &routes, features), current);
+    if wanted == *current || streams::plain(&wanted) == streams::plain(current) {
+        return Merged { config: None, lines: Vec::new(), contested };
     }
-    let lines = text::difference(current, &wanted);
-    Ok(Merged { config: Some(wanted), lines })
+    let lines = text::difference(&streams::plain(current), &streams::plain(&wanted));
+    Merged { config: Some(wanted), lines, contested }
 }
 
 /// Our routes in a configuration, for people.
@@ -110,13 +125,13 @@ fn foreign(value: &Value, lists: &[&[&str]]) -> Value {
     }
 }
 
-fn with_ours(mut config: Value, routes: &[Rendered]) -> Value {
+fn with_ours(mut config: Value, routes: &[Rendered], features: Features) -> Value {
     for port in [Port::Https, Port::Http] {
         let ours: Vec<&Rendered> = routes.iter().filter(|route| route.port == port).collect();
         if !ours.is_empty() {
             let shared = place::choose(&config, port).is_some_and(|server| server.mixed);
             let routes = place::routes_for(&mut config, port);
-            routes.splice(0..0, ours.iter().map(|route| route.to_caddy(shared)));
+            routes.splice(0..0, ours.iter().map(|route| route.to_caddy(shared, features)));
         }
     }
     let subjects = internal_subjects(&config, routes);

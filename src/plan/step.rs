@@ -299,8 +299,8 @@ impl fmt::Display for Waiting {
                 f,
                 "service {service}: port {port} is taken by {by}; choose another port, or stop that process"
             ),
-            Self::Caddy { because } => write!(f, "Caddy does not answer: {because}; start it"),
-            Self::ForeignRoute { because } => f.write_str(because),
+            Self::Caddy { because } => write!(f, "Caddy: {because}"),
+            Self::ForeignRoute { because, .. } => f.write_str(because),
             Self::Window { opens } => write!(f, "the deploy window opens {opens}"),
             Self::Override { service, path } => write!(
                 f,

@@ -3,10 +3,14 @@
 //! Protocol facts from caddy `admin.go` (2.6.2 to 2.11): `GET /config/` sends its
 //! ETag as a trailer, a change with a stale `If-Match` is answered 412, and what
 //! Caddy cannot load is answered 400 or 500 with `{"error": …}` while the old
-//! configuration goes on.
+//! configuration goes on. An `Origin` header is asked for by an endpoint with
+//! `enforce_origin`, and held against its `origins` by every other as well: one on
+//! `:2019` allows no origin that names a host. So it is sent only where it is missed.
 
 mod admin;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -20,6 +24,7 @@ pub use admin::{Admin, BadAdmin};
 use super::Routes;
 use crate::fault::{Fault, causes};
 use crate::plan::observed::ObservedRoutes;
+use crate::plan::routes::{Features, owned};
 
 /// No request takes longer, from connecting to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,6 +32,12 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const LIMIT: usize = 64 << 20;
 /// How often a request is made before a cut connection counts.
 const ATTEMPTS: u8 = 3;
+const CONFIG: &str = "/config/";
+/// Asks for nothing but whether it can be read (caddy `caddyconfig/load.go`).
+const ADAPT: &str = "/adapt";
+/// Caddy 2.7 and later read this.
+const WITH_STREAMS: &str =
+    ":80 {\n\treverse_proxy localhost:1 {\n\t\tstream_close_delay 1h\n\t}\n}\n";
 const DOING: &str = "change Caddy's configuration";
 
 /// The real Caddy.
@@ -34,6 +45,10 @@ const DOING: &str = "change Caddy's configuration";
 pub struct CaddyRoutes {
     admin: Admin,
     client: Client,
+    /// Whether the last answer that was not 403 came to a request with an origin.
+    with_origin: AtomicBool,
+    /// What this Caddy can do, once it was asked.
+    features: Mutex<Option<Features>>,
 }
 
 impl CaddyRoutes {
@@ -56,29 +71,36 @@ impl CaddyRoutes {
         };
         let client =
             client.build().map_err(|e| Fault::wait("set up the client for Caddy", causes(&e)))?;
-        Ok(Self { admin: admin.clone(), client })
+        Ok(Self {
+            admin: admin.clone(),
+            client,
+            with_origin: AtomicBool::new(false),
+            features: Mutex::default(),
+        })
     }
 
-    fn request(&self, method: Method) -> RequestBuilder {
+    fn request(&self, (method, path): (&Method, &str), with_origin: bool) -> RequestBuilder {
         match &self.admin {
-            Admin::Tcp(base) => self
-                .client
-                .request(method, format!("{base}/config/"))
-                // For an endpoint with `enforce_origin`.
-                .header(ORIGIN, base),
+            Admin::Tcp(base) => {
+                let request = self.client.request(method.clone(), format!("{base}{path}"));
+                if with_origin { request.header(ORIGIN, base) } else { request }
+            }
             // Caddy 2.6 answers 403 on a socket unless the host is empty
             // (RFC 9112, 3.2: an empty host is sent as an empty field).
             Admin::Unix(_) => self
                 .client
-                .request(method, "http://localhost/config/")
+                .request(method.clone(), format!("http://localhost{path}"))
                 .header(HOST, HeaderValue::from_static("")),
         }
     }
 
     async fn read(&self) -> Result<(String, Value), String> {
-        let Answer { status, headers, body } = self.ask().await.map_err(|lost| lost.because)?;
-        if status != StatusCode::OK {
-            return Err(format!("{} answered {status}: {}", self.admin, words(&body)));
+        let answer = self.ask().await.map_err(|lost| unreachable(&self.admin, &lost.because))?;
+        let Answer { status, headers, body } = answer;
+        match status {
+            StatusCode::OK => {}
+            StatusCode::FORBIDDEN => return Err(refuses(&self.admin, &words(&body))),
+            _ => return Err(format!("{} answered {status}: {}", self.admin, words(&body))),
         }
         let etag = headers.get(ETAG).and_then(|tag| tag.to_str().ok());
         let etag = etag
@@ -92,17 +114,60 @@ impl CaddyRoutes {
     /// that is still waiting at the old one is cut.
     async fn ask(&self) -> Result<Answer, Lost> {
         for _ in 1..ATTEMPTS {
-            match receive(self.request(Method::GET)).await {
+            match self.send((&Method::GET, CONFIG), |request| request).await {
                 Err(Lost { cut: true, .. }) => {}
                 answer => return answer,
             }
         }
-        receive(self.request(Method::GET)).await
+        self.send((&Method::GET, CONFIG), |request| request).await
     }
 
     async fn change(&self, etag: &HeaderValue, config: &[u8]) -> Result<Answer, Lost> {
-        let request = self.request(Method::POST).header(IF_MATCH, etag);
-        receive(request.header(CONTENT_TYPE, "application/json").body(config.to_vec())).await
+        let filled = |request: RequestBuilder| {
+            let request = request.header(IF_MATCH, etag).header(CONTENT_TYPE, "application/json");
+            request.body(config.to_vec())
+        };
+        self.send((&Method::POST, CONFIG), filled).await
+    }
+
+    /// Sends a request, and once more the other way where it is refused for its origin.
+    async fn send(
+        &self,
+        to: (&Method, &str),
+        fill: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Answer, Lost> {
+        let usual = self.with_origin.load(Ordering::Relaxed);
+        let answer = receive(fill(self.request(to, usual))).await?;
+        if answer.status != StatusCode::FORBIDDEN || matches!(self.admin, Admin::Unix(_)) {
+            return Ok(answer);
+        }
+        let other = receive(fill(self.request(to, !usual))).await?;
+        if other.status == StatusCode::FORBIDDEN {
+            return Ok(answer);
+        }
+        self.with_origin.store(!usual, Ordering::Relaxed);
+        Ok(other)
+    }
+
+    /// What this Caddy can do. One without any of our routes may have been started since
+    /// it was asked, and be another.
+    async fn features(&self, config: &Value) -> Features {
+        let known = *self.features.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known
+            && !owned(config).is_empty()
+        {
+            return known;
+        }
+        let caddyfile = |request: RequestBuilder| {
+            request.header(CONTENT_TYPE, "text/caddyfile").body(WITH_STREAMS)
+        };
+        // One that does not say is asked again.
+        let Ok(answer) = self.send((&Method::POST, ADAPT), caddyfile).await else {
+            return Features::default();
+        };
+        let features = Features { stream_close_delay: answer.status == StatusCode::OK };
+        *self.features.lock().unwrap_or_else(PoisonError::into_inner) = Some(features);
+        features
     }
 
     fn advice(&self) -> String {
@@ -116,7 +181,10 @@ impl CaddyRoutes {
 impl Routes for CaddyRoutes {
     async fn observe(&self) -> ObservedRoutes {
         match self.read().await {
-            Ok((etag, config)) => ObservedRoutes::Up { etag, config },
+            Ok((etag, config)) => {
+                let features = self.features(&config).await;
+                ObservedRoutes::Up { etag, config, features }
+            }
             Err(because) => ObservedRoutes::Down { because },
         }
     }
@@ -128,12 +196,13 @@ impl Routes for CaddyRoutes {
         for _ in 0..ATTEMPTS {
             match self.change(&tag, &bytes).await {
                 Ok(answer) => {
-                    return verdict(answer.status, &words(&answer.body)).map_err(
-                        |fault| match answer.status {
-                            StatusCode::FORBIDDEN => fault.remedy(self.advice()),
-                            _ => fault,
-                        },
-                    );
+                    let said = words(&answer.body);
+                    return match answer.status {
+                        StatusCode::FORBIDDEN => {
+                            Err(Fault::wait(DOING, refuses(&self.admin, &said)))
+                        }
+                        status => verdict(status, &said),
+                    };
                 }
                 // Nobody said whether it took effect, so look.
                 Err(lost) => match self.read().await {
@@ -147,6 +216,19 @@ impl Routes for CaddyRoutes {
         }
         Err(Fault::wait(DOING, "Caddy cut every connection").remedy(self.advice()))
     }
+}
+
+fn unreachable(admin: &Admin, because: &str) -> String {
+    format!(
+        "nobody answers at {admin}: {because}; start Caddy, and have its admin endpoint listen there"
+    )
+}
+
+/// Caddy is there, and has rules about who may ask.
+fn refuses(admin: &Admin, words: &str) -> String {
+    format!(
+        "{admin} answered 403 Forbidden: {words}; in the `admin` block of Caddy's global options, allow it with `origins`"
+    )
 }
 
 /// What Caddy's answer to a change means.

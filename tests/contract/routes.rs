@@ -28,7 +28,7 @@ fn unloadable() -> Value {
 
 async fn up<R: Routes>(routes: &R) -> (String, Value) {
     match routes.observe().await {
-        ObservedRoutes::Up { etag, config } => (etag, config),
+        ObservedRoutes::Up { etag, config, .. } => (etag, config),
         ObservedRoutes::Down { because } => panic!("Caddy is down: {because}"),
     }
 }

@@ -21,6 +21,7 @@ use writ::plan::observed::{
     ObservedRoutes, ObservedStore, ObservedUnit, Override, Overrides, Pulse, UnitState, Vitals,
 };
 use writ::plan::retention::{Held, Retention, Version, Versions};
+use writ::plan::routes::Features;
 use writ::plan::site::{Site, Unfit};
 use writ::plan::step::Aside;
 use writ::world::{Facts, Foreign, Probes, Routes, Store, Units, Wanted, World};
@@ -571,7 +572,8 @@ impl Routes for SimWorld {
             return ObservedRoutes::Down { because: "connection refused".to_owned() };
         }
         let etag = format!("\"/config/ {}\"", machine.config_version);
-        ObservedRoutes::Up { etag, config: machine.config.clone() }
+        let features = Features { stream_close_delay: true };
+        ObservedRoutes::Up { etag, config: machine.config.clone(), features }
     }
 
     async fn apply(&self, etag: &str, config: &Value) -> Result<(), Fault> {

@@ -72,9 +72,11 @@ proptest! {
             "listen": [":443"],
             "routes": [{ "match": [{ "host": ["x.example.com"] }], "handle": [{ "handler": "static_response" }] }],
         } } } } });
-        let merged = routes::merge(&foreign, old.services.values()).unwrap();
+        // What Caddy can do is known to the host alone.
+        let features = Features { stream_close_delay: true };
+        let merged = routes::merge(&foreign, old.services.values(), features);
         let config = merged.config.unwrap_or(foreign);
-        host.routes = ObservedRoutes::Up { etag: "x".to_owned(), config };
+        host.routes = ObservedRoutes::Up { etag: "x".to_owned(), config, features };
         prop_assert_eq!(outline(&new, &host).digest(), way(&from, &to).digest());
     }
 

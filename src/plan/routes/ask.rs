@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::merge;
 use super::place::{self, Port};
+use super::{Features, merge};
 use crate::manifest::service::{Https, Service};
 use crate::names::{Domain, ServiceName};
 
@@ -41,11 +41,16 @@ pub fn asked<'a>(
     current: &Value,
     services: impl Iterator<Item = &'a Service> + Clone,
 ) -> Vec<RouteCheck> {
-    let wanted = merge(current, services.clone()).ok().and_then(|merged| merged.config);
-    let config = wanted.as_ref().unwrap_or(current);
+    let merged = merge(current, services.clone(), Features::default());
+    let config = merged.config.as_ref().unwrap_or(current);
+    let contested = |service: &Service, n: usize| {
+        let id = format!("writ-{}-{n}", service.name);
+        merged.contested.iter().any(|conflict| conflict.id == id)
+    };
     services
-        .flat_map(|service| service.http.iter().map(move |http| (service, http)))
-        .filter_map(|(service, http)| {
+        .flat_map(|service| service.http.iter().zip(1..).map(move |(http, n)| (service, http, n)))
+        .filter(|(service, _, n)| !contested(service, *n))
+        .filter_map(|(service, http, _)| {
             let tls = http.https != Https::Off;
             let port = if tls { Port::Https } else { Port::Http };
             let port = place::asked_at(config, port)?;

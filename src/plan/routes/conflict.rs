@@ -13,6 +13,9 @@ use crate::names::ServiceName;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteConflict {
+    /// The `@id` that the route of ours has in Caddy, or would have.
+    #[serde(skip)]
+    pub id: String,
     pub service: ServiceName,
     /// The domain and path that are asked for: `example.com/api`.
     pub route: String,
@@ -48,6 +51,7 @@ fn shadowed(foreign: &Value, route: &Rendered, host: &str) -> Option<RouteConfli
     let (_, server) = place::servers(foreign).find(|(name, _)| **name == chosen.name)?;
     let place = claim(place::routes(server), host, &route.path)?;
     Some(RouteConflict {
+        id: route.id.clone(),
         service: route.service.clone(),
         route: format!("{host}{}", route.path),
         because: format!(
@@ -133,6 +137,7 @@ fn other_policy(foreign: &Value, route: &Rendered, host: &str) -> Option<RouteCo
     let issuers = policy.get("issuers").and_then(Value::as_array);
     let all_internal = issuers.is_some_and(|list| !list.is_empty() && list.iter().all(internal));
     (!all_internal).then(|| RouteConflict {
+        id: route.id.clone(),
         service: route.service.clone(),
         route: format!("{host}{}", route.path),
         because: "https = \"internal\" is asked for, and a TLS policy of Caddy's own \

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::super::site::Site;
 use super::literal::literal;
 use super::place::Port;
+use super::{Features, streams};
 use crate::manifest::service::{HttpRoute, Https, Service, Work};
 use crate::names::ServiceName;
 
@@ -55,8 +56,15 @@ impl Rendered {
         key(self).cmp(&key(other))
     }
 
+    /// Whether a route of ours that Caddy has answers for the same names and paths.
+    pub(super) fn answers_as(&self, served: &Value) -> bool {
+        let hosts = served.pointer("/match/0/host");
+        hosts == Some(&json!(self.hosts))
+            && served.pointer("/match/0/path") == path_patterns(&self.path).as_ref()
+    }
+
     /// The route in a server that may be shared by both protocols.
-    pub(super) fn to_caddy(&self, shared: bool) -> Value {
+    pub(super) fn to_caddy(&self, shared: bool, features: Features) -> Value {
         let mut matcher = Map::new();
         matcher.insert("host".into(), json!(self.hosts));
         if let Some(paths) = path_patterns(&self.path) {
@@ -69,11 +77,13 @@ impl Rendered {
             };
             matcher.insert("protocol".into(), protocol.into());
         }
+        let mut handle = self.handle.clone();
+        streams::kept(&mut handle, features);
         // Not `json!` of all of it, which makes every value anew: there may be a thousand.
         let fields: [(&str, Value); 4] = [
             ("@id", self.id.as_str().into()),
             ("match", vec![Value::from(matcher)].into()),
-            ("handle", self.handle.clone().into()),
+            ("handle", handle.into()),
             ("terminal", true.into()),
         ];
         fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
