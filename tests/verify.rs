@@ -87,6 +87,7 @@ fn a_good_history_is_accepted() {
     ");
     insta::assert_snapshot!(scene.golden(&head, &["--json"]), @r#"
     {
+      "version": 1,
       "verdict": "accepted",
       "commit": "HEAD",
       "principal": "bob",
@@ -110,7 +111,7 @@ fn a_refusal_names_rule_commit_and_remedy() {
 fn an_explanation_tells_every_mainline_commit_up_to_the_refused_one() {
     let mut scene = Scene::new("[[protect]]\npaths = [\"vault/**\"]\nthreshold = 2\n");
     let web =
-        scene.forge.commit("bob").on(&scene.root).file(WEB, "a = 2\n").message("web 2").make();
+        scene.forge.commit("bob").on(&scene.root).file(WEB, "[exec]\nuser = \"root\"\n").message("web 2").make();
     let web = scene.call("WEB", web);
     let branch = scene.forge.commit("alice").on(&web).file("vault/x", "1").delete(WEB).make();
     let merge = scene.forge.commit("dave").on(&web).on(&branch).tree_of(&branch).message("vault");
@@ -208,7 +209,7 @@ fn a_shallow_clone_and_a_missing_commit_are_told_apart_from_a_refusal() {
     for (args, words) in [
         (&["verify", "--introduction", scene.root.as_str()][..], "it is shallow"),
         (&["verify", "--introduction", scene.root.as_str(), "nowhere"], "no commit `nowhere`"),
-        (&["verify"], "--host-config"),
+        (&["verify"], "it is shallow"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_writ"))
             .args(args)

@@ -189,6 +189,9 @@ fn tell(text: &mut String, account: &Account) {
                 let _ = write!(text, ", agreed by {}", people.join(", "));
             }
             text.push('\n');
+            for gained in touched.gained.iter().filter(|g| !g.privilege.is_ordinary()) {
+                let _ = writeln!(text, "    grants {gained}");
+            }
         }
     }
     for refusal in &account.would_refuse {

@@ -46,7 +46,7 @@ may    = "everything"                # whatever a service asks of its hosts
 #         --may hosts=tag:web
 #
 # What a service asks of a host beyond the closed default (an account, a capability, a path,
-# another host …) takes a `may`: see docs/trust.md.
+# another host …) takes a `may`: man writ-trust-add-signer.
 #
 # A key that may only move closures, for CI:
 #
