@@ -20,8 +20,8 @@ use crate::ledger::Ledger;
 /// Check everything that this host needs: its config, the anchor, the branch, the
 /// caches, nix, systemd, Caddy, the disk, the clock, the agent, and what the host runs.
 ///
-/// A line each: `ok`, or what is wrong and how to mend it. Exits 1 where anything is
-/// wrong. Changes nothing. As root, since others may not read everything.
+/// A line each: `ok`; `note`, what is good to know and nothing is wrong with; or `WRONG`,
+/// with how to fix it. Exits 1 where anything is wrong. Changes nothing. As root, since others may not read everything.
 ///
 /// Example: writ doctor
 #[derive(Debug, ClapArgs)]
@@ -32,7 +32,7 @@ pub struct Args {
     /// Seconds that each check may take; they run side by side.
     #[arg(long, default_value_t = 10)]
     timeout: u64,
-    /// For programs: {"checks": [{check, ok, text, remedy}]}.
+    /// For programs: {"checks": [{check, grade, ok, text, remedy}]}.
     #[arg(long)]
     json: bool,
 }
@@ -42,10 +42,45 @@ pub struct Args {
 #[serde(rename_all = "camelCase")]
 struct Finding {
     check: &'static str,
+    grade: Grade,
+    /// Whether nothing is wrong.
     ok: bool,
     text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
+}
+
+/// How much there is to do about a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Grade {
+    Ok,
+    /// Good to know; the host does what it is told.
+    Note,
+    Wrong,
+}
+
+/// What a check has found where nothing is wrong.
+enum Word {
+    Fine(String),
+    Note { text: String, remedy: Option<String> },
+}
+
+impl From<String> for Word {
+    fn from(text: String) -> Self {
+        Self::Fine(text)
+    }
+}
+
+impl Finding {
+    fn new(check: &'static str, outcome: Result<Word, Fault>) -> Self {
+        let (grade, text, remedy) = match outcome {
+            Ok(Word::Fine(text)) => (Grade::Ok, text, None),
+            Ok(Word::Note { text, remedy }) => (Grade::Note, text, remedy),
+            Err(fault) => (Grade::Wrong, fault.to_string(), fault.remedy),
+        };
+        Self { check, grade, ok: grade != Grade::Wrong, text, remedy }
+    }
 }
 
 /// What the checks look at.
@@ -61,12 +96,16 @@ struct Patient {
 /// What is well, or what is not.
 type Checked = Result<String, Fault>;
 
+/// The same, where there may be something to note.
+type Noted = Result<Word, Fault>;
+
 pub async fn run(args: Args) -> Result<(), Failure> {
     let findings = match config_at(&args.config) {
         Ok(config) => examine(&args, config).await?,
         // Nothing else can be asked without it.
         Err(failure) => vec![Finding {
             check: "config",
+            grade: Grade::Wrong,
             ok: false,
             text: failure.message,
             remedy: Some("README.md tells what a host's config has to say".to_owned()),
@@ -120,25 +159,26 @@ fn checks(patient: &Patient) -> Vec<LocalBoxFuture<'_, Finding>> {
     checks
 }
 
-async fn finding(
+async fn finding<T: Into<Word>>(
     patient: &Patient,
     check: &'static str,
-    work: impl Future<Output = Checked>,
+    work: impl Future<Output = Result<T, Fault>>,
 ) -> Finding {
     // The check's own deadline says more; this one is for those that have none.
     let late = patient.deadline + Duration::from_secs(1);
     let outcome = timeout(late, work).await.unwrap_or_else(|_| {
         Err(Fault::wait(format!("check {check}"), format!("no answer within {late:?}")))
     });
-    match outcome {
-        Ok(text) => Finding { check, ok: true, text, remedy: None },
-        Err(fault) => Finding { check, ok: false, text: fault.to_string(), remedy: fault.remedy },
-    }
+    Finding::new(check, outcome.map(Into::into))
 }
 
 fn line(finding: &Finding) -> String {
-    let Finding { check, ok, text, remedy } = finding;
-    let mark = if *ok { "ok" } else { "WRONG" };
+    let Finding { check, grade, text, remedy, .. } = finding;
+    let mark = match grade {
+        Grade::Ok => "ok",
+        Grade::Note => "note",
+        Grade::Wrong => "WRONG",
+    };
     let mut line = format!("{mark:<5}  {check:<8} {}\n", text.trim_end().replace('\n', "\n  "));
     line.extend(remedy.iter().map(|remedy| format!("  hint     {remedy}\n")));
     line

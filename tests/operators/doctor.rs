@@ -34,6 +34,26 @@ async fn what_is_there_is_ok_and_what_is_missing_has_a_remedy() {
     }
 }
 
+/// It has a folder from the first upload on.
+#[tokio::test]
+async fn a_cache_that_nobody_has_uploaded_to_is_a_note_where_nothing_runs() {
+    let scene = accepted().await;
+    let url = format!("file://{}/cache", scene.state().display());
+    let nix = format!("[nix]\nsubstituters = [\"{url}\"]\ntrustedPublicKeys = [\"{KEY}\"]\n");
+    let told = text(&doctor(&scene, &nix, &[]).stdout);
+    assert!(
+        told.contains(&format!("note   cache    {url}: there is no such folder yet")),
+        "{told}"
+    );
+    assert!(told.contains("hint     the first upload makes it: writ push"), "{told}");
+    let found = one(&doctor(&scene, &nix, &["--json"]), "cache");
+    assert_eq!((found["grade"].clone(), found["ok"].clone()), ("note".into(), true.into()));
+    let gone = one(&doctor(&scene, &nix, &["--json"]), "agent");
+    assert_eq!((gone["grade"].clone(), gone["ok"].clone()), ("wrong".into(), false.into()));
+    std::fs::create_dir(scene.state().join("cache")).unwrap();
+    assert_eq!(one(&doctor(&scene, &nix, &["--json"]), "cache")["grade"], "wrong");
+}
+
 #[tokio::test]
 async fn a_branch_that_moved_on_or_went_away_is_told() {
     let mut scene = accepted().await;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Checked, Patient};
+use super::{Checked, Noted, Patient, Word};
 use crate::agent::control::{Reply, Request};
 use crate::agent::socket;
 use crate::agent::status::gather;
@@ -43,13 +43,16 @@ pub(super) async fn systemd(patient: &Patient) -> Checked {
     Ok(format!("answers on D-Bus; {} units of services", units.len()))
 }
 
-pub(super) async fn caddy(patient: &Patient) -> Checked {
+pub(super) async fn caddy(patient: &Patient) -> Noted {
     let admin = &patient.config.caddy.admin;
     match patient.world.routes().observe().await {
         ObservedRoutes::Up { config, .. } => {
             let routes = routes::listed(&config).len();
-            let open = if admin.starts_with("unix:") { "" } else { OPEN };
-            Ok(format!("{admin} answers; {routes} routes of services{open}"))
+            let text = format!("{admin} answers; {routes} routes of services");
+            Ok(match admin.starts_with("unix:") {
+                true => Word::Fine(text),
+                false => Word::Note { text: text + OPEN, remedy: None },
+            })
         }
         ObservedRoutes::Down { because } => {
             Err(Fault::wait(format!("ask Caddy at {admin}"), because).remedy(
@@ -95,7 +98,7 @@ pub(super) async fn disk(what: &'static str, folder: PathBuf) -> Checked {
 }
 
 /// A clock that is behind the commits it judges, or follows nobody.
-pub(super) async fn clock(patient: &Patient) -> Checked {
+pub(super) async fn clock(patient: &Patient) -> Noted {
     let doing = "trust the clock";
     let remedy = "timedatectl set-ntp true, or run another NTP client";
     let refused = patient.ledger.refused_head().ok().flatten();
@@ -111,12 +114,29 @@ pub(super) async fn clock(patient: &Patient) -> Checked {
         return Err(Fault::wait(doing, because).remedy(remedy));
     }
     match is_synchronised().await {
-        Some(true) => Ok("follows a time server".to_owned()),
+        Some(true) => Ok(Word::Fine("follows a time server".to_owned())),
+        // Nobody in it could set the clock.
+        Some(false) if is_container() => Ok(Word::Note {
+            text: "it is the clock of the machine that this container runs on: see there that it \
+                   follows a time server"
+                .to_owned(),
+            remedy: None,
+        }),
         Some(false) => Err(Fault::wait(doing, "it follows no time server").remedy(remedy)),
-        None => {
-            Ok("not behind the commits; nobody tells whether it follows a time server".to_owned())
-        }
+        None => Ok(Word::Note {
+            text: "not behind the commits; nobody tells whether it follows a time server"
+                .to_owned(),
+            remedy: None,
+        }),
     }
+}
+
+/// Whether this is a container, as those who make them say (systemd's CONTAINER_INTERFACE,
+/// Docker, Podman).
+fn is_container() -> bool {
+    ["/run/systemd/container", "/.dockerenv", "/run/.containerenv"]
+        .iter()
+        .any(|file| Path::new(file).exists())
 }
 
 /// Why the agent does not obey what a source shows; nothing where it does, or where no

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use super::host::refused_from;
-use super::{Checked, Patient};
+use super::{Checked, Noted, Patient, Word};
 use crate::fault::Fault;
 use crate::source::repo::Repository;
 use crate::source::roads::Road;
 use crate::trust;
-use crate::world::World as _;
 use crate::world::nix::check_public_key;
+use crate::world::{Store as _, World as _};
 
 /// The file itself was read and checked; here, whether somebody could swap it.
 pub(super) async fn config(patient: &Patient) -> Checked {
@@ -91,7 +91,20 @@ pub(super) async fn keys(patient: &Patient) -> Checked {
     }
 }
 
-pub(super) async fn cache(patient: &Patient, url: &str) -> Checked {
-    let told = patient.world.store().ask_cache(url, patient.deadline).await?;
-    Ok(format!("{url}: {told}"))
+pub(super) async fn cache(patient: &Patient, url: &str) -> Noted {
+    match patient.world.store().ask_cache(url, patient.deadline).await {
+        Ok(told) => Ok(Word::Fine(format!("{url}: {told}"))),
+        Err(_) if is_to_come(patient, url).await => Ok(Word::Note {
+            text: format!("{url}: there is no such folder yet, and no service here needs it"),
+            remedy: Some("the first upload makes it: writ push".to_owned()),
+        }),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// A cache in a folder that nobody has uploaded to, on a host that runs nothing yet.
+async fn is_to_come(patient: &Patient, url: &str) -> bool {
+    let Some(folder) = url.strip_prefix("file://") else { return false };
+    let runs = patient.world.store().observe().await.map(|store| !store.current.is_empty());
+    !Path::new(folder).exists() && runs.is_ok_and(|runs| !runs)
 }
