@@ -26,6 +26,8 @@ mod init;
 mod plan;
 #[path = "checkout/push.rs"]
 mod push;
+#[path = "checkout/refused_first.rs"]
+mod refused_first;
 #[path = "checkout/revert.rs"]
 mod revert;
 #[path = "checkout/review.rs"]

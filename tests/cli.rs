@@ -119,8 +119,14 @@ fn check_warns_of_a_policy_that_does_not_protect_itself() {
     assert!(!told(&writ(dir.path(), &["check"])).contains("warning"));
     std::fs::write(&rules, "channel = 1\n").unwrap();
     let invalid = told(&writ(dir.path(), &["check"]));
-    assert!(invalid.contains("warning: .writ/policy.toml"), "{invalid}");
-    assert!(invalid.ends_with("exit 0\n"), "{invalid}");
+    assert!(
+        invalid.contains("refused by rule P1 (policy-malformed): .writ/policy.toml"),
+        "{invalid}"
+    );
+    assert!(invalid.ends_with("exit 1\n"), "{invalid}");
+    let json = writ(dir.path(), &["check", "--json"]);
+    let found: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(found["violations"][0]["rule"], "P1", "{found}");
 }
 
 #[test]

@@ -114,7 +114,9 @@ fn merged(sight: &Sight) -> Result<CommitId, Failure> {
     let merge = sight.meeting.commit(&sight.proposal)?;
     let (objects, base) = history(&sight.meeting)?;
     let now = jiff::Timestamp::now().as_second();
-    basis::judge(&objects, &sight.pins, Some(&base), &merge, now).map_err(|failure| Failure {
+    let checkout = &sight.meeting.checkout;
+    let judged = basis::judge(checkout, &objects, &sight.pins, Some(&base), &merge, now);
+    judged.map_err(|failure| Failure {
         message: format!("hosts would refuse your merge: {}", failure.message),
         ..failure
     })?;

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::manifest::Manifest;
 use crate::names::CommitId;
 use crate::source::git_program::Checkout;
-use crate::source::merging;
+use crate::source::{budget, merging};
 use crate::trust::{self, Anchor, Objects, Pins, Refusal, VerifiedCommit};
 
 /// What git's config calls them.
@@ -175,6 +175,7 @@ pub(super) fn accepted(
 /// # Errors
 /// They would not, with rule and remedy.
 pub(super) fn judge(
+    checkout: &Checkout,
     objects: &impl Objects,
     pins: &Pins,
     old: Option<&CommitId>,
@@ -189,6 +190,10 @@ pub(super) fn judge(
     let anchor = before.as_ref().map(VerifiedCommit::anchor);
     let commit =
         trust::verify(objects, pins, anchor, new, now).map_err(|refusal| refused(&refusal))?;
+    let known = old.filter(|_| before.is_some());
+    if let Some(refusal) = budget::exceeded(checkout, known, new)? {
+        return Err(refused(&refusal));
+    }
     let digests = commit.requires_closure_digests();
     let manifest = Manifest::of(commit.clone())
         .map_err(|problems| unfit(new, &format!("is not valid\n{problems}")))?;

@@ -6,17 +6,19 @@ use clap::Args as ClapArgs;
 
 use super::consequences::Files;
 use super::{Blame, Failure, show, show_json};
-use crate::fault::causes;
-use crate::manifest::{Manifest, Problem, WorkingTree};
+use crate::manifest::{Manifest, Problem, Problems, WorkingTree};
 use crate::plan::unsupported;
-use crate::source::checkout::CheckoutError;
-use crate::source::{checkout, operator};
+use crate::source::checkout::{self, CheckoutError};
+use crate::source::git_program::Checkout;
+use crate::source::worktree::Worktree;
+use crate::trust::{Inspection, PolicyState, Violation, inspect};
 
 /// Check a deploy repository's manifest: every problem, with file, line and column.
 ///
 /// Reads the working tree; needs no network, no keys and no host. Exits 1 where
-/// something is wrong. Warns where the policy in .writ/ is weaker than it looks, or
-/// hosts would refuse it; a warning alone does not change the exit code.
+/// something is wrong, also with the policy in .writ/, or with a file anywhere that
+/// hosts would not take. Warns where the policy is weaker than it looks; a warning alone
+/// does not change the exit code.
 ///
 /// Example: writ check ~/deploy
 #[derive(Debug, ClapArgs)]
@@ -24,57 +26,118 @@ pub struct Args {
     /// The deploy repository.
     #[arg(default_value = ".")]
     dir: PathBuf,
-    /// For programs: {"problems": [{file, line, column, what, remedy}], "warnings": […]}.
+    /// For programs: {"problems": [{file, line, column, what, remedy}], "violations":
+    /// [{rule, reason, because, remedy}], "warnings": […]}.
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let files = match checkout::working_tree(&args.dir) {
-        // A folder of a checkout stands for the whole, as for every other command.
-        Err(CheckoutError::NoManifests { .. }) => {
-            checkout::working_tree(&checkout::root_of(&args.dir))
-        }
-        files => files,
-    };
-    let files = files.map_err(|error| Failure::new(Blame::Refused, &error))?;
-    told(&files, &warnings(&args.dir), args.json)
+    let unreadable = |error: CheckoutError| Failure::new(Blame::Refused, &error);
+    let root = root(&args.dir).map_err(unreadable)?;
+    let tree = Worktree::list(&root).map_err(unreadable)?;
+    let had = Checkout::at(&root).ask(&["rev-parse", "--verify", "--quiet", "HEAD:./.writ"]);
+    // Without git there is no history that could have had a policy.
+    let had = had.is_ok_and(|policy| policy.is_some());
+    let findings = Findings::of(inspect(&tree, tree.root()), had);
+    told(&findings, Voice::Command { json: args.json })
 }
 
-/// The same of files that lie in no folder.
-pub(super) fn staged(files: &Files, warnings: &[String]) -> Result<(), Failure> {
-    told(files, warnings, false)
+/// A folder of a checkout stands for the whole, as for every other command.
+fn root(dir: &Path) -> Result<PathBuf, CheckoutError> {
+    let root = checkout::root_of(dir);
+    let found = [dir.to_owned(), root].into_iter().find(|dir| dir.join("manifests").is_dir());
+    found.ok_or_else(|| CheckoutError::NoManifests { path: dir.to_owned() })
 }
 
-fn told(files: &Files, warnings: &[String], json: bool) -> Result<(), Failure> {
-    match Manifest::draft(files) {
-        Ok(manifest) => fine(json, &manifest, warnings),
-        Err(problems) => {
-            if json {
-                show_json(&serde_json::json!({ "problems": problems.0, "warnings": warnings }))?;
-            } else {
-                show(format!("{problems}\n{}", lines(warnings)));
+/// The same of a tree that git is about to commit: silent where all is well, but for what
+/// is to be said of a policy that changes.
+pub(super) fn staged(mut findings: Findings, policy_changes: bool) -> Result<(), Failure> {
+    if !policy_changes {
+        findings.warnings.clear();
+    }
+    told(&findings, Voice::Hook)
+}
+
+/// Who is told.
+#[derive(Clone, Copy)]
+enum Voice {
+    Command { json: bool },
+    Hook,
+}
+
+/// What a tree comes to, before its manifest is read.
+pub(super) struct Findings {
+    files: Option<Files>,
+    violations: Vec<Violation>,
+    warnings: Vec<String>,
+}
+
+impl Findings {
+    /// `had`: whether there was a policy before, which a commit must not take away. A
+    /// folder that never had one may be checked as well.
+    pub(super) fn of(found: Inspection, had: bool) -> Self {
+        let Inspection { files, policy, mut violations } = found;
+        let mut warnings = Vec::new();
+        match policy {
+            PolicyState::Absent(violation) => violations.extend(had.then_some(violation)),
+            PolicyState::Refused => {}
+            PolicyState::Valid(text) => {
+                warnings = text.check().unwrap_or_else(|why| vec![why]);
             }
-            Err(Failure::told(Blame::Refused))
+        }
+        Self { files, violations, warnings }
+    }
+}
+
+fn told(findings: &Findings, voice: Voice) -> Result<(), Failure> {
+    let Findings { files, violations, warnings } = findings;
+    let draft = files.as_ref().map(Manifest::draft);
+    match draft {
+        Some(Ok(manifest)) if violations.is_empty() => fine(voice, &manifest, warnings),
+        draft => {
+            let problems = draft.and_then(Result::err).map_or(Vec::new(), |problems| problems.0);
+            wrong(voice, problems, violations, warnings)
         }
     }
 }
 
-/// What is to be said of the policy. Its history is judged by `writ verify`; a folder
-/// without one may be checked as well.
-fn warnings(dir: &Path) -> Vec<String> {
-    if !operator::has_policy(dir) {
-        return Vec::new();
+fn wrong(
+    voice: Voice,
+    problems: Vec<Problem>,
+    violations: &[Violation],
+    warnings: &[String],
+) -> Result<(), Failure> {
+    if matches!(voice, Voice::Command { json: true }) {
+        show_json(&serde_json::json!({
+            "problems": problems, "violations": violations, "warnings": warnings,
+        }))?;
+        return Err(Failure::told(Blame::Refused));
     }
-    let policy = operator::policy(&checkout::root_of(dir)).map_err(|error| causes(&error));
-    policy.and_then(|policy| policy.check()).unwrap_or_else(|why| vec![why])
+    let mut text: String = violations
+        .iter()
+        .map(|Violation { rule, reason, because, remedy }| {
+            format!("refused by rule {rule} ({}): {because}\n  hint: {remedy}\n", reason.word())
+        })
+        .collect();
+    text += &match (problems.is_empty(), violations.len()) {
+        (false, _) => format!("{}\n", Problems(problems)),
+        (true, 1) => "1 problem; no host will act on this commit\n".to_owned(),
+        (true, n) => format!("{n} problems; no host will act on this commit\n"),
+    };
+    show(format!("{text}{}", lines(warnings)));
+    Err(Failure::told(Blame::Refused))
 }
 
 fn lines(warnings: &[String]) -> String {
     warnings.iter().map(|warning| format!("warning: {warning}\n")).collect()
 }
 
-fn fine(json: bool, manifest: &Manifest<WorkingTree>, warnings: &[String]) -> Result<(), Failure> {
+fn fine(
+    voice: Voice,
+    manifest: &Manifest<WorkingTree>,
+    warnings: &[String],
+) -> Result<(), Failure> {
     let hosts = manifest.hosts();
     let mut lacking = Vec::new();
     let mut counts = Vec::new();
@@ -83,13 +146,18 @@ fn fine(json: bool, manifest: &Manifest<WorkingTree>, warnings: &[String]) -> Re
         lacking.extend(unsupported(&desired).into_iter().map(|what| format!("{host}: {what}")));
         counts.push(format!("{host:<20} {} services", desired.services.len()));
     }
-    if json {
-        let none = Vec::<Problem>::new();
-        show_json(
-            &serde_json::json!({ "problems": none, "unsupported": lacking, "warnings": warnings }),
-        )?;
-    } else {
-        show(format!("{}\nno problems\n{}", counts.join("\n"), lines(warnings)));
+    match voice {
+        Voice::Command { json: true } => {
+            let none = Vec::<Problem>::new();
+            show_json(&serde_json::json!({
+                "problems": none, "unsupported": lacking, "warnings": warnings,
+            }))?;
+        }
+        Voice::Command { json: false } => {
+            let well = if lacking.is_empty() { "no problems\n" } else { "" };
+            show(format!("{}\n{well}{}", counts.join("\n"), lines(warnings)));
+        }
+        Voice::Hook => show(lines(warnings)),
     }
     if lacking.is_empty() {
         return Ok(());

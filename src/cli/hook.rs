@@ -9,14 +9,13 @@ use std::path::{Path, PathBuf};
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::basis::{PinArgs, branch_of, judge};
-use super::{Blame, Failure, check, sync, whisper};
+use super::check::{self, Findings};
+use super::{Blame, Failure, sync, whisper};
 use crate::config::DEFAULT_PATH;
 use crate::names::CommitId;
-use crate::source::checkout;
-use crate::source::git_program::Checkout;
-use crate::source::operator;
+use crate::source::git_program::{Checkout, GitError};
 use crate::source::quarantine::Pushed;
-use crate::trust::Pins;
+use crate::trust::{Pins, inspect};
 use lines::{Outgoing, Update, is_none};
 
 /// Run as a hook of git, which gives the arguments and the standard input.
@@ -69,8 +68,8 @@ enum Hook {
 
 pub async fn run(args: Args) -> Result<(), Failure> {
     match args.hook {
-        Hook::PreCommit => pre_commit(),
-        Hook::PrePush { remote, url: _ } => pre_push(&remote),
+        Hook::PreCommit => pre_commit().map_err(Failure::and_nothing_committed),
+        Hook::PrePush { remote, url: _ } => pre_push(&remote).map_err(Failure::and_nothing_pushed),
         Hook::PreReceive => receive(lines::updates(&input()?)?),
         Hook::Update { reference, old, new } => receive(vec![Update { old, new, reference }]),
         Hook::PostReceive { config } => {
@@ -94,15 +93,18 @@ fn pre_commit() -> Result<(), Failure> {
     let checkout = here();
     // Of the index that the commit is made from, which need not be the usual one.
     let tree = checkout.run(&["write-tree"])?;
-    let files = checkout::tree(checkout.root(), &tree)?;
-    if files.is_empty() && checkout.ask(&["rev-parse", "--verify", "--quiet", POLICY])?.is_none() {
+    let there = checkout.run(&["ls-tree", "--name-only", &tree, "--", ".writ", "manifests"])?;
+    let had = checkout.ask(&["rev-parse", "--verify", "--quiet", POLICY])?.is_some();
+    if there.is_empty() && !had {
         // A hook that other repositories have as well; this is no deploy repository.
         return Ok(());
     }
-    let policy = operator::policy_in(&files).map(|policy| policy.check());
-    let warnings = policy.map(|checked| checked.unwrap_or_else(|why| vec![why]));
-    let files = files.into_iter().filter(|(path, _)| path.starts_with("manifests/")).collect();
-    check::staged(&files, &warnings.unwrap_or_default())
+    let objects = Pushed::here_in_part()?;
+    let id = tree.parse().map_err(|_| GitError::Text { command: "write-tree".to_owned() })?;
+    let policy =
+        |tree: &str| checkout.ask(&["rev-parse", "--verify", "--quiet", &format!("{tree}:.writ")]);
+    let changed = policy("HEAD")? != policy(&tree)?;
+    check::staged(Findings::of(inspect(&objects, &id), had), changed)
 }
 
 fn pre_push(remote: &str) -> Result<(), Failure> {
@@ -133,6 +135,29 @@ fn pre_push(remote: &str) -> Result<(), Failure> {
 }
 
 const FORCE: &str = "if it is meant all the same: git push --no-verify";
+
+impl Failure {
+    fn and_nothing_committed(self) -> Self {
+        self.and("nothing was committed")
+            .or_hint("if it is meant all the same: git commit --no-verify")
+    }
+
+    fn and_nothing_pushed(self) -> Self {
+        self.and("nothing was pushed")
+    }
+
+    fn and(mut self, nothing: &str) -> Self {
+        if !self.message.is_empty() {
+            self.message.push('\n');
+        }
+        self.message.push_str(nothing);
+        self
+    }
+
+    fn or_hint(self, hint: &str) -> Self {
+        if self.hint.is_some() { self } else { self.hint(hint) }
+    }
+}
 
 /// What a server takes.
 fn receive(updates: Vec<Update>) -> Result<(), Failure> {
@@ -183,7 +208,7 @@ fn decide(
     new: &CommitId,
 ) -> Result<(), Failure> {
     let now = jiff::Timestamp::now().as_second();
-    judge(objects, pins, old, new, now).map(drop).map_err(|failure| Failure {
+    judge(&here(), objects, pins, old, new, now).map(drop).map_err(|failure| Failure {
         message: format!("hosts would refuse this push: {}", failure.message),
         ..failure
     })

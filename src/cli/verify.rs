@@ -11,7 +11,7 @@ use super::{Blame, Failure, show, show_json, whisper};
 use crate::names::{CommitId, Fingerprint, Principal};
 use crate::source::git_program::Checkout;
 use crate::source::repo::Repository;
-use crate::source::{checkout, operator};
+use crate::source::{budget, checkout, operator};
 use crate::trust::{self, Account, Objects, Pins, Refusal, VerifiedCommit};
 
 /// Verify a history offline, as a host would on its first start.
@@ -76,6 +76,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let (verdict, account) = match pins(args, &repository, &head)? {
         Ok(pins) => {
             let verdict = trust::verify(&repository, &pins, None, &head, now);
+            let verdict = match (verdict, budget::exceeded(&Checkout::at(&args.repo), None, &head)?)
+            {
+                (Ok(_), Some(refusal)) => Err(refusal),
+                (verdict, _) => verdict,
+            };
             let mut account = args.explain.then(|| trust::explain(&repository, &pins, &head, now));
             if let (Some(account), true, Ok(_)) = (&mut account, args.draft, &verdict) {
                 account.would_refuse = draft(args, &repository, &pins, &head)?;

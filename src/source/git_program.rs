@@ -141,6 +141,20 @@ impl Checkout {
         printed(told(args), output)
     }
 
+    /// The same of what need not be text, as it was printed.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn bytes<A: AsRef<OsStr>>(&self, args: &[A]) -> Result<Vec<u8>, GitError> {
+        let output = self.command(args).output().map_err(|source| GitError::Start { source })?;
+        stop::rest_if_leaving();
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(GitError::Failed { command: told(args), said });
+        }
+        Ok(output.stdout)
+    }
+
     /// Runs a git command that reads `input`, and gives what it printed as [`Self::run`].
     ///
     /// # Errors

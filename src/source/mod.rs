@@ -1,6 +1,7 @@
 //! Where commits come from, and where their objects lie on this host.
 
 pub mod access;
+pub mod budget;
 pub mod bundles;
 pub mod carrying;
 pub mod checkout;
@@ -35,3 +36,4 @@ pub mod signing;
 mod ssh;
 pub mod units;
 mod words;
+pub mod worktree;

@@ -21,10 +21,21 @@ impl Pushed {
     /// # Errors
     /// There is none, it is shallow, or a store that the environment names is not there.
     pub fn here() -> Result<Self, CheckoutError> {
+        Self::opened(Repository::open_to_read)
+    }
+
+    /// The same of one that may be shallow, to judge a tree that is whole in it.
+    ///
+    /// # Errors
+    /// There is none, or a store that the environment names is not there.
+    pub fn here_in_part() -> Result<Self, CheckoutError> {
+        Self::opened(Repository::open_in_part)
+    }
+
+    fn opened(open: impl Fn(&Path) -> Result<Repository, Fault>) -> Result<Self, CheckoutError> {
         let unusable = |why: String| CheckoutError::NoRepository { path: ".".into(), why };
         let found = gix::discover(".").map_err(|error| unusable(error.to_string()))?;
-        let own = Repository::open_to_read(found.common_dir())
-            .map_err(|fault: Fault| unusable(fault.because))?;
+        let own = open(found.common_dir()).map_err(|fault| unusable(fault.because))?;
         let mut stores = Vec::new();
         for folder in folders() {
             let store = own.with_objects(Path::new(&folder));

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::fault::{Fault, causes};
 use crate::names::CommitId;
-use crate::trust::{Kind, Objects, Unreadable};
+use crate::trust::{Kind, LARGEST_OBJECT, Objects, Unreadable};
 
 /// How a repository names its objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -50,7 +50,9 @@ pub struct ImportedPack {
 }
 
 /// The largest object that is decoded, in bytes (rule O5 of docs/trust.md).
-const OBJECT: u64 = 16 << 20;
+const OBJECT: u64 = LARGEST_OBJECT;
+/// gix knows neither the commit nor the path of what it does not take.
+const TOO_LARGE: &str = "a file of a new commit has more than 16 MiB (rule O5): `writ verify` in a checkout of the branch names it and its commit; take it out of the history (git rebase -i) and push again";
 /// Packs that one open repository can hold; each fetch adds one.
 const PACKS: u16 = 4096;
 /// What would make objects come from elsewhere, or history end early (rule O4).
@@ -119,6 +121,14 @@ impl Repository {
     /// It is not a repository, or is shallow.
     pub fn open_to_read(path: &Path) -> Result<Self, Fault> {
         Self::open_as_is(path, &FORBIDDEN[..1])
+    }
+
+    /// The same of one that need not be whole, to judge a tree of it that is.
+    ///
+    /// # Errors
+    /// It is not a repository.
+    pub fn open_in_part(path: &Path) -> Result<Self, Fault> {
+        Self::open_as_is(path, &[])
     }
 
     fn open_as_is(path: &Path, forbidden: &[(&str, &str)]) -> Result<Self, Fault> {
@@ -220,7 +230,11 @@ impl Repository {
     /// The pack is damaged, incomplete or asks for too much memory; nothing is kept.
     pub fn import_pack(&self, pack: &mut dyn BufRead) -> Result<ImportedPack, Fault> {
         let folder = self.pack_folder();
-        let failed = |error: String| Fault::wait("import a pack of git objects", error);
+        let failed = |error: String| {
+            let large = error.contains("too large to fit in memory");
+            let fault = Fault::wait("import a pack of git objects", error);
+            if large { fault.remedy(TOO_LARGE) } else { fault }
+        };
         let outcome = gix::odb::pack::Bundle::write_to_directory(
             pack,
             Some(&folder),

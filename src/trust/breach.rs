@@ -9,7 +9,7 @@ pub(super) struct Breach {
     pub(super) rule: &'static str,
     pub(super) reason: Reason,
     because: String,
-    remedy: String,
+    pub(super) remedy: String,
 }
 
 impl Breach {

@@ -86,19 +86,35 @@ fn entries<O: Objects>(
     if let Some(id) = &folder.after {
         let entries = match &*folder.prefix {
             "" => reader.root(id)?,
-            prefix if is_read(prefix) => reader.tree(id).map_err(|breach| breach.at(prefix))?,
-            prefix => reader.any_tree(id).map_err(|breach| breach.at(prefix))?,
+            prefix if is_read(prefix) => {
+                let entries = reader.tree(id).map_err(|breach| breach.at(prefix))?;
+                not_empty(entries, prefix)?
+            }
+            prefix => unread(reader, id, prefix)?,
         };
-        // Git keeps no empty folders: one would be a change without a path.
-        if entries.is_empty() && !folder.prefix.is_empty() {
-            return Err(Breach::malformed("O2", format!("{} is an empty folder", folder.prefix)));
-        }
         for entry in entries {
             let name = entry.name.clone();
             joined.entry(name).or_default().1 = Some(entry);
         }
     }
     Ok(joined)
+}
+
+/// The entries of a folder that hosts do not read.
+pub(super) fn unread<O: Objects>(
+    reader: &Reader<'_, O>,
+    id: &CommitId,
+    prefix: &str,
+) -> Result<Vec<Entry>, Breach> {
+    not_empty(reader.any_tree(id).map_err(|breach| breach.at(prefix))?, prefix)
+}
+
+/// Git keeps no empty folders: one would be a change without a path.
+fn not_empty(entries: Vec<Entry>, prefix: &str) -> Result<Vec<Entry>, Breach> {
+    match entries.is_empty() {
+        true => Err(Breach::malformed("O2", format!("{prefix} is an empty folder"))),
+        false => Ok(entries),
+    }
 }
 
 /// An entry as a folder or as a file.
@@ -116,25 +132,35 @@ fn is_read(prefix: &str) -> bool {
 }
 
 fn budget(path: &str, is_read: bool, visited: usize) -> Result<(), Breach> {
-    let (because, remedy) = if is_read && path.split('/').count() > limits::DEPTH {
+    let too_large = |because, remedy| Err(Breach::new("O5", Reason::TooLarge, because, remedy));
+    if is_read && path.split('/').count() > limits::DEPTH {
         let because = format!("{path:?} lies more than {} folders deep", limits::DEPTH);
-        (because, "move it up (git mv), and replace the commit")
-    } else if path.len() > limits::PATH {
-        let (start, end) =
-            (path.floor_char_boundary(80), path.floor_char_boundary(path.len() - 80));
-        let because = format!(
+        return too_large(because, "move it up (git mv), and replace the commit");
+    }
+    length(path)?;
+    if visited > limits::CHANGES {
+        let because = format!("it touches more than {} files and folders", limits::CHANGES);
+        return too_large(because, "split the change into smaller commits");
+    }
+    Ok(())
+}
+
+/// Whether a path is one that some system opens.
+pub(super) fn length(path: &str) -> Result<(), Breach> {
+    if path.len() <= limits::PATH {
+        return Ok(());
+    }
+    let (start, end) = (path.floor_char_boundary(80), path.floor_char_boundary(path.len() - 80));
+    Err(Breach::new(
+        "O5",
+        Reason::TooLarge,
+        format!(
             "the path \"{}…{}\" has {} bytes, {} are allowed",
             &path[..start],
             &path[end..],
             path.len(),
             limits::PATH
-        );
-        (because, "move it up (git mv), and replace the commit")
-    } else if visited > limits::CHANGES {
-        let because = format!("it touches more than {} files and folders", limits::CHANGES);
-        (because, "split the change into smaller commits")
-    } else {
-        return Ok(());
-    };
-    Err(Breach::new("O5", Reason::TooLarge, because, remedy))
+        ),
+        "move it up (git mv), and replace the commit",
+    ))
 }

@@ -28,6 +28,7 @@ mod files;
 pub mod fuzzing;
 mod glob;
 mod host_key;
+mod inspect;
 mod judge;
 mod key;
 mod limits;
@@ -70,6 +71,9 @@ pub use explain::{
     Account, Claims, Content, Explained, Touched, channel, claims, content, explain, suppose,
 };
 pub use host_key::{HostKey, STATUS};
+pub use inspect::{
+    Inspection, LARGEST_OBJECT, PolicyState, Violation, inspect, oversized, overweight,
+};
 pub use overview::{Key, Overview, Person, Privileges, Protected};
 pub use plans::{SignedPlan, named_plans, requires_plans, without_plans};
 pub use review::{Brought, Merger, Missing, Proposal, Review, Reviewed, Right, review};

@@ -118,6 +118,14 @@ impl Policy {
         entries: &[Entry],
         channel: &str,
     ) -> Result<Self, Breach> {
+        Self::of(&Self::text(reader, entries)?, Some(channel))
+    }
+
+    /// The text of the files in the policy's folder, where it holds no other.
+    pub(super) fn text<O: Objects>(
+        reader: &Reader<'_, O>,
+        entries: &[Entry],
+    ) -> Result<PolicyText, Breach> {
         let known = [SIGNERS, RULES, CERTIFICATES];
         if let Some(other) = entries.iter().find(|e| !known.contains(&e.name.as_str())) {
             return Err(Breach::unsupported(
@@ -125,12 +133,11 @@ impl Policy {
                 format!("this version of Writ does not know the file {FOLDER}/{}", other.name),
             ));
         }
-        let text = PolicyText {
+        Ok(PolicyText {
             signers: text(reader, entries, SIGNERS)?,
             rules: text(reader, entries, RULES)?,
             certificates: certificates::texts(reader, entries)?,
-        };
-        Self::of(&text, Some(channel))
+        })
     }
 
     /// Reads a policy from the text of its files; for any channel where none is given.

@@ -47,7 +47,7 @@ impl Needs {
         let pins = args.pins.pins(&desk, &objects, &head)?.ok_or_else(unsigned)?;
         let config = args.pins.config(&desk)?;
         let now = jiff::Timestamp::now().as_second();
-        let verified = judge(&objects, &pins, None, &head, now)?;
+        let verified = judge(&desk, &objects, &pins, None, &head, now)?;
         let manifest = Manifest::of(verified.clone())
             .map_err(|problems| Failure::new(Blame::Refused, &problems))?;
         let hosts: BTreeSet<HostName> = args.hosts.iter().cloned().collect();
