@@ -7,6 +7,7 @@ mod cache;
 mod caches;
 mod check;
 mod collect;
+mod conduct;
 mod contents;
 mod digests;
 mod explain;
@@ -39,6 +40,7 @@ pub use announced::{CacheKey, check_shelf};
 pub use cache::{BadCache, check_public_key, check_substituter};
 use caches::Caches;
 pub use collect::Collected;
+use conduct::Conduct;
 pub use contents::contents;
 use digests::Digests;
 pub use gateway::Gateway;
@@ -188,12 +190,11 @@ impl NixStore {
         }
         caches.look(http, &self.away).await;
         let passwords = self.passwords();
-        let asking = Asking { client: http, passwords: &passwords };
-        let missing = narinfo::missing(&asking, &caches.urls(), paths).await;
-        if missing.nowhere == 0 || !caches.look_further(http, &self.away).await {
-            return (caches, missing);
+        let mut missing = survey(&mut caches, http, &passwords, paths).await;
+        if missing.nowhere > 0 && caches.look_further(http).await {
+            missing = survey(&mut caches, http, &passwords, paths).await;
         }
-        let missing = narinfo::missing(&asking, &caches.urls(), paths).await;
+        caches.remember(&self.away);
         (caches, missing)
     }
 
@@ -383,6 +384,23 @@ impl Store for NixStore {
         self.profiles.release(what.going(), doing).await?;
         let forget = || self.digests().keep(&self.profiles.observe()?.rooted);
         forget().map_err(|e| self.profiles.fault(doing, &e))
+    }
+}
+
+/// What is missing, as those caches tell that can be used for it.
+async fn survey(
+    caches: &mut Caches,
+    client: Option<&Client>,
+    passwords: &Passwords,
+    paths: &[&StorePath],
+) -> Missing {
+    loop {
+        let conduct = Conduct::default();
+        let asking = Asking { client, passwords, conduct: &conduct };
+        let missing = narinfo::missing(&asking, &caches.urls(), paths).await;
+        if !caches.leave_out(&conduct) {
+            return missing;
+        }
     }
 }
 

@@ -43,6 +43,7 @@ macro_rules! nix_only {
             a_download_that_broke_off_goes_on_with_what_is_missing,
             a_profile_that_nix_has_locked_is_waited_for,
             a_damaged_scratch_folder_of_nix_is_thrown_away,
+            a_cache_that_gives_no_narinfos_hides_nobody,
             a_path_that_was_deleted_is_reported_and_not_rooted
         }
     };
@@ -470,8 +471,34 @@ pub(super) fn put(from: &Path, over: &Path) {
     out("cp", &["-r", &contents, over.to_str().unwrap()]);
 }
 
+/// It says that it is there, and cannot be used; the next one has everything.
+pub(crate) async fn a_cache_that_gives_no_narinfos_hides_nobody(caches: &Caches) {
+    let signed = caches.dir.join("signed");
+    for (status, body) in [("502 Bad Gateway", ""), ("200 OK", "<html>Sign in</html>\n")] {
+        caches.forget();
+        let ill = serve_but(signed.clone(), Some((status, body)));
+        let store = caches.store(&[&ill, "signed"]);
+        store.fetch(&[caches.artifact(0)]).await.unwrap();
+        assert!(caches.is_valid(0));
+        assert_eq!(store.away()[0].cache, ill);
+    }
+    caches.forget();
+    let shut = serve_but(signed, Some(("403 Forbidden", "")));
+    let fault = caches.store(&[&shut]).fetch(&[caches.artifact(0)]).await.unwrap_err();
+    assert!(
+        fault.because.starts_with("no cache let this host have all of it: it answered 403"),
+        "{fault}"
+    );
+    caches.store(&[&shut, "signed"]).fetch(&[caches.artifact(0)]).await.unwrap();
+}
+
 /// Serves the files of a directory over HTTP as long as the test runs.
 pub(super) fn serve(dir: PathBuf) -> String {
+    serve_but(dir, None)
+}
+
+/// The same with one answer for all narinfos.
+fn serve_but(dir: PathBuf, narinfos: Option<(&'static str, &'static str)>) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -481,9 +508,10 @@ pub(super) fn serve(dir: PathBuf) -> String {
             let n = connection.read(&mut request).unwrap_or(0);
             let text = String::from_utf8_lossy(&request[..n]);
             let path = text.split(' ').nth(1).unwrap_or("/").trim_start_matches('/');
-            let (status, body) = match fs::read(dir.join(path)) {
-                Ok(body) => ("200 OK", body),
-                Err(_) => ("404 Not Found", Vec::new()),
+            let (status, body) = match (narinfos, fs::read(dir.join(path))) {
+                (Some((status, body)), _) if path.ends_with(".narinfo") => (status, body.into()),
+                (_, Ok(body)) => ("200 OK", body),
+                (_, Err(_)) => ("404 Not Found", Vec::new()),
             };
             let head = format!(
                 "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",

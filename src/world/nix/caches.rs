@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::NixConfig;
 use super::away::Memory;
 use super::check::INFO;
+use super::conduct::Conduct;
 use super::gateway::Gateway;
 use crate::fault::{Fault, causes};
 use crate::world::certificate::explained;
@@ -39,6 +40,8 @@ pub(super) struct Cache {
     pub(super) url: String,
     stock: Option<Arc<dyn Stock>>,
     state: State,
+    /// How it kept this host from something that nix takes for absent.
+    denied: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +73,8 @@ impl Caches {
                 }
             }
             stocks.extend(stock.clone());
-            all.push(Cache { name: name.clone(), url: name.clone(), stock, state });
+            let (name, url) = (name.clone(), name.clone());
+            all.push(Cache { name, url, stock, state, denied: None });
         }
         let mut caches = Self { all, gateway: None };
         if !stocks.is_empty() {
@@ -115,7 +119,28 @@ impl Caches {
         if !self.all.iter().any(|cache| cache.state == State::Well) {
             self.look_again(http).await;
         }
+    }
+
+    /// Who could not be used is left alone for a while.
+    pub(super) fn remember(&self, memory: &Memory) {
         memory.learn(self.all.iter().filter_map(Cache::told));
+    }
+
+    /// Leaves out those that answer, and not as a cache does. Returns whether there are any.
+    pub(super) fn leave_out(&mut self, conduct: &Conduct) -> bool {
+        let known = self.fault();
+        let mut some = false;
+        for cache in self.all.iter_mut().filter(|cache| cache.state == State::Well) {
+            cache.denied = conduct.denied(&cache.url);
+            let Some(because) = conduct.unusable(&cache.url) else { continue };
+            some = true;
+            let behind = known.clone().filter(|_| cache.stock.is_some());
+            cache.state = State::Ill(behind.unwrap_or_else(|| {
+                Fault::wait(format!("read {}", cache.name), because)
+                    .remedy("see that the cache is up, and that the URL names its root")
+            }));
+        }
+        some
     }
 
     /// Asks those once more that said nothing or were not asked, with patience.
@@ -128,10 +153,9 @@ impl Caches {
 
     /// As [`Self::look`] where those that answer do not have everything. Returns whether
     /// there are more of them now.
-    pub(super) async fn look_further(&mut self, http: Option<&Client>, memory: &Memory) -> bool {
+    pub(super) async fn look_further(&mut self, http: Option<&Client>) -> bool {
         let before = self.urls().len();
         self.look_again(http).await;
-        memory.learn(self.all.iter().filter_map(Cache::told));
         self.urls().len() > before
     }
 
@@ -199,6 +223,15 @@ impl Caches {
         })
     }
 
+    /// How caches that were asked keep this host out, where one does.
+    pub(super) fn denials(&self) -> Option<String> {
+        let denied = self.used().filter_map(|cache| {
+            cache.denied.as_ref().map(|because| format!("{because}: {}", cache.name))
+        });
+        let denied: Vec<String> = denied.collect();
+        (!denied.is_empty()).then(|| denied.join("; "))
+    }
+
     /// # Errors
     /// There are caches, and none of them can be used.
     pub(super) fn some_answer(&self, doing: &str) -> Result<(), Fault> {
@@ -206,7 +239,9 @@ impl Caches {
             return Ok(());
         }
         let why: Vec<String> = self.left_out().collect();
-        let because = format!("the host's caches cannot be reached: {}", why.join("; "));
+        let ill = self.all.iter().any(|cache| matches!(cache.state, State::Ill(_)));
+        let verb = if ill { "used" } else { "reached" };
+        let because = format!("the host's caches cannot be {verb}: {}", why.join("; "));
         let usual = "look at the network and at the caches of this host's config";
         let remedy = self.all.iter().find_map(|cache| match &cache.state {
             State::Ill(fault) | State::Silent(fault) => fault.remedy.clone(),

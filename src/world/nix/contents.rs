@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::time::timeout;
 
+use super::conduct::Conduct;
 use super::narinfo::{self, Asking, NarInfo};
 use super::passwords::Passwords;
 use super::{LocalNix, NixConfig, NixStore};
@@ -49,7 +50,8 @@ async fn announced(caches: &[String], roots: &BTreeSet<&StorePath>, found: &mut 
     }
     let (client, nix) = (narinfo::client().ok(), LocalNix::default());
     let passwords = Passwords::of(move || nix.program("nix"));
-    let asking = Asking { client: client.as_ref(), passwords: &passwords };
+    let conduct = Conduct::default();
+    let asking = Asking { client: client.as_ref(), passwords: &passwords, conduct: &conduct };
     let mut seen: BTreeSet<StorePath> = roots.iter().map(|path| (*path).clone()).collect();
     let mut left: Vec<StorePath> = seen.iter().cloned().collect();
     while !left.is_empty() && seen.len() < MOST {

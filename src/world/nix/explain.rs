@@ -63,7 +63,12 @@ pub(super) fn explain(doing: &str, stderr: &str, caches: &Caches, home: &Path) -
             format!("a cache sent something else than it announced ({asked})"),
             "push the closure to the cache again",
         )
-    } else if says("don't know how to build") || says("no substituter that can build it") {
+    } else if let Some(denials) = caches.denials().filter(|_| is_absent(stderr)) {
+        (
+            format!("no cache let this host have all of it: {denials} ({asked})"),
+            "see that the cache lets this host in (the netrc of nix holds passwords; a private bucket is named s3://…), and that it has the closure: some servers answer so for what is not there",
+        )
+    } else if is_absent(stderr) {
         (
             format!("no cache has all of it ({asked})"),
             "push the closure to one of the caches of this host's config",
@@ -72,6 +77,12 @@ pub(super) fn explain(doing: &str, stderr: &str, caches: &Caches, home: &Path) -
         (format!("nix failed ({asked})"), "see what nix says")
     };
     Fault::wait(doing, because).remedy(remedy).evidence(last_lines(stderr))
+}
+
+fn is_absent(stderr: &str) -> bool {
+    ["don't know how to build", "no substituter that can build it"]
+        .iter()
+        .any(|words| stderr.contains(words))
 }
 
 #[cfg(test)]

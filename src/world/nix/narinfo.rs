@@ -5,16 +5,19 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response};
+use reqwest::{Client, Response, StatusCode};
 use tokio::time::timeout;
 
+use super::conduct::Conduct;
 use super::link::exists;
 use super::passwords::Passwords;
+use crate::fault::causes;
 use crate::names::StorePath;
 use crate::world::shelf::{TEXT, location};
 
@@ -26,6 +29,7 @@ pub(super) const ANSWER: Duration = Duration::from_secs(5);
 pub(super) const SIDE_BY_SIDE: usize = 24;
 /// A larger closure is left to nix.
 const MOST: usize = 100_000;
+const NO_NARINFO: &str = "what it sends as a narinfo is not one (a web page?)";
 
 /// What has to be downloaded, as far as the caches tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +56,18 @@ pub(super) struct NarInfo {
 pub(super) struct Asking<'a> {
     pub(super) client: Option<&'a Client>,
     pub(super) passwords: &'a Passwords,
+    /// Where it is noted what cannot be used.
+    pub(super) conduct: &'a Conduct,
+}
+
+/// What a cache answers to a request for a narinfo.
+enum Answer {
+    Text(Vec<u8>),
+    Absent,
+    /// Nix takes it for absent.
+    Denied(String),
+    /// Nix would give up everything.
+    Unusable(String),
 }
 
 /// Sums up what is not in the store yet. A path that is there is taken for complete, and
@@ -116,21 +132,75 @@ pub(super) async fn ask(
     path: StorePath,
 ) -> Option<NarInfo> {
     for cache in caches {
+        if asking.conduct.unusable(cache).is_some() {
+            continue;
+        }
         let place = place(cache, &path);
-        let text = match place.strip_prefix("file://") {
-            Some(file) => fs::read(file).ok(),
+        let answer = match place.strip_prefix("file://") {
+            Some(file) => read(file),
             None => download(asking, &place).await,
         };
-        if let Some(info) = text.and_then(|text| parse(&text, &path)) {
-            return Some(info);
+        match answer {
+            Answer::Text(text) => match parse(&text, &path) {
+                Some(info) => return Some(info),
+                None => asking.conduct.note_unusable(cache, NO_NARINFO.to_owned()),
+            },
+            Answer::Absent => {}
+            Answer::Denied(because) => asking.conduct.note_denied(cache, because),
+            Answer::Unusable(because) => asking.conduct.note_unusable(cache, because),
         }
     }
     None
 }
 
-async fn download(asking: &Asking<'_>, url: &str) -> Option<Vec<u8>> {
-    let answer = asking.passwords.get(asking.client?, url).await.ok()?;
-    body(answer.error_for_status().ok()?).await
+fn read(file: &str) -> Answer {
+    match fs::read(file) {
+        Ok(text) => Answer::Text(text),
+        Err(error) if error.kind() == ErrorKind::NotFound => Answer::Absent,
+        Err(error) => Answer::Unusable(format!("a narinfo of it cannot be read: {error}")),
+    }
+}
+
+/// As nix does, a server in trouble is asked twice; one that says nothing is not.
+async fn download(asking: &Asking<'_>, url: &str) -> Answer {
+    let Some(client) = asking.client else { return Answer::Absent };
+    let mut again = true;
+    loop {
+        let answer = asking.passwords.get(client, url).await;
+        let passing = match &answer {
+            Ok(answer) => is_passing(answer.status()),
+            Err(error) => !error.is_timeout(),
+        };
+        if !(again && passing) {
+            break judge(answer).await;
+        }
+        again = false;
+    }
+}
+
+async fn judge(answer: reqwest::Result<Response>) -> Answer {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => return Answer::Unusable(causes(&error.without_url())),
+    };
+    let told = || format!("it answered {} to a request for a narinfo", answer.status());
+    match answer.status() {
+        status if status.is_success() => match body(answer).await {
+            Ok(Some(text)) => Answer::Text(text),
+            Ok(None) => Answer::Unusable(NO_NARINFO.to_owned()),
+            Err(error) => Answer::Unusable(causes(&error.without_url())),
+        },
+        StatusCode::NOT_FOUND | StatusCode::GONE => Answer::Absent,
+        StatusCode::UNAUTHORIZED
+        | StatusCode::FORBIDDEN
+        | StatusCode::PROXY_AUTHENTICATION_REQUIRED => Answer::Denied(told()),
+        _ => Answer::Unusable(told()),
+    }
+}
+
+fn is_passing(status: StatusCode) -> bool {
+    status.is_server_error()
+        || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
 }
 
 /// Where a cache has its text about a path.
@@ -139,15 +209,15 @@ pub(super) fn place(cache: &str, path: &StorePath) -> String {
 }
 
 /// A text as a cache sends it; `None` where it is longer than any is.
-pub(super) async fn body(mut answer: Response) -> Option<Vec<u8>> {
+async fn body(mut answer: Response) -> reqwest::Result<Option<Vec<u8>>> {
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.ok()? {
+    while let Some(chunk) = answer.chunk().await? {
         body.extend_from_slice(&chunk);
         if body.len() as u64 > TEXT {
-            return None;
+            return Ok(None);
         }
     }
-    Some(body)
+    Ok(Some(body))
 }
 
 /// What a cache vouches for.
@@ -182,6 +252,10 @@ pub(super) fn parse(text: &[u8], path: &StorePath) -> Option<NarInfo> {
     let text = std::str::from_utf8(text).ok()?;
     let field = |name: &str| fields(text, name).next();
     if field("StorePath") != Some(path.as_str()) {
+        return None;
+    }
+    // Nix takes no text without them.
+    if field("URL").is_none_or(str::is_empty) || field("NarHash").is_none_or(str::is_empty) {
         return None;
     }
     let unpacked = field("NarSize")?.parse().ok()?;
@@ -223,14 +297,18 @@ mod tests {
             fs::write(dir.path().join(format!("{}.narinfo", path(n).hash())), text).unwrap();
         };
         put(&near, 0, info(0, &[0, 1, 2]));
+        // Whoever says such a thing is asked nothing more, and what it said before counts.
         put(&near, 1, "<html>".to_owned());
         put(&far, 1, info(1, &[2]));
         put(&far, 2, info(2, &[]));
         let urls = [&near, &far].map(|dir| format!("file://{}?priority=1", dir.path().display()));
         let passwords = Passwords::of(|| unreachable!("no cache wants one"));
-        let asking = Asking { client: None, passwords: &passwords };
+        let conduct = Conduct::default();
+        let asking = Asking { client: None, passwords: &passwords, conduct: &conduct };
         let found = missing(&asking, &urls, &[&path(0), &path(2)]).await;
         assert_eq!(found, Missing { paths: 3, download: 33, unpacked: 3003, nowhere: 0 });
+        assert_eq!(conduct.unusable(&urls[0]).as_deref(), Some(NO_NARINFO));
+        assert_eq!(conduct.unusable(&urls[1]), None);
         let unknown = missing(&asking, &urls[..1], &[&path(1)]).await;
         assert_eq!(unknown, Missing { paths: 1, nowhere: 1, ..Missing::default() });
     }
@@ -241,7 +319,9 @@ mod tests {
         let parsed = parse(good.as_bytes(), &path(1)).unwrap();
         assert_eq!(parsed.references, [path(2)]);
         assert_eq!(parse(good.as_bytes(), &path(2)), None);
-        for (from, to) in [("NarSize", "Size"), ("1001", "-1"), ("-p2", "")] {
+        for (from, to) in
+            [("NarSize", "Size"), ("1001", "-1"), ("-p2", ""), ("URL", "Url"), ("NarHash", "Hash")]
+        {
             assert_eq!(parse(good.replace(from, to).as_bytes(), &path(1)), None, "{to}");
         }
         let bare = good.replace("FileSize: 11\n", "");
