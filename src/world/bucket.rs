@@ -40,6 +40,9 @@ const PART: u64 = 8 << 20;
 const PARTS: u64 = 10_000;
 /// Parts of one file that are on their way.
 const SIDE_BY_SIDE: usize = 3;
+/// The first pause while somebody else writes the same name.
+const CONFLICT: Duration = Duration::from_millis(100);
+const LONGEST_CONFLICT: Duration = Duration::from_secs(2);
 /// How long to clean up for.
 const TIDY: Duration = Duration::from_secs(5);
 
@@ -65,6 +68,8 @@ pub struct Bucket {
     name: String,
     asked: Asked,
     store: AmazonS3,
+    /// How often somebody else's write of the same name is waited for.
+    retries: usize,
     /// Uploads in parts that are neither complete nor taken back; S3 keeps and bills
     /// what came of them.
     begun: Mutex<Vec<(Path, MultipartId)>>,
@@ -97,7 +102,7 @@ impl Bucket {
         let name = asked.bucket.clone();
         let built = builder.build();
         let store = built.map_err(|error| Fault::refuse(format!("use {name}"), error))?;
-        Ok(Self { name, asked, store, begun: Mutex::default() })
+        Ok(Self { name, asked, store, retries: user.retries, begun: Mutex::default() })
     }
 
     async fn create_at_once(
@@ -111,11 +116,30 @@ impl Bucket {
             attributes: of_kind(kind),
             ..PutOptions::default()
         };
-        match self.store.put_opts(path, PutPayload::from(bytes), options).await {
-            Ok(_) => Ok(Created::New),
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(Created::There),
+        match self.put(path, PutPayload::from(bytes), options).await {
+            Ok(()) => Ok(Created::New),
+            Err(error) if refusal::is_there(&error) => Ok(Created::There),
             Err(error) => Err(error),
         }
+    }
+
+    /// Writes a file. S3 answers 409 while somebody else's conditional write of the same
+    /// name goes on, which says nothing of what will be there: it is asked again.
+    async fn put(
+        &self,
+        path: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> object_store::Result<()> {
+        let mut pause = CONFLICT;
+        for _ in 0..self.retries {
+            match self.store.put_opts(path, payload.clone(), options.clone()).await {
+                Err(error) if refusal::is_conflict(&error) => tokio::time::sleep(pause).await,
+                put => return put.map(drop),
+            }
+            pause = (pause * 2).min(LONGEST_CONFLICT);
+        }
+        self.store.put_opts(path, payload, options).await.map(drop)
     }
 
     /// S3 cannot be told to complete an upload in parts only where the name is free. So

@@ -66,6 +66,25 @@ impl CloneTokens for writ::source::bundles::index::Index {
 }
 
 #[test]
+fn a_place_that_somebody_else_writes_just_now_is_asked_again() {
+    let town = Town::new();
+    let s3 = town.s3();
+    let mut host = town.host("a", &s3);
+    // The second time the index is replaced, on a condition of another kind.
+    for commit in ["one", "two"] {
+        town.commit(commit);
+        town.server.asked();
+        town.server.rule(|asked, before| match asked.starts_with("PUT") && before == 0 {
+            true => Answer::Status(409, "<Error><Code>ConditionalRequestConflict</Code></Error>"),
+            false => Answer::Normal,
+        });
+        town.mirror(&["--to", &s3]);
+        assert_eq!(host.follow(), 1, "{commit}");
+        host.assert_whole(&town);
+    }
+}
+
+#[test]
 fn programs_are_told_in_json() {
     let town = Town::new();
     town.commit("one");

@@ -76,6 +76,19 @@ fn a_server_in_trouble_is_asked_again() {
 }
 
 /// The server took it, and its answer was lost.
+/// S3 answers so while somebody else's conditional write of the same name goes on.
+#[test]
+fn a_write_that_meets_another_one_is_tried_again() {
+    let shop = Shop::open();
+    shop.server.rule(|asked, before| match asked.starts_with("PUT") && before < 2 {
+        true => Answer::Status(409, "<Error><Code>ConditionalRequestConflict</Code></Error>"),
+        false => Answer::Normal,
+    });
+    let output = shop.upload(&shop.url());
+    assert!(output.status.success(), "{}", shop.told(&output));
+    assert!(shop.is_complete(&shop.bucket()));
+}
+
 #[test]
 fn who_finds_the_own_file_there_goes_on() {
     let shop = Shop::open();

@@ -58,9 +58,9 @@ impl Board for Bucket {
         let options =
             PutOptions { mode, attributes: of_kind("text/plain"), ..PutOptions::default() };
         let payload = PutPayload::from(text.as_bytes().to_vec());
-        match self.store.put_opts(&Path::from(name), payload, options).await {
-            Ok(_) => Ok(Replaced::Done),
-            Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(Replaced::Lost),
+        match self.put(&Path::from(name), payload, options).await {
+            Ok(()) => Ok(Replaced::Done),
+            Err(error) if refusal::is_there(&error) => Ok(Replaced::Lost),
             Err(error) => Err(self.fault("replace", name, &error)),
         }
     }

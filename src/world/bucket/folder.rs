@@ -78,8 +78,8 @@ impl OpenFolder {
     pub async fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), Fault> {
         let path = self.path(name);
         let options = PutOptions::from(of_kind("text/plain"));
-        let put = self.bucket.store.put_opts(&path, PutPayload::from(bytes.to_vec()), options);
-        put.await.map(drop).map_err(|error| self.bucket.fault("write", path.as_ref(), &error))
+        let put = self.bucket.put(&path, PutPayload::from(bytes.to_vec()), options);
+        put.await.map_err(|error| self.bucket.fault("write", path.as_ref(), &error))
     }
 
     /// The files right in it, by name; `None` where there are more than `most` files in

@@ -30,6 +30,24 @@ pub(super) fn is_absent(error: &Error) -> bool {
     }
 }
 
+/// Whether a condition was not met: another file is there than was expected.
+pub(super) fn is_there(error: &Error) -> bool {
+    match error {
+        Error::Precondition { .. } => true,
+        // Of a 409 only its code tells what it is about.
+        Error::AlreadyExists { .. } => {
+            matches!(code(error).as_deref(), None | Some("PreconditionFailed"))
+                && !causes(error).contains("status code: 409")
+        }
+        _ => false,
+    }
+}
+
+/// Whether somebody else is writing the same name right now.
+pub(super) fn is_conflict(error: &Error) -> bool {
+    matches!(code(error).as_deref(), Some("ConditionalRequestConflict" | "OperationAborted"))
+}
+
 /// Whether a file has not as many bytes as were asked for.
 pub(super) fn is_beyond(error: &Error) -> bool {
     code(error).as_deref() == Some("InvalidRange") || causes(error).contains("status code: 416")
@@ -137,5 +155,28 @@ fn plain(error: &Error) -> String {
     match status {
         Some(status) => format!("it answered {}", status.trim_end_matches([':', ' '])),
         None => said.rsplit(" - ").next().unwrap_or(&said).to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn there(said: &'static str) -> Error {
+        Error::AlreadyExists { path: "x".to_owned(), source: said.into() }
+    }
+
+    #[test]
+    fn a_conflict_says_nothing_of_what_is_there() {
+        let conflict = "Server returned non-2xx status code: 409 Conflict: <Error><Code>ConditionalRequestConflict</Code></Error>";
+        assert!(is_conflict(&there(conflict)) && !is_there(&there(conflict)));
+        let other = "Server returned non-2xx status code: 409 Conflict: ";
+        assert!(!is_conflict(&there(other)) && !is_there(&there(other)));
+        for met in [
+            "Server returned non-2xx status code: 412 Precondition Failed: <Error><Code>PreconditionFailed</Code></Error>",
+            "Server returned non-2xx status code: 304 Not Modified: ",
+        ] {
+            assert!(is_there(&there(met)) && !is_conflict(&there(met)), "{met}");
+        }
     }
 }
