@@ -109,6 +109,30 @@ fn late(deadline: Duration) -> Error {
     Error::new(ErrorKind::TimedOut, format!("no answer within {deadline:?}"))
 }
 
+/// Says why the agent could not be asked, and what to do.
+pub fn explain(path: &Path, error: &Error) -> (String, &'static str) {
+    let socket = path.display();
+    if nobody_listens(error) {
+        let why = format!("no agent is running: nobody listens at {socket}");
+        return (
+            why,
+            "start it: systemctl start writ-agent; or one round without it: writ agent --once",
+        );
+    }
+    let doing = format!("could not ask the agent at {socket}");
+    match error.kind() {
+        ErrorKind::PermissionDenied => (
+            format!("{doing}: only root and members of the group `{GROUP}` may"),
+            "run it as root, or join the group",
+        ),
+        ErrorKind::TimedOut => (
+            format!("{doing}: {error}"),
+            "it goes on by itself: writ status, or journalctl -u writ-agent",
+        ),
+        _ => (format!("{doing}: {error}"), "see how it is: systemctl status writ-agent"),
+    }
+}
+
 /// Whether a failure to ask means that no agent is running, or that it ended just
 /// now with the question still in its queue.
 pub fn nobody_listens(error: &Error) -> bool {

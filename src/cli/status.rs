@@ -56,10 +56,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         }
         Err(error) if socket::nobody_listens(&error) => alone(&config).await?,
         Err(error) => {
-            return Err(Failure::new(Blame::World, &error).hint(format!(
-                "the agent's socket is {}; root and members of the group `writ` may use it",
-                path.display()
-            )));
+            let (message, hint) = socket::explain(&path, &error);
+            return Err(Failure { message, hint: Some(hint.to_owned()), blame: Blame::World });
         }
     };
     let outcome = exit(&status.judgement);

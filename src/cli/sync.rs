@@ -58,8 +58,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             return Err(Failure { message: because, hint: None, blame: Blame::Refused });
         }
         Err(error) => {
-            return Err(Failure::new(Blame::World, &error)
-                .hint("is the agent running? systemctl status writ-agent"));
+            let (message, hint) = socket::explain(&path, &error);
+            return Err(Failure { message, hint: Some(hint.to_owned()), blame: Blame::World });
         }
     };
     let outcome = exit(&status.judgement);

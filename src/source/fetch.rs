@@ -34,6 +34,8 @@ pub(super) const MEMORY: u64 = 128 << 20;
 
 /// How a server's branch that is a symbolic ref is told.
 pub(super) const ALIAS: &str = "is another name for";
+/// What is said of a branch that is not there.
+pub(super) const NO_BRANCH: &str = "has no branch";
 
 /// What the parent asks for, as one JSON document on standard input.
 #[derive(Debug, Serialize, Deserialize)]
@@ -166,7 +168,7 @@ fn absent(refs: &[Ref], name: &str, branch: &BranchName) -> String {
     });
     match alias {
         Some(target) => format!("the repository's branch `{branch}` {ALIAS} {target}"),
-        None => format!("the repository has no branch `{branch}`"),
+        None => format!("the repository {NO_BRANCH} `{branch}`"),
     }
 }
 

@@ -10,10 +10,10 @@ use tokio::time::timeout;
 use super::access::Access;
 use super::child::{Group, talk};
 use super::delivery;
-use super::fetch::{ALIAS, Answer, MEMORY, Request};
+use super::fetch::{ALIAS, Answer, MEMORY, NO_BRANCH, Request};
 use super::fetched::{Fetched, Known};
 use super::git_url::{GitScheme, GitUrl};
-use super::words::NO_LOGIN;
+use super::words::{DISK, NO_LOGIN, is_full};
 use crate::fault::Fault;
 use crate::names::{BranchName, CommitId};
 use crate::report::without_passwords;
@@ -22,10 +22,18 @@ use crate::world::certificate::{NOT_NOW, RENEW};
 /// The largest pack that is taken, in bytes (rule O5).
 pub const PACK_LIMIT: u64 = 256 * 1024 * 1024;
 
-const OWNERSHIP: &str = "see that the repository exists, and that root may read it: git config --system --add safe.directory PATH";
+const OWNERSHIP: &str =
+    "have git trust the repository's owner: git config --system --add safe.directory PATH";
+/// For a folder of this machine.
+const FOLDER: &str =
+    "see that the folder in the agent's config is a git repository, and that root may read it";
 
 /// What servers and programs say, and how it is mended.
-const HINTS: [(&str, &str); 7] = [
+const HINTS: [(&str, &str); 8] = [
+    (
+        NO_BRANCH,
+        "push the branch (an empty repository has none), or name another one: `branch` in the agent's config",
+    ),
     (
         ALIAS,
         "make it a branch of its own on the server, or name the other branch in the agent's config and in the policy's channel",
@@ -161,8 +169,9 @@ impl GitSource {
 
     fn fault(&self, because: String) -> Fault {
         let hint = match HINTS.iter().find(|(words, _)| because.contains(words)) {
+            _ if is_full(&because) => DISK,
             Some((_, hint)) => hint,
-            None if self.url.scheme() == GitScheme::File => OWNERSHIP,
+            None if self.url.scheme() == GitScheme::File => FOLDER,
             None => "see that the URL in the agent's config is right and the server can be reached",
         };
         // More people may read a host's log and status than its config.
@@ -186,6 +195,32 @@ mod tests {
 
     use super::*;
 
+    fn source(url: &str) -> GitSource {
+        GitSource {
+            url: url.parse().unwrap(),
+            access: Access::Open,
+            branch: "main".parse().unwrap(),
+            deadline: Duration::from_secs(20),
+            program: PathBuf::new(),
+        }
+    }
+
+    #[test]
+    fn a_hint_is_about_what_went_wrong() {
+        let hint = |url: &str, because: &str| {
+            let fault = source(url).fault(because.to_owned());
+            fault.remedy.unwrap()
+        };
+        let [folder, server] = ["file:///srv/git", "https://git.example.org/a.git"];
+        let full = "write the pack: No space left on device (os error 28)";
+        for url in [folder, server] {
+            assert!(hint(url, full).contains("df -i"));
+            assert!(hint(url, "the repository has no branch `main`").contains("name another one"));
+        }
+        assert!(hint(folder, "fatal: detected dubious ownership").contains("safe.directory"));
+        assert!(!hint(folder, "not a git repository").contains("safe.directory"));
+    }
+
     /// An SSH server's words come through the client's standard error.
     #[tokio::test]
     async fn a_server_that_talks_without_end_fills_no_memory() {
@@ -195,13 +230,7 @@ mod tests {
             "#!/bin/sh\nyes line | head -c 9000000 >&2\necho '{\"failed\":{\"because\":\"no\"}}'\n";
         fs::write(&program, script).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let source = GitSource {
-            url: "file:///srv/git".parse().unwrap(),
-            access: Access::Open,
-            branch: "main".parse().unwrap(),
-            deadline: Duration::from_secs(20),
-            program,
-        };
+        let source = GitSource { program, ..source("file:///srv/git") };
         let told = source.look().await.unwrap_err().because;
         assert!(told.len() < 4096, "{} bytes", told.len());
     }

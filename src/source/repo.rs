@@ -9,6 +9,7 @@ use gix::odb::pack::bundle::write;
 use gix::{ObjectId, hash, objs, open};
 use serde::Deserialize;
 
+use super::words::of_pack;
 use crate::fault::{Fault, causes};
 use crate::names::CommitId;
 use crate::trust::{Kind, LARGEST_OBJECT, Objects, Unreadable};
@@ -232,8 +233,9 @@ impl Repository {
         let folder = self.pack_folder();
         let failed = |error: String| {
             let large = error.contains("too large to fit in memory");
-            let fault = Fault::wait("import a pack of git objects", error);
-            if large { fault.remedy(TOO_LARGE) } else { fault }
+            let (because, remedy) = of_pack(error);
+            let remedy = if large { TOO_LARGE } else { remedy };
+            Fault::wait("import a pack of git objects", because).remedy(remedy)
         };
         let outcome = gix::odb::pack::Bundle::write_to_directory(
             pack,

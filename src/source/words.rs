@@ -32,9 +32,38 @@ pub(super) fn plain(said: &str) -> String {
     }
 }
 
+/// A full disk, and what to do about it.
+pub(super) const DISK: &str = "make room: `df -h` and `df -i` show which disk has no blocks or no inodes left; the copy of the branch is in the state directory (/var/lib/writ)";
+
+/// Whether a disk has no room or no inodes left.
+pub(super) fn is_full(said: &str) -> bool {
+    ["No space left on device", "Disk quota exceeded"].iter().any(|words| said.contains(words))
+}
+
+/// Says of a pack of git objects why it cannot be imported, and what to do.
+pub(super) fn of_pack(said: String) -> (String, &'static str) {
+    if is_full(&said) {
+        return (said, DISK);
+    }
+    let remedy = "see that the source serves the whole branch; the next look downloads it again";
+    match said.contains("failed to fill whole buffer") {
+        true => (format!("the pack ends before its last object ({said})"), remedy),
+        false => (said, remedy),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pack_that_is_cut_is_no_full_disk() {
+        let (why, remedy) = of_pack("x: failed to fill whole buffer".to_owned());
+        assert_eq!(why, "the pack ends before its last object (x: failed to fill whole buffer)");
+        assert!(remedy.contains("downloads it again"));
+        let full = "write index: No space left on device (os error 28)";
+        assert_eq!(of_pack(full.to_owned()), (full.to_owned(), DISK));
+    }
 
     #[test]
     fn nothing_that_is_said_is_lost() {
