@@ -47,6 +47,30 @@ names! {
     UnitName => "write the unit with its suffix, such as `postgresql.service` or `network-online.target`",
 }
 
+/// A store path that can be deployed.
+pub(super) struct Built(pub(super) StorePath);
+
+impl Field for Built {
+    fn read(node: &Node<'_>, report: &Report) -> Option<Self> {
+        let path = StorePath::read(node, report)?;
+        let (what, remedy) = if path.as_str().ends_with(".drv") {
+            (
+                format!("{path} is a derivation: the recipe, and not what is built by it"),
+                "paste the path that `nix build --print-out-paths` shows",
+            )
+        } else if path.as_str().contains('?') {
+            (
+                format!("{path} has a `?`, which begins a query in the URLs of caches"),
+                "remove what follows the path, or give the package another name",
+            )
+        } else {
+            return Some(Self(path));
+        };
+        report.add(node.at, what, remedy);
+        None
+    }
+}
+
 impl Field for bool {
     fn read(node: &Node<'_>, report: &Report) -> Option<Self> {
         if let Value::Bool(flag) = node.value {

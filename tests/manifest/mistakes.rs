@@ -36,6 +36,20 @@ fn what_only_one_service_of_a_host_can_have_is_free_on_another_host() {
 }
 
 #[test]
+fn what_nix_would_build_or_a_cache_not_find_is_no_path_to_deploy() {
+    let told = |name: &str| {
+        problems(&format!(
+            "hosts = [\"*\"]\n[artifact]\nstorePath = \"/nix/store/{}-{name}\"\n\
+             [exec]\ncommand = \"web\"\n",
+            "0".repeat(32)
+        ))
+    };
+    assert_eq!(told("web-1.0=+_x"), "");
+    assert!(told("web-1.0.drv").contains("is a derivation"), "{}", told("web-1.0.drv"));
+    assert!(told("web?x=y").contains("has a `?`"), "{}", told("web?x=y"));
+}
+
+#[test]
 fn a_broken_dependency_is_not_reported_as_an_unknown_one() {
     let mut files = web("");
     let text =

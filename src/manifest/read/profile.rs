@@ -9,7 +9,8 @@ use crate::manifest::profile::{Confirm, Kind, Mode, Profile};
 use crate::manifest::service::Check;
 use crate::manifest::table::{Table, choice, table};
 use crate::manifest::tree::{Node, Value};
-use crate::names::{AbsolutePath, AccountName, ServiceName, StorePath};
+use crate::manifest::value::Built;
+use crate::names::{AbsolutePath, AccountName, ServiceName};
 
 /// `kind`, before its command is known.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,7 @@ enum Word {
 pub(super) fn read<'a>(table: &Table<'_, 'a>, name: ServiceName) -> Written<'a, Profile> {
     let (hosts, tags) = hosts::read(table);
     let remedy = "paste the path that `nix build --print-out-paths` shows";
-    let store_path: Option<StorePath> = table.required("storePath", remedy);
+    let store_path = table.required::<Built>("storePath", remedy).map(|built| built.0);
     let kind = kind(table, store_path.as_ref());
     let mode = table.entry("mode").and_then(|entry| {
         let words = [

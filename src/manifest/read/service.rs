@@ -13,6 +13,7 @@ use crate::manifest::service::{
     Artifact, Check, Health, Service, Strategy, SystemdOptions, Update,
 };
 use crate::manifest::table::{Field, Table, choice};
+use crate::manifest::value::Built;
 use crate::names::{EnvName, Literal, ServiceName};
 
 /// A service's keys read one by one, before they become a [`Service`].
@@ -97,7 +98,7 @@ fn artifact(table: &Table<'_, '_>) -> Option<Artifact> {
             choice(&kind.node, table.report, &[("nix-closure", ())]);
         }
         let remedy = "paste the path that `nix build --print-out-paths` shows";
-        let store_path = table.required("storePath", remedy);
+        let store_path = table.required::<Built>("storePath", remedy).map(|built| built.0);
         let closure_digest = table.value("closureDigest");
         let closure_size = table.value("closureSize");
         Some(Artifact { store_path: store_path?, closure_digest, closure_size })
