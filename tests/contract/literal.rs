@@ -96,9 +96,11 @@ pub(crate) async fn paths_arrive_literally(units: &impl Units) {
         service.work = Work::Daemon { exec: process, notify: false };
         service.env_file = Some(format!("{folder}/{name}").parse().unwrap());
         service.hardening.read_write_paths = vec![folder.parse().unwrap()];
-        // systemd 257 cannot hand a state directory with a backslash to its own
-        // executor ("Failed to deserialize").
-        let state = format!("writ-literal/{}", name.replace('\\', ""));
+        // Of these a manifest takes but few: systemd 257 cannot hand a backslash of a
+        // state directory to its own executor, nor 262 a quote ("Failed to deserialize").
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-+@".contains(c);
+        let state: String = name.chars().filter(|c| plain(*c)).collect();
+        let state = format!("writ-literal/{state}");
         service.systemd.state_directory = vec![state.parse().unwrap()];
 
         let pid = run(units, &service).await;
