@@ -58,6 +58,8 @@ mod kinds;
 mod leftovers;
 #[path = "agent/mirrors.rs"]
 mod mirrors;
+#[path = "agent/programs.rs"]
+mod programs;
 #[path = "agent/recovery.rs"]
 mod recovery;
 #[path = "agent/report.rs"]

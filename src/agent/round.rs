@@ -11,7 +11,7 @@ use super::rollback::Trouble;
 use super::telling::Shown;
 use super::{Agent, Report, Wish, now};
 use crate::condition::AgentState;
-use crate::converge::{Journal, Outcome, converge};
+use crate::converge::{Journal, Outcome, converge_checked};
 use crate::events::Kind;
 use crate::fault::Fault;
 use crate::ledger::{Generation, Ledger};
@@ -21,6 +21,7 @@ use crate::next::{End, History, Next, after};
 use crate::observe::observe;
 use crate::plan::ailing::{ailing, unchanged};
 use crate::plan::drift::drift;
+use crate::plan::programs::needed;
 use crate::plan::record::Recorded;
 use crate::plan::site;
 use crate::plan::step::Step;
@@ -177,7 +178,8 @@ impl<W: World> Agent<W> {
             return self.wait(generation, reasons);
         }
         if let Some(opens) = self.closed(generation, &desired, &plan)? {
-            return self.hold(generation, &plan, opens).await;
+            let programs = needed(&desired, &plan.steps);
+            return self.hold(generation, &plan, programs, opens).await;
         }
         let next = self.carry_out(generation, &desired, plan).await?;
         if next == Next::Settled {
@@ -201,7 +203,8 @@ impl<W: World> Agent<W> {
         let ledger = self.ledger.clone();
         let mut journal = Begun { shown, ledger, generation, recorded: false };
         let spared = plan.spared.clone();
-        let outcome = match converge(plan, &*self.world, &mut journal).await {
+        let programs = needed(desired, &plan.steps);
+        let outcome = match converge_checked(plan, programs, &*self.world, &mut journal).await {
             Outcome::Converged => self.still_up(desired, &spared).await?,
             stopped @ Outcome::Stopped { .. } => stopped,
         };
@@ -461,7 +464,7 @@ struct Begun<'a> {
 
 impl Journal for Begun<'_> {
     fn begins(&mut self, number: usize, step: &Step) -> Result<(), Fault> {
-        if !self.recorded && !matches!(step, Step::Fetch { .. } | Step::Inspect { .. }) {
+        if !self.recorded && !step.only_arrives() {
             if !matches!(self.generation.verdict, Some(Verdict::Applying { .. })) {
                 let since = now().to_string();
                 self.ledger.verdict(self.generation.number, &Verdict::Applying { since })?;

@@ -1,17 +1,18 @@
 //! A generation that has to wait for its host's deploy window.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::{Agent, now};
-use crate::converge::{Outcome, converge};
+use crate::converge::{Outcome, converge_checked};
 use crate::fault::{Fault, Retry};
 use crate::ledger::Generation;
 use crate::manifest::Desired;
 use crate::manifest::window::Gate;
 use crate::next::Next;
-use crate::plan::step::Step;
+use crate::plan::programs::Program;
 use crate::plan::{Plan, Waiting};
 use crate::trust::VerifiedCommit;
 use crate::verdict::Verdict;
@@ -51,6 +52,7 @@ impl<W: World> Agent<W> {
         &mut self,
         generation: &Generation,
         plan: &Plan<VerifiedCommit>,
+        programs: BTreeSet<Program>,
         opens: Opens,
     ) -> Result<Next, Fault> {
         let healed = match self.keep_good(generation).await {
@@ -62,7 +64,7 @@ impl<W: World> Agent<W> {
         if self.memory.prefetched != Some(generation.number) {
             let fetch = only_fetch(plan);
             let mut journal = self.shown(&fetch, Some(generation.number));
-            match converge(fetch, &*self.world, &mut journal).await {
+            match converge_checked(fetch, programs, &*self.world, &mut journal).await {
                 Outcome::Converged => self.memory.prefetched = Some(generation.number),
                 Outcome::Stopped { at, because } => {
                     return self.stopped(generation, &at, because).await;
@@ -124,7 +126,7 @@ impl<W: World> Agent<W> {
 }
 
 fn only_fetch(plan: &Plan<VerifiedCommit>) -> Plan<VerifiedCommit> {
-    let fetches = plan.steps.iter().filter(|step| matches!(step, Step::Fetch { .. }));
+    let fetches = plan.steps.iter().filter(|step| step.only_arrives());
     Plan { steps: fetches.cloned().collect(), waiting: Vec::new(), ..plan.clone() }
 }
 

@@ -30,6 +30,7 @@ pub mod new;
 pub mod output;
 pub mod pause;
 pub mod plan;
+mod programs;
 mod progress;
 pub mod push;
 pub mod report;

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::cache_config::CacheConfig;
 use super::way::Way;
-use super::{Blame, Failure, show, show_json, sites};
+use super::{Blame, Failure, programs, show, show_json, sites};
 use crate::manifest::{Manifest, WorkingTree};
 use crate::names::HostName;
 use crate::plan::contents::Contents;
@@ -83,6 +83,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let hosts = hosts(&args, &way)?;
     let new: Vec<_> = hosts.iter().map(|host| way.desired(host).1).collect();
     sites::warn(&new).await;
+    programs::warn(&new).await;
     let contents = look_inside(&caches(&args, &root)?, &way, &hosts).await;
     let outlook = way.outlook(&hosts, &contents)?;
     if args.json {

@@ -11,7 +11,7 @@ use clap::Args as ClapArgs;
 use clap::builder::NonEmptyStringValueParser;
 
 use super::upload::{Cache, CacheArgs};
-use super::{Blame, Failure, fleet, show, sites};
+use super::{Blame, Failure, fleet, programs, show, sites};
 use crate::names::ServiceName;
 use crate::world::nix::LocalNix;
 use desk::{Desk, Landed};
@@ -101,6 +101,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let release = closure.release(&path, revision)?;
     let preview = desk.preview(&release)?;
     sites::accepted(&preview.manifest).await?;
+    programs::accepted(&preview.manifest, &args.service).await?;
     show(preview.plan);
     if args.dry_run {
         show(preview.difference);

@@ -5,16 +5,18 @@
 mod ask;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use crate::fault::Fault;
 use crate::plan::Plan;
+use crate::plan::programs::{self, Program};
 use crate::plan::site::ServedSite;
 use crate::plan::step::{Aside, Step, UnitChange, UnitRemoval};
 use crate::trust::VerifiedCommit;
-use crate::world::{Routes as _, Store as _, Units as _, World};
+use crate::world::{Facts as _, Routes as _, Store as _, Units as _, World};
 
 /// How many units of one step are worked on at the same time. systemd takes jobs
 /// faster in bursts, and one D-Bus connection has a limited number of pending
@@ -55,7 +57,24 @@ pub async fn converge(
     world: &impl World,
     journal: &mut impl Journal,
 ) -> Outcome {
+    converge_checked(plan, BTreeSet::new(), world, journal).await
+}
+
+/// The same, where these programs are looked for after everything has arrived and before
+/// the first change.
+pub async fn converge_checked(
+    plan: Plan<VerifiedCommit>,
+    programs: BTreeSet<Program>,
+    world: &impl World,
+    journal: &mut impl Journal,
+) -> Outcome {
+    let mut unchecked = Some(programs);
     for (number, step) in plan.steps.into_iter().enumerate() {
+        if !step.only_arrives()
+            && let Some(stopped) = check(unchecked.take(), world).await
+        {
+            return stopped;
+        }
         let taken = match journal.begins(number, &step) {
             Ok(()) => take(&step, world).await,
             Err(fault) => Err(fault),
@@ -64,13 +83,37 @@ pub async fn converge(
             return Outcome::Stopped { at: Box::new(step), because };
         }
     }
-    Outcome::Converged
+    check(unchecked, world).await.unwrap_or(Outcome::Converged)
+}
+
+/// Nothing of a generation is begun whose programs are not there: systemd would find out
+/// after it has stopped what runs.
+async fn check(programs: Option<BTreeSet<Program>>, world: &impl World) -> Option<Outcome> {
+    let programs = programs.filter(|programs| !programs.is_empty())?;
+    let paths = programs.iter().map(|program| program.path.clone()).collect();
+    let because = match world.facts().flawed_programs(&paths).await {
+        Err(fault) => fault,
+        Ok(flawed) => {
+            let found = programs.iter().find_map(|p| Some((p, flawed.get(&p.path)?)));
+            let (program, flaw) = found?;
+            Fault::refuse(
+                format!("run {}", program.service),
+                format!("{} {flaw}", program.path),
+            )
+            .remedy("name a program that the closure has: `command` and `reload` of [exec], `command` of [health]")
+            .evidence(programs::told(&programs, &flawed))
+        }
+    };
+    let at = Box::new(Step::Check { programs: programs.into_iter().collect() });
+    Some(Outcome::Stopped { at, because })
 }
 
 async fn take(step: &Step, world: &impl World) -> Result<(), Fault> {
     match step {
         Step::Fetch { closures } => world.store().fetch(closures).await,
         Step::Inspect { sites } => inspect(sites, world).await,
+        // Of no plan.
+        Step::Check { .. } => Ok(()),
         Step::Aside { files } => set_aside(files, world).await,
         Step::Stop { units } => each(units, |unit| remove(unit, world)).await,
         Step::Switch { profiles } => {

@@ -65,7 +65,11 @@ fn as_if_up(mut observed: Observed) -> Observed {
 fn canonical<Source>(step: &Step, desired: &Desired<Source>) -> Option<Value> {
     let of = |what: &str, items: Value| Some(json!([what, items]));
     match step {
-        Step::Fetch { .. } | Step::Inspect { .. } | Step::Watch { .. } | Step::Ask { .. } => None,
+        Step::Fetch { .. }
+        | Step::Inspect { .. }
+        | Step::Check { .. }
+        | Step::Watch { .. }
+        | Step::Ask { .. } => None,
         Step::Aside { files } => of("aside", value(files)),
         Step::Stop { units } => of("stop", value(units)),
         Step::Switch { profiles } => of("switch", value(profiles)),

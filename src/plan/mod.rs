@@ -26,6 +26,7 @@ pub mod outlook;
 mod overrides;
 pub mod packages;
 pub mod privileges;
+pub mod programs;
 mod recheck;
 pub mod record;
 pub mod retention;

@@ -169,6 +169,7 @@ impl Services {
                 }
                 Step::Fetch { .. }
                 | Step::Inspect { .. }
+                | Step::Check { .. }
                 | Step::Aside { .. }
                 | Step::Switch { .. }
                 | Step::Write { .. }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::programs::Program;
 use super::routes::{RouteCheck, RouteLine};
 use super::site::ServedSite;
 use super::{Plan, Waiting};
@@ -23,6 +24,9 @@ pub enum Step {
     /// Files that Caddy is to serve, looked through for links that lead out of their
     /// closure.
     Inspect { sites: Vec<ServedSite> },
+    /// Programs that are about to be run, looked for in their closures. It is in no plan: it
+    /// comes between what arrives and what changes.
+    Check { programs: Vec<Program> },
     /// Files of others over our units, moved where systemd does not see them.
     Aside { files: Vec<Aside> },
     /// Units that left the manifest.
@@ -125,6 +129,7 @@ impl Step {
             | Self::Start { units } => units,
             Self::Fetch { .. }
             | Self::Inspect { .. }
+            | Self::Check { .. }
             | Self::Aside { .. }
             | Self::Stop { .. }
             | Self::Switch { .. }
@@ -135,11 +140,17 @@ impl Step {
         }
     }
 
+    /// Whether it brings and looks through what is new, and changes nothing that runs.
+    pub fn only_arrives(&self) -> bool {
+        matches!(self, Self::Fetch { .. } | Self::Inspect { .. } | Self::Check { .. })
+    }
+
     /// One word for what the step does.
     pub fn verb(&self) -> &'static str {
         match self {
             Self::Fetch { .. } => "fetch",
             Self::Inspect { .. } => "inspect",
+            Self::Check { .. } => "check",
             Self::Aside { .. } => "aside",
             Self::Stop { .. } => "stop",
             Self::Switch { .. } => "switch",
@@ -159,6 +170,9 @@ impl Step {
         match self {
             Self::Fetch { closures } => closures.iter().map(closure_line).collect(),
             Self::Inspect { sites } => sites.iter().map(site_line).collect(),
+            Self::Check { programs } => {
+                programs.iter().map(|p| format!("{}  {}", p.service, p.path)).collect()
+            }
             Self::Aside { files } => files.iter().map(aside_line).collect(),
             Self::Stop { units } => units.iter().map(|u| unit_line(&u.unit)).collect(),
             Self::Switch { profiles } => profiles.iter().map(profile_line).collect(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::fault::Fault;
 use crate::names::{AbsolutePath, AccountName};
+use crate::plan::programs::{Flaw, Flawed};
 use crate::world::{Facts, Foreign, Wanted, foreign};
 
 /// How long a look-up may take.
@@ -45,6 +47,15 @@ impl Facts for HostFacts {
         in_time(lookup, "look for files").await
     }
 
+    async fn flawed_programs(&self, programs: &BTreeSet<AbsolutePath>) -> Result<Flawed, Fault> {
+        let programs = programs.clone();
+        let lookup = spawn_blocking(move || {
+            let flawed = |path: AbsolutePath| flaw(&path).map(|flaw| (path, flaw));
+            programs.into_iter().filter_map(flawed).collect()
+        });
+        in_time(lookup, "look for programs").await
+    }
+
     async fn foreign(&self, wanted: &Wanted) -> Result<Foreign, Fault> {
         let wanted = wanted.clone();
         let lookup = spawn_blocking(move || Foreign {
@@ -78,6 +89,16 @@ fn is_readable_file(path: &AbsolutePath) -> bool {
     is_file && fs::File::open(path.as_str()).is_ok()
 }
 
+/// A link of a closure leads into another path of the store, as a rule.
+fn flaw(path: &AbsolutePath) -> Option<Flaw> {
+    match fs::metadata(path.as_str()) {
+        Err(_) => Some(Flaw::Absent),
+        Ok(found) if !found.is_file() => Some(Flaw::NotAFile),
+        Ok(found) if found.permissions().mode() & 0o111 == 0 => Some(Flaw::NotExecutable),
+        Ok(_) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +112,31 @@ mod tests {
         let (users, groups) = (accounts(["root", "nosuchuser"]), accounts(["root", "nosuchgroup"]));
         let unknown = HostFacts.unknown_accounts(&users, &groups).await.unwrap();
         assert_eq!(unknown, accounts(["nosuchuser", "nosuchgroup"]));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_cannot_be_run_is_named_with_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| -> AbsolutePath {
+            folder.path().join(name).to_str().unwrap().parse().unwrap()
+        };
+        for (name, mode) in [("good", 0o555), ("text", 0o444)] {
+            fs::write(path(name).as_str(), "#!/bin/sh\n").unwrap();
+            fs::set_permissions(path(name).as_str(), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        fs::create_dir(path("folder").as_str()).unwrap();
+        for (link, to) in [("linked", "good"), ("broken", "gone")] {
+            std::os::unix::fs::symlink(to, path(link).as_str()).unwrap();
+        }
+        let asked = ["good", "text", "folder", "linked", "broken", "gone"].map(path).into();
+        let flawed = HostFacts.flawed_programs(&asked).await.unwrap();
+        let wanted = [
+            (path("broken"), Flaw::Absent),
+            (path("folder"), Flaw::NotAFile),
+            (path("gone"), Flaw::Absent),
+            (path("text"), Flaw::NotExecutable),
+        ];
+        assert_eq!(flawed, wanted.into());
     }
 
     #[tokio::test]

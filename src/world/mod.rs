@@ -40,6 +40,7 @@ use crate::names::{AbsolutePath, AccountName, Literal, ServiceName, StorePath, U
 use crate::plan::observed::{
     ObservedRoutes, ObservedStore, ObservedUnit, Overrides, Pulse, Vitals,
 };
+use crate::plan::programs::Flawed;
 use crate::plan::retention::{Held, Retention};
 use crate::plan::routes::RouteCheck;
 use crate::plan::site::{Site, Unfit};
@@ -227,6 +228,12 @@ pub trait Facts: Sync {
         &self,
         files: &BTreeSet<AbsolutePath>,
     ) -> impl Future<Output = Result<BTreeSet<AbsolutePath>, Fault>> + Send;
+
+    /// Those of `programs` that cannot be run, and why.
+    fn flawed_programs(
+        &self,
+        programs: &BTreeSet<AbsolutePath>,
+    ) -> impl Future<Output = Result<Flawed, Fault>> + Send;
 
     /// What of the host somebody else has already.
     fn foreign(&self, wanted: &Wanted) -> impl Future<Output = Result<Foreign, Fault>> + Send;

@@ -2,6 +2,7 @@
 
 use jiff::{Timestamp, ToSpan as _};
 use writ::next::Next;
+use writ::plan::programs::Flaw;
 use writ::verdict::Verdict;
 
 use crate::scene::{HOST, Scene, closure, word};
@@ -238,6 +239,21 @@ async fn a_closure_that_is_not_the_signed_one_fails_before_the_window() {
     let report = scene.round().await;
     let Some(Verdict::RolledBack { step, .. }) = &report.verdict else { panic!("{report:?}") };
     assert!(step.starts_with("fetch"), "{step}");
+    scene.assert_runs(&[("web", "1")]);
+}
+
+#[tokio::test]
+async fn a_program_that_is_missing_is_told_before_the_window() {
+    let mut scene = Scene::held().await;
+    let path = format!("{}/bin/run", closure("web", "3")).parse().unwrap();
+    scene.world.touch(|machine| {
+        machine.flawed.insert(path, Flaw::Absent);
+    });
+    let text = scene.service("web", "3", "");
+    scene.push(&[("manifests/services/web.toml", Some(text))]);
+    let report = scene.round().await;
+    let Some(Verdict::RolledBack { step, .. }) = &report.verdict else { panic!("{report:?}") };
+    assert!(step.starts_with("check"), "{step}");
     scene.assert_runs(&[("web", "1")]);
 }
 

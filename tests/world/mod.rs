@@ -20,6 +20,7 @@ use writ::names::{AbsolutePath, AccountName, ClosureDigest, ServiceName, StorePa
 use writ::plan::observed::{
     ObservedRoutes, ObservedStore, ObservedUnit, Override, Overrides, Pulse, UnitState, Vitals,
 };
+use writ::plan::programs::Flaw;
 use writ::plan::retention::{Held, Retention, Version, Versions};
 use writ::plan::routes::Features;
 use writ::plan::site::{Site, Unfit};
@@ -72,6 +73,8 @@ pub(crate) struct Machine {
     pub(crate) caddy_down: bool,
     pub(crate) accounts_missing: BTreeSet<AccountName>,
     pub(crate) files_missing: BTreeSet<AbsolutePath>,
+    /// Programs that are not in their closure, or are none.
+    pub(crate) flawed: BTreeMap<AbsolutePath, Flaw>,
     /// Directories and ports of others.
     pub(crate) foreign: Foreign,
     /// Programs that end with status 1 as soon as they are started.
@@ -644,6 +647,15 @@ impl Facts for SimWorld {
     ) -> Result<BTreeSet<AbsolutePath>, Fault> {
         let missing = &self.lock().files_missing;
         Ok(files.intersection(missing).cloned().collect())
+    }
+
+    async fn flawed_programs(
+        &self,
+        programs: &BTreeSet<AbsolutePath>,
+    ) -> Result<BTreeMap<AbsolutePath, Flaw>, Fault> {
+        let mut flawed = self.lock().flawed.clone();
+        flawed.retain(|path, _| programs.contains(path));
+        Ok(flawed)
     }
 
     async fn foreign(&self, wanted: &Wanted) -> Result<Foreign, Fault> {
