@@ -110,8 +110,13 @@ fn a_refusal_names_rule_commit_and_remedy() {
 #[test]
 fn an_explanation_tells_every_mainline_commit_up_to_the_refused_one() {
     let mut scene = Scene::new("[[protect]]\npaths = [\"vault/**\"]\nthreshold = 2\n");
-    let web =
-        scene.forge.commit("bob").on(&scene.root).file(WEB, "[exec]\nuser = \"root\"\n").message("web 2").make();
+    let web = scene
+        .forge
+        .commit("bob")
+        .on(&scene.root)
+        .file(WEB, "[exec]\nuser = \"root\"\n")
+        .message("web 2")
+        .make();
     let web = scene.call("WEB", web);
     let branch = scene.forge.commit("alice").on(&web).file("vault/x", "1").delete(WEB).make();
     let merge = scene.forge.commit("dave").on(&web).on(&branch).tree_of(&branch).message("vault");

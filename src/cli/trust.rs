@@ -60,6 +60,12 @@ enum Command {
     /// writ trust add-signer dave --openpgp dave.asc --role admin. The same again after the key
     /// was prolonged or revoked: its certificate is replaced.
     AddSigner(policy::AddSigner),
+    /// Take somebody out who leaves: every key, and the rights. What they signed stays good.
+    ///
+    /// Refused where nobody could change the policy any more.
+    ///
+    /// Example: writ trust remove bob
+    Remove(policy::Remove),
     /// Take a compromised key out, for good.
     ///
     /// Its commits count up to the one that you name, and no further, on every host.
@@ -92,6 +98,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Command::Show(shown) => overview::run(shown, &args.config),
         Command::Reset { to } => reset(&config()?, to).await,
         Command::AddSigner(args) => policy::add_signer(args),
+        Command::Remove(args) => policy::remove(args),
         Command::Revoke(args) => policy::revoke(args),
         Command::Rotate(args) => policy::rotate(args),
         Command::Approve(args) => sign::approve(args),

@@ -115,11 +115,24 @@ fn more_than_merging(name: &Principal, rights: &Rights) -> Option<String> {
 fn few_admins(policy: &Policy, holders: &[(&Principal, &Rights)]) -> Option<String> {
     let needed = policy.threshold(POLICY).max(policy.threshold(SIGNERS)) as usize;
     let admins = holders.iter().filter(|(_, rights)| rights.is_admin()).count();
-    (admins == needed).then(|| {
-        format!(
-            "changing .writ/ takes {needed} of {admins} administrators: if one of them loses a key, nobody can change it any more"
-        )
-    })
+    match (admins == needed, policy.one_administrator) {
+        (_, true) if admins > 1 => Some(format!(
+            "oneAdministrator says that one person administers alone, and there are {admins}: take it out of {POLICY}"
+        )),
+        (false, _) => None,
+        (true, true) if needed == 1 => None,
+        (true, _) => {
+            let alone = match admins {
+                1 => {
+                    "; add a second one, or say with oneAdministrator = true in .writ/policy.toml that this is meant"
+                }
+                _ => "",
+            };
+            Some(format!(
+                "changing .writ/ takes {needed} of {admins} administrators: if one of them loses a key, nobody can change it any more{alone}"
+            ))
+        }
+    }
 }
 
 fn named(protect: &Protect) -> String {

@@ -147,6 +147,28 @@ impl PolicyText {
         Ok(())
     }
 
+    /// Takes somebody out who leaves, with every key; what they signed stays good.
+    ///
+    /// # Errors
+    /// The policy does not name them, or a file cannot be read.
+    pub fn remove(&mut self, principal: &Principal) -> Result<(), String> {
+        let keys = self.keys_of(principal)?;
+        for key in &keys {
+            match key.openpgp() {
+                None => self.signers = self.with_line_of(key, |_| None)?,
+                Some(_) => self.remove_certificate(key)?,
+            }
+        }
+        let mut rules = self.document()?;
+        let people = rules.get_mut("principals").and_then(Item::as_table_like_mut);
+        let named = people.and_then(|people| people.remove(principal.as_str())).is_some();
+        if keys.is_empty() && !named {
+            return Err(format!("the policy does not name {principal}"));
+        }
+        self.rules = rules.to_string();
+        Ok(())
+    }
+
     /// Puts a new key in the place of one that retires; what it signed stays good.
     ///
     /// # Errors
@@ -249,6 +271,51 @@ mod tests {
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB",
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIC",
     ];
+
+    #[test]
+    fn whoever_leaves_takes_keys_and_rights_along_and_nothing_else() {
+        let mut policy = PolicyText {
+            signers: format!(
+                "# us\nalice namespaces=\"git\" {}\nbob namespaces=\"git\" {}\n",
+                KEYS[0], KEYS[1]
+            ),
+            rules: "channel = \"x:main\"\n# first\n[principals.alice]\nroles = [\"admin\"]\n\n[principals.bob]\ngrants = [\"web\"]\n".to_owned(),
+            ..PolicyText::default()
+        };
+        let whole = policy.clone();
+        policy.remove(&"bob".parse().unwrap()).unwrap();
+        assert_eq!(policy.signers, format!("# us\nalice namespaces=\"git\" {}\n", KEYS[0]));
+        assert_eq!(
+            policy.rules,
+            "channel = \"x:main\"\n# first\n[principals.alice]\nroles = [\"admin\"]\n"
+        );
+        let again = policy.remove(&"bob".parse().unwrap()).unwrap_err();
+        assert!(again.contains("does not name bob"), "{again}");
+        // The last administrator cannot leave.
+        let mut policy = whole;
+        policy.remove(&"alice".parse().unwrap()).unwrap();
+        assert!(policy.check().unwrap_err().contains("nobody could change it any more"));
+    }
+
+    #[test]
+    fn a_person_alone_says_so_and_is_not_warned_any_more() {
+        let alone = |more: &str, admins: usize| {
+            let mut policy = PolicyText {
+                rules: format!("channel = \"x:main\"\n{more}"),
+                ..PolicyText::default()
+            };
+            for (name, key) in ["alice", "dave"].into_iter().zip(KEYS).take(admins) {
+                policy.signers += &format!("{name} namespaces=\"git\" {key}\n");
+                policy.rules += &format!("[principals.{name}]\nroles = [\"admin\"]\n");
+            }
+            policy.check().unwrap()
+        };
+        let warned = alone("", 1);
+        assert!(warned[0].contains("oneAdministrator = true"), "{warned:?}");
+        assert_eq!(alone("oneAdministrator = true\n", 1), Vec::<String>::new());
+        let stale = alone("oneAdministrator = true\n", 2);
+        assert!(stale[0].contains("there are 2: take it out"), "{stale:?}");
+    }
 
     /// Whoever hands a public key over does not write further lines with it.
     #[test]

@@ -30,6 +30,8 @@ pub(super) struct Policy {
     pub(super) closure_digests: bool,
     /// A host begins nothing but the plan that the commit names.
     pub(super) plans: bool,
+    /// That one person administers alone is meant; nothing but a warning depends on it.
+    pub(super) one_administrator: bool,
     principals: BTreeMap<Principal, Rights>,
 }
 
@@ -101,6 +103,8 @@ struct Rules {
     require_closure_digest: bool,
     #[serde(default)]
     require_plan: bool,
+    #[serde(default)]
+    one_administrator: bool,
 }
 
 #[derive(Deserialize)]
@@ -174,8 +178,16 @@ impl Policy {
         }
         let revoked = revoked(std::mem::take(&mut rules.revoked), &signers)?;
         let Rules { protect, principals, require_closure_digest: closure_digests, .. } = rules;
-        let plans = rules.require_plan;
-        Ok(Self { signers, protect, revoked, closure_digests, plans, principals })
+        let (plans, one_administrator) = (rules.require_plan, rules.one_administrator);
+        Ok(Self {
+            signers,
+            protect,
+            revoked,
+            closure_digests,
+            plans,
+            one_administrator,
+            principals,
+        })
     }
 
     /// The rights of a principal; `None` where the policy does not name it.

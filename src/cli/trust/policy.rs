@@ -1,4 +1,4 @@
-//! `writ trust add-signer`, `revoke` and `rotate`: the policy of a working tree, changed
+//! `writ trust add-signer`, `remove`, `revoke` and `rotate`: the policy of a working tree, changed
 //! with its comments and order kept.
 
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 
 use crate::cli::{Blame, Failure, show};
-use crate::names::{CommitId, Fingerprint, Principal};
+use crate::names::{Fingerprint, Principal};
 use crate::source::{checkout, operator};
 use crate::trust::edit::{NewKey, Newcomer, PolicyText};
 
@@ -43,9 +43,19 @@ pub(super) struct AddSigner {
 pub(super) struct Revoke {
     /// The key's fingerprint, or the name of one who has only one key.
     key: String,
-    /// The last commit up to which the key's signatures count, by its full id.
-    #[arg(long)]
-    good_until: CommitId,
+    /// The last commit up to which the key's signatures count: any revision, as git
+    /// takes it.
+    #[arg(long, value_name = "REV")]
+    good_until: String,
+    /// The deploy repository.
+    #[arg(long, default_value = ".")]
+    repo: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Remove {
+    /// Who leaves.
+    principal: Principal,
     /// The deploy repository.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
@@ -86,8 +96,12 @@ fn new_key(args: &AddSigner) -> Result<NewKey, Failure> {
 
 pub(super) fn revoke(args: &Revoke) -> Result<(), Failure> {
     // A commit that does not exist would make none of the key's commits count.
-    checkout::history(&args.repo, args.good_until.as_str()).map_err(usage)?;
-    edit(&args.repo, |policy| policy.revoke(&key(policy, &args.key)?, &args.good_until))
+    let (_, good_until) = checkout::history(&args.repo, &args.good_until).map_err(usage)?;
+    edit(&args.repo, |policy| policy.revoke(&key(policy, &args.key)?, &good_until))
+}
+
+pub(super) fn remove(args: &Remove) -> Result<(), Failure> {
+    edit(&args.repo, |policy| policy.remove(&args.principal))
 }
 
 pub(super) fn rotate(args: &Rotate) -> Result<(), Failure> {
