@@ -47,6 +47,7 @@ pub(crate) const VERDICT: Duration = Duration::from_secs(90);
 /// Where Caddy's admin endpoint is.
 const SOCKET: &str = "unix:///run/caddy/admin.sock";
 /// What operators install beside Caddy's own unit.
+const GROUP: &str = include_str!("../../systemd/sysusers.d/writ.conf");
 const CADDY: &str = include_str!("../../systemd/caddy.service.d/writ.conf");
 
 /// The units that operators install, as they are.
@@ -94,6 +95,8 @@ impl Site {
             host.put(&format!("/etc/systemd/system/{name}"), text, 0o644);
         }
         host.put("/etc/writ/agent.toml", config.toml(name), 0o600);
+        host.put("/etc/sysusers.d/writ.conf", GROUP, 0o644);
+        host.must(&["systemd-sysusers"]);
         host.put("/etc/systemd/system/caddy.service.d/writ.conf", CADDY, 0o644);
         let site = Self { host, config };
         let caddyfile = site.host.must(&["cat", "/etc/caddy/Caddyfile"]);

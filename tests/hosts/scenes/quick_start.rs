@@ -36,6 +36,7 @@ fn as_it_is_printed() {
     let (one, two) = ("hello from version 1\n", "hello from version 2\n");
     for (section, words) in [
         (2, &["introducer"][..]),
+        (3, &["confirmed", "note   cache    file:///srv/cache", "ok     agent"]),
         (4, &["start   hello", "confirmed", one]),
         (5, &["rolled back to", "500", one]),
         (6, &[two, "confirmed", one]),
@@ -45,6 +46,9 @@ fn as_it_is_printed() {
         let missing: Vec<_> = words.iter().filter(|word| !text.contains(**word)).collect();
         assert!(missing.is_empty(), "section {section} lacks {missing:?}:\n{text}\n{}", ran.stderr);
     }
+    assert!(!told[2].contains("WRONG"), "the doctor is content: {}", told[2]);
+    let socket = host.must(&["stat", "-c", "%G %a", "/run/writ/control.sock"]);
+    assert_eq!(socket.trim(), "writ 660", "its group may ask for the status");
     // Its words are among the reasons.
     assert!(told[4].ends_with(one), "{}", told[4]);
     assert!(told[5].find(two) < told[5].rfind(one), "{}", told[5]);
