@@ -190,7 +190,10 @@ fn plan_is_json_for_programs() {
 fn plan_for_an_unknown_host_names_those_there_are() {
     let dir = checkout();
     let output = writ(dir.path(), &["plan", "--host", "bitz"]);
-    assert_eq!(told(&output), "error: the manifest names no host `bitz`; it names: biz\nexit 2\n");
+    assert_eq!(
+        told(&output),
+        "error: the manifest names no host `bitz`; it names: biz\nhint: writ host add bitz adds it\nexit 2\n"
+    );
 }
 
 #[test]

@@ -201,13 +201,15 @@ impl fmt::Display for Printed {
 fn known(name: &HostName, files: &super::consequences::Files) -> Result<(), Failure> {
     let Ok(manifest) = Manifest::draft(files) else { return Ok(()) };
     let hosts = manifest.hosts();
-    if hosts.contains(name) {
-        return Ok(());
-    }
-    let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
-    Err(Failure {
-        message: format!("the manifest names no host `{name}`; it names: {}", hosts.join(", ")),
-        hint: Some(format!("writ host add {name}")),
+    if hosts.contains(name) { Ok(()) } else { Err(unknown(name, &hosts)) }
+}
+
+/// The manifest does not name a host.
+pub(super) fn unknown(name: &HostName, known: &BTreeSet<HostName>) -> Failure {
+    let known: Vec<&str> = known.iter().map(HostName::as_str).collect();
+    Failure {
+        message: format!("the manifest names no host `{name}`; it names: {}", known.join(", ")),
+        hint: Some(format!("writ host add {name} adds it")),
         blame: Blame::Usage,
-    })
+    }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::cache_config::CacheConfig;
 use super::way::Way;
-use super::{Blame, Failure, programs, show, show_json, sites};
+use super::{Blame, Failure, host, programs, show, show_json, sites};
 use crate::manifest::{Manifest, WorkingTree};
 use crate::names::HostName;
 use crate::plan::contents::Contents;
@@ -136,12 +136,7 @@ fn hosts(args: &Args, way: &Way) -> Result<BTreeSet<HostName>, Failure> {
     match &args.host {
         None => Ok(known),
         Some(host) if known.contains(host) => Ok(BTreeSet::from([host.clone()])),
-        Some(host) => {
-            let known: Vec<_> = known.iter().map(ToString::to_string).collect();
-            let message =
-                format!("the manifest names no host `{host}`; it names: {}", known.join(", "));
-            Err(Failure { message, hint: None, blame: Blame::Usage })
-        }
+        Some(host) => Err(host::unknown(host, &known)),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::trust::Pins;
 /// (git config writ.introduction) or a host's (writ trust show): the server of the clone
 /// could have shown another one. Run it again at any time.
 ///
-/// Example: writ setup --introduction 8f1c…full id
+/// Example: writ setup --introduction 8f1c…
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     /// The full id of the introduction, where somebody told you; the first commit with a

@@ -115,7 +115,7 @@ fn a_server_that_does_not_answer_is_given_up() {
 /// Also after an upload, which answers Ctrl-C by itself while it lasts.
 #[test]
 fn whoever_waits_for_hosts_can_stop_waiting() {
-    let desk = Desk::with_services().with_nix();
+    let desk = Desk::with_hosts(&["biz"]).with_nix();
     let cache = format!("file://{}/cache", desk.dir.path().display());
     let mut writ = desk.started(&["push", "web", "--store-path", NEW, "--to", &cache, "--wait"]);
     let mut told = String::new();

@@ -148,9 +148,7 @@ fn keys(config: &Config) -> Vec<CacheKey> {
 fn known(manifest: &Manifest<VerifiedCommit>, hosts: &BTreeSet<HostName>) -> Result<(), Failure> {
     let named = manifest.hosts();
     let Some(unknown) = hosts.iter().find(|host| !named.contains(*host)) else { return Ok(()) };
-    let named: Vec<&str> = named.iter().map(HostName::as_str).collect();
-    let message = format!("the manifest names no host `{unknown}`; it names: {}", named.join(", "));
-    Err(Failure { message, hint: None, blame: Blame::Usage })
+    Err(crate::cli::host::unknown(unknown, &named))
 }
 
 /// The commit that hosts have, as somebody says or as the host itself has signed.
