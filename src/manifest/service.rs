@@ -146,8 +146,9 @@ pub struct Health {
 pub enum Check {
     /// Nothing: the unit is active.
     Active,
-    /// A GET on 127.0.0.1 answers with a status below 400.
-    Http { port: u16, path: String },
+    /// A GET on 127.0.0.1 answers with a status below 400, asked for by the name of
+    /// `host`, or by the address where there is none.
+    Http { port: u16, path: String, host: Option<Domain> },
     /// 127.0.0.1 accepts a connection.
     Tcp { port: u16 },
     /// A command of the closure ends with status 0.
@@ -185,6 +186,17 @@ pub struct SystemdOptions {
     pub tasks_max: Option<Limit>,
     pub limit_nofile: Option<u64>,
     pub watchdog_sec: Option<Duration>,
+    pub notify_access: Option<NotifyAccess>,
+}
+
+/// systemd's `NotifyAccess=`: whose sd_notify it listens to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotifyAccess {
+    Main,
+    /// Also those of `exec.reload`.
+    Exec,
+    /// All processes of the service.
+    All,
 }
 
 /// systemd's `Restart=`.

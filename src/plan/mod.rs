@@ -93,6 +93,12 @@ pub enum Waiting {
         port: u16,
         by: String,
     },
+    /// systemd would skip something in it.
+    OddEnvFile {
+        service: ServiceName,
+        path: AbsolutePath,
+        because: String,
+    },
     Caddy {
         because: String,
     },
@@ -122,6 +128,7 @@ pub fn plan<Source: Clone>(desired: &Desired<Source>, observed: &Observed) -> Pl
     let changes: Vec<Change<'_>> =
         desired.services.values().map(|service| Change::of(service, observed)).collect();
     let mut waiting = lacking(desired, observed);
+    waiting.extend(odd_env_files(&changes, observed));
     waiting.extend(overrides::fixed(desired, observed));
     let mut steps = Vec::new();
     steps.extend(fetch(desired, observed));
@@ -382,6 +389,17 @@ fn retire<Source>(desired: &Desired<Source>, observed: &Observed) -> Option<Step
         .map(|(service, from)| (service.clone(), from.clone()))
         .collect();
     (!profiles.is_empty()).then_some(Step::Retire { profiles })
+}
+
+/// Environment files that would not be taken as they are meant, of processes that begin:
+/// one that runs is not stopped for it.
+fn odd_env_files(changes: &[Change<'_>], observed: &Observed) -> Vec<Waiting> {
+    let odd = |change: &Change<'_>| {
+        let path = change.service.env_file.clone()?;
+        let because = observed.odd_env_files.get(&path)?.clone();
+        Some(Waiting::OddEnvFile { service: change.service.name.clone(), path, because })
+    };
+    changes.iter().filter(|change| change.begins()).filter_map(odd).collect()
 }
 
 /// What the desired services take for granted and the host does not have.

@@ -23,6 +23,8 @@ pub struct Observed {
     pub routes: ObservedRoutes,
     pub unknown_accounts: BTreeSet<AccountName>,
     pub missing_files: BTreeSet<AbsolutePath>,
+    /// Environment files of which systemd would skip something, and why.
+    pub odd_env_files: BTreeMap<AbsolutePath, String>,
     /// Files that are not served, whoever asks for them, and why.
     pub unfit: Unfit,
 }

@@ -246,7 +246,7 @@ fn profile_line(step: &ProfileMove) -> String {
 fn watch_line(watch: &Watch) -> String {
     let check = match &watch.health.check {
         Check::Active => "unit active".to_owned(),
-        Check::Http { port, path } => format!("GET http://127.0.0.1:{port}{path}"),
+        Check::Http { port, path, .. } => format!("GET http://127.0.0.1:{port}{path}"),
         Check::Tcp { port } => format!("port {port} accepts"),
         Check::Command { command, .. } => format!("{command} succeeds"),
     };
@@ -313,6 +313,12 @@ impl fmt::Display for Waiting {
                 f,
                 "service {service}: port {port} is taken by {by}; choose another port, or stop that process"
             ),
+            Self::OddEnvFile { service, path, because } => {
+                write!(
+                    f,
+                    "service {service}: its envFile {path} is not as systemd reads it: {because}"
+                )
+            }
             Self::Caddy { because } => write!(f, "Caddy: {because}"),
             Self::ForeignRoute { because, .. } => f.write_str(because),
             Self::Window { opens } => write!(f, "the deploy window opens {opens}"),

@@ -12,7 +12,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use crate::manifest::service::{
-    Exec, Limit, Reload, Restart, Schedule, Service, SystemdOptions, Work,
+    Exec, Limit, NotifyAccess, Reload, Restart, Schedule, Service, SystemdOptions, Work,
 };
 use crate::names::{Literal, ServiceName, UnitName};
 use encode::{duration, glob, path, prose, relative_path, word};
@@ -202,6 +202,16 @@ fn supervision(text: &mut UnitText, service: &Service, kind: Kind) {
     }
     if let Some(period) = options.watchdog_sec {
         text.set("WatchdogSec", duration(period));
+    }
+    if let Some(access) = options.notify_access {
+        text.set(
+            "NotifyAccess",
+            match access {
+                NotifyAccess::Main => "main",
+                NotifyAccess::Exec => "exec",
+                NotifyAccess::All => "all",
+            },
+        );
     }
 }
 

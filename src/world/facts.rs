@@ -1,6 +1,6 @@
 //! Looks up what a manifest takes for granted: accounts through NSS, files on disk.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::fault::Fault;
 use crate::names::{AbsolutePath, AccountName};
 use crate::plan::programs::{Flaw, Flawed};
-use crate::world::{Facts, Foreign, Wanted, foreign};
+use crate::world::{Facts, Foreign, Wanted, env_file, foreign};
 
 /// How long a look-up may take.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -54,6 +54,22 @@ impl Facts for HostFacts {
             programs.into_iter().filter_map(flawed).collect()
         });
         in_time(lookup, "look for programs").await
+    }
+
+    async fn odd_env_files(
+        &self,
+        files: &BTreeSet<AbsolutePath>,
+    ) -> Result<BTreeMap<AbsolutePath, String>, Fault> {
+        let files = files.clone();
+        let lookup = spawn_blocking(move || {
+            let told = |path: AbsolutePath| {
+                let readable = is_readable_file(&path);
+                let why = readable.then(|| env_file::complaint(Path::new(path.as_str())))??;
+                Some((path, why))
+            };
+            files.into_iter().filter_map(told).collect()
+        });
+        in_time(lookup, "read environment files").await
     }
 
     async fn foreign(&self, wanted: &Wanted) -> Result<Foreign, Fault> {

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod depot;
 pub mod disk;
 pub mod download;
+mod env_file;
 pub mod facts;
 pub mod folder;
 mod foreign;
@@ -222,6 +223,13 @@ pub trait Facts: Sync {
         users: &BTreeSet<AccountName>,
         groups: &BTreeSet<AccountName>,
     ) -> impl Future<Output = Result<BTreeSet<AccountName>, Fault>> + Send;
+
+    /// Those of the environment files that systemd would not take as they are meant, and
+    /// why; without any of their values.
+    fn odd_env_files(
+        &self,
+        files: &BTreeSet<AbsolutePath>,
+    ) -> impl Future<Output = Result<BTreeMap<AbsolutePath, String>, Fault>> + Send;
 
     /// Those of `files` that are not readable files.
     fn missing_files(

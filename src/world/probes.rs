@@ -6,11 +6,12 @@ mod visit;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use reqwest::header::HOST;
 use reqwest::redirect::Policy;
 use tokio::net::TcpStream;
 
 use crate::manifest::service::Check;
-use crate::names::ServiceName;
+use crate::names::{Domain, ServiceName};
 use crate::world::Probes;
 
 /// How much of an answer's body is read for the error's text.
@@ -41,9 +42,14 @@ impl HostProbes {
         Ok(Self { http, visitor: visit::client()? })
     }
 
-    async fn http(&self, port: u16, path: &str) -> Result<(), String> {
+    async fn http(&self, port: u16, path: &str, host: Option<&Domain>) -> Result<(), String> {
         let url = format!("http://127.0.0.1:{port}{path}");
-        let mut answer = match self.http.get(&url).send().await {
+        let request = self.http.get(&url);
+        let request = match host {
+            Some(host) => request.header(HOST, host.as_str()),
+            None => request,
+        };
+        let mut answer = match request.send().await {
             Ok(answer) => answer,
             Err(error) => return Err(format!("GET {url}: {}", innermost(&error))),
         };
@@ -72,7 +78,7 @@ impl Probes for HostProbes {
         let answer = async {
             match check {
                 Check::Active => Ok(()),
-                Check::Http { port, path } => self.http(*port, path).await,
+                Check::Http { port, path, host } => self.http(*port, path, host.as_ref()).await,
                 Check::Tcp { port } => tcp(*port).await,
                 Check::Command { command, args } => {
                     command::run(service, command, args, timeout).await
@@ -90,7 +96,7 @@ impl Probes for HostProbes {
 fn name(check: &Check) -> String {
     match check {
         Check::Active => "nothing".to_owned(),
-        Check::Http { port, path } => format!("GET http://127.0.0.1:{port}{path}"),
+        Check::Http { port, path, .. } => format!("GET http://127.0.0.1:{port}{path}"),
         Check::Tcp { port } => format!("connect to 127.0.0.1:{port}"),
         Check::Command { command, .. } => command.to_string(),
     }

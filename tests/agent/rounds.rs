@@ -212,3 +212,31 @@ fn listing(scene: &Scene) -> Vec<(std::path::PathBuf, std::time::SystemTime)> {
     found.sort();
     found
 }
+
+/// systemd would start it without the variable.
+#[tokio::test]
+async fn an_environment_file_that_systemd_would_not_read_stops_nothing() {
+    let mut scene = Scene::new();
+    scene.push_service("web", "1");
+    scene.round().await;
+    let text = scene.service("web", "2", "envFile = \"/etc/web.env\"");
+    scene.push(&[("manifests/services/web.toml", Some(text))]);
+    let path: writ::names::AbsolutePath = "/etc/web.env".parse().unwrap();
+    scene.world.touch(|machine| {
+        machine.odd_env_files.insert(path.clone(), "line 3 begins with `export`".to_owned());
+    });
+    let report = scene.round().await;
+    let Some(Verdict::Waiting { reasons, .. }) = report.verdict else { panic!("{report:?}") };
+    assert!(reasons[0].contains("/etc/web.env") && reasons[0].contains("line 3"), "{reasons:?}");
+    scene.assert_runs(&[("web", "1")]);
+
+    scene.world.touch(|machine| machine.odd_env_files.clear());
+    assert_eq!(word(&scene.round().await), "confirmed");
+    // What runs already is left alone, and others go on.
+    scene.world.touch(|machine| {
+        machine.odd_env_files.insert(path, "line 3 begins with `export`".to_owned());
+    });
+    scene.push_service("api", "1");
+    assert_eq!(word(&scene.round().await), "confirmed");
+    scene.assert_runs(&[("api", "1"), ("web", "2")]);
+}

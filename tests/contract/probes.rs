@@ -15,6 +15,7 @@ macro_rules! probes_contract {
         $each! {
             nothing_asked_is_well,
             an_answer_below_400_is_well,
+            a_service_is_asked_by_its_name,
             a_redirect_is_an_answer_and_is_not_followed,
             an_error_says_its_status_and_first_line,
             a_closed_port_says_so,
@@ -54,6 +55,27 @@ pub(crate) async fn an_answer_below_400_is_well(probes: &impl Probes) {
         let port = serve(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")).await;
         ask(probes, &get(port, "/health?deep=1"), PATIENT).await.unwrap();
     }
+}
+
+/// Behind a framework's list of allowed hosts, an address is answered 400.
+pub(crate) async fn a_service_is_asked_by_its_name(probes: &impl Probes) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let request = read_request(&mut stream).await.to_lowercase();
+            let status = match request.contains("\r\nhost: app.example.org\r\n") {
+                true => "200 OK",
+                false => "400 Bad Request",
+            };
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+            let _gone = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    ask(probes, &get(port, "/"), PATIENT).await.unwrap_err();
+    let host = Some("app.example.org".parse().unwrap());
+    let named = Check::Http { port, path: "/".to_owned(), host };
+    ask(probes, &named, PATIENT).await.unwrap();
 }
 
 pub(crate) async fn a_redirect_is_an_answer_and_is_not_followed(probes: &impl Probes) {
@@ -193,7 +215,7 @@ async fn ask(probes: &impl Probes, check: &Check, timeout: Duration) -> Result<(
 }
 
 fn get(port: u16, path: &str) -> Check {
-    Check::Http { port, path: path.to_owned() }
+    Check::Http { port, path: path.to_owned(), host: None }
 }
 
 fn shell(script: &str) -> Check {
@@ -214,14 +236,15 @@ async fn serve(answer: String) -> u16 {
     port
 }
 
-async fn read_request(stream: &mut TcpStream) {
+async fn read_request(stream: &mut TcpStream) -> String {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
             Ok(byte) => request.push(byte),
-            Err(_) => return,
+            Err(_) => break,
         }
     }
+    String::from_utf8_lossy(&request).into_owned()
 }
 
 /// A port that was free a moment ago.

@@ -81,6 +81,7 @@ pub(crate) fn everything() -> Service {
         tasks_max: Some(Limit::Percent(20)),
         limit_nofile: Some(65_536),
         watchdog_sec: Some(Duration::from_secs(20)),
+        notify_access: Some(writ::manifest::service::NotifyAccess::All),
     };
     service.hardening.dynamic_user = false;
     service.hardening.capabilities =

@@ -128,6 +128,7 @@ fn systemd() -> BoxedStrategy<Value> {
         ("tasksMax", among(&[json!(9), json!("infinity")])),
         ("limitNofile", among(&[json!(65536)])),
         ("watchdogSec", span()),
+        ("notifyAccess", among(&[json!("main"), json!("exec"), json!("all")])),
     ])
 }
 

@@ -38,12 +38,20 @@ fn root_is_only_ever_meant_explicitly() {
     assert!(left_over.to_string().contains("would run as root"));
 }
 
+fn up(port: u16, host: Option<&str>) -> Check {
+    Check::Http { port, path: "/up".into(), host: host.map(|host| host.parse().unwrap()) }
+}
+
 #[test]
 fn the_health_of_a_service_with_a_port_is_that_the_port_answers() {
     let http = "[http]\ndomain = \"a.example.org\"\ninternalPort = 8000\n";
     assert_eq!(web_service(http).health.check, Check::Tcp { port: 8000 });
     let path = format!("{http}[health]\npath = \"/up\"\n");
-    assert_eq!(web_service(&path).health.check, Check::Http { port: 8000, path: "/up".into() });
+    assert_eq!(web_service(&path).health.check, up(8000, Some("a.example.org")));
+    let named = format!("{path}host = \"app.example.org\"\n");
+    assert_eq!(web_service(&named).health.check, up(8000, Some("app.example.org")));
+    let other = format!("{path}port = 8001\n");
+    assert_eq!(web_service(&other).health.check, up(8001, None), "no route leads there");
     assert_eq!(web_service("").health.check, Check::Active);
 }
 

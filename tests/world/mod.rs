@@ -75,6 +75,7 @@ pub(crate) struct Machine {
     pub(crate) files_missing: BTreeSet<AbsolutePath>,
     /// Programs that are not in their closure, or are none.
     pub(crate) flawed: BTreeMap<AbsolutePath, Flaw>,
+    pub(crate) odd_env_files: BTreeMap<AbsolutePath, String>,
     /// Directories and ports of others.
     pub(crate) foreign: Foreign,
     /// Programs that end with status 1 as soon as they are started.
@@ -639,6 +640,14 @@ impl Facts for SimWorld {
     ) -> Result<BTreeSet<AccountName>, Fault> {
         let missing = &self.lock().accounts_missing;
         Ok(users.union(groups).filter(|name| missing.contains(name)).cloned().collect())
+    }
+
+    async fn odd_env_files(
+        &self,
+        files: &BTreeSet<AbsolutePath>,
+    ) -> Result<BTreeMap<AbsolutePath, String>, Fault> {
+        let odd = &self.lock().odd_env_files;
+        Ok(odd.clone().into_iter().filter(|(path, _)| files.contains(path)).collect())
     }
 
     async fn missing_files(

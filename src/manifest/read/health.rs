@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::command::{self, Closure};
 use super::http::Target;
 use super::{Claim, Spotted};
-use crate::manifest::service::{Check, Health};
+use crate::manifest::service::{Check, Health, HttpRoute};
 use crate::manifest::table::Table;
 use crate::manifest::value::Port;
+use crate::names::Domain;
 
 /// The health of a service, and the port it is asked on.
 pub(super) struct Written<'a> {
@@ -17,19 +18,31 @@ pub(super) struct Written<'a> {
 
 /// What the rest of a service says about how to ask for its health.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Asked {
-    /// The port of the first route.
-    pub(super) first_port: Option<u16>,
+pub(super) struct Asked<'r> {
+    /// The routes that have been read.
+    pub(super) routes: &'r [HttpRoute],
     /// There are routes, all of them wrong: that has been said.
     pub(super) unread: bool,
     /// There is no process that goes on running.
     pub(super) ends: bool,
 }
 
+impl Asked<'_> {
+    fn first_port(self) -> Option<u16> {
+        self.routes.iter().find_map(|route| route.internal_port)
+    }
+
+    /// The domain of the first route to a port.
+    fn domain(self, port: u16) -> Option<Domain> {
+        let route = self.routes.iter().find(|route| route.internal_port == Some(port));
+        route.map(|route| route.domain.clone())
+    }
+}
+
 /// The check of a service that does not name one.
-pub(super) fn usual(asked: Asked) -> Health {
+pub(super) fn usual(asked: Asked<'_>) -> Health {
     Health {
-        check: asked.first_port.map_or(Check::Active, |port| Check::Tcp { port }),
+        check: asked.first_port().map_or(Check::Active, |port| Check::Tcp { port }),
         interval: Duration::from_secs(1),
         timeout: Duration::from_secs(5),
         // What has ended well stays so.
@@ -39,7 +52,11 @@ pub(super) fn usual(asked: Asked) -> Health {
 }
 
 /// Reads the table.
-pub(super) fn read<'a>(table: &Table<'_, 'a>, closure: Closure<'_>, asked: Asked) -> Written<'a> {
+pub(super) fn read<'a>(
+    table: &Table<'_, 'a>,
+    closure: Closure<'_>,
+    asked: Asked<'_>,
+) -> Written<'a> {
     let usual = usual(asked);
     let port = table.spotted::<Port>("port");
     let claim = port.as_ref().map(|p| Spotted { value: Claim::Port(p.value.0), at: p.at });
@@ -71,7 +88,11 @@ pub(super) fn read<'a>(table: &Table<'_, 'a>, closure: Closure<'_>, asked: Asked
 }
 
 /// Reads the one check that the table names.
-pub(super) fn check(table: &Table<'_, '_>, closure: Closure<'_>, asked: Asked) -> Option<Check> {
+pub(super) fn check(
+    table: &Table<'_, '_>,
+    closure: Closure<'_>,
+    asked: Asked<'_>,
+) -> Option<Check> {
     let path = table.entry("path");
     let port = table.value::<Port>("port").map(|port| port.0);
     let command = table.entry("command");
@@ -85,8 +106,15 @@ pub(super) fn check(table: &Table<'_, '_>, closure: Closure<'_>, asked: Asked) -
         let line = command::line(&command.node, closure, table.report)?;
         return Some(Check::Command { command: line.command, args: line.args });
     }
+    if let Some(host) = table.entry("host")
+        && path.is_none()
+    {
+        let what = "`host` is the name that `path` is asked for by, and there is no `path`";
+        table.report.add(host.at, what, "write `path` beside it, or remove `host`");
+        table.value::<Domain>("host");
+    }
     let Some(path) = path else { return port.map(|port| Check::Tcp { port }) };
-    let port = port.or(asked.first_port);
+    let port = port.or(asked.first_port());
     if port.is_none() && table.entry("port").is_none() && !asked.unread {
         let what = "there is no port to ask for the path on";
         table.report.add(
@@ -96,7 +124,8 @@ pub(super) fn check(table: &Table<'_, '_>, closure: Closure<'_>, asked: Asked) -
         );
     }
     let path = table.value::<Target>("path")?.0;
-    Some(Check::Http { port: port?, path })
+    let host = table.value::<Domain>("host").or_else(|| asked.domain(port?));
+    Some(Check::Http { port: port?, path, host })
 }
 
 /// A duration of which zero makes no sense.

@@ -112,7 +112,7 @@ fn read_health<'a>(
 ) -> (Health, Option<Spotted<'a, Claim>>) {
     let first_port = parts.routes.routes.iter().find_map(|route| route.internal_port);
     let asked = Asked {
-        first_port,
+        routes: &parts.routes.routes,
         unread: table.entry("http").is_some() && first_port.is_none(),
         ends: parts.kind != Kind::Daemon,
     };

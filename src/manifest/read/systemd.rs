@@ -1,7 +1,7 @@
 //! Reads `[systemd]`: systemd's own settings.
 
 use crate::manifest::problem::Report;
-use crate::manifest::service::{Restart, SystemdOptions};
+use crate::manifest::service::{NotifyAccess, Restart, SystemdOptions};
 use crate::manifest::table::{Field, Spotted, Table, choice, text};
 use crate::manifest::tree::{Node, Value};
 use crate::manifest::value::whole;
@@ -26,6 +26,7 @@ pub(super) fn read(table: &Table<'_, '_>, once: bool) -> SystemdOptions {
         tasks_max: table.value("tasksMax"),
         limit_nofile: table.value("limitNofile"),
         watchdog_sec: table.value("watchdogSec"),
+        notify_access: notify_access(table),
     }
 }
 
@@ -105,6 +106,13 @@ fn ends_the_host(unit: &UnitName) -> bool {
     let name = unit.as_str().strip_prefix("systemd-").unwrap_or(unit.as_str());
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     ENDS_THE_HOST.contains(&stem) || stem == "ctrl-alt-del"
+}
+
+/// Without it, systemd listens to the main process alone.
+fn notify_access(table: &Table<'_, '_>) -> Option<NotifyAccess> {
+    let words =
+        [("main", NotifyAccess::Main), ("exec", NotifyAccess::Exec), ("all", NotifyAccess::All)];
+    choice(&table.entry("notifyAccess")?.node, table.report, &words)
 }
 
 fn units(table: &Table<'_, '_>, key: &'static str) -> Vec<UnitName> {

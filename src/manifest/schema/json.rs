@@ -62,7 +62,7 @@ fn object(group: &Group) -> Value {
 /// A check of a profile is one of a service, as far as it says what is asked.
 fn probe(definitions: &Map<String, Value>) -> Value {
     let health = &definitions["health"]["properties"];
-    let keys = ["path", "port", "command"].map(|key| (key.to_owned(), health[key].clone()));
+    let keys = ["path", "port", "host", "command"].map(|key| (key.to_owned(), health[key].clone()));
     json!({
         "type": "object", "properties": Map::from_iter(keys), "minProperties": 1,
         "additionalProperties": false,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::manifest::service::{
-    Artifact, Check, Hardening, Health, ProtectHome, ProtectSystem, Strategy, Update,
+    Artifact, Check, Hardening, Health, NotifyAccess, ProtectHome, ProtectSystem, Strategy, Update,
 };
 
 fn exec() -> Exec {
@@ -92,6 +92,7 @@ fn everything() -> Service {
         tasks_max: Some(Limit::Percent(20)),
         limit_nofile: Some(65_536),
         watchdog_sec: Some(Duration::from_secs(20)),
+        notify_access: Some(NotifyAccess::All),
     };
     service.hardening = Hardening {
         dynamic_user: false,
@@ -171,6 +172,7 @@ fn everything_a_manifest_says_stands_in_the_unit() {
     Restart=always
     RestartSec=500ms
     WatchdogSec=20s
+    NotifyAccess=all
     StateDirectory=web web/a\x20b
     MemoryMax=536870912
     CPUQuota=150%

@@ -69,14 +69,14 @@ pub(super) fn of(group: &str, key: &str) -> Option<Sort> {
         ("http", "internalPort") | ("health" | "probe", "port") => Port,
         (
             "health" | "probe",
-            "path" | "command" | "interval" | "timeout" | "healthyFor" | "deadline",
+            "path" | "host" | "command" | "interval" | "timeout" | "healthyFor" | "deadline",
         ) => Own,
         ("systemd", "after" | "requires" | "wants") => Words(unit),
         ("systemd", "stateDirectory") => Words(state_directory),
         (
             "systemd",
             "restart" | "restartSec" | "memoryMax" | "cpuQuota" | "tasksMax" | "limitNofile"
-            | "watchdogSec",
+            | "watchdogSec" | "notifyAccess",
         ) => Own,
         ("hardening", "capabilities") => {
             Words(|_, name| Some(Privilege::Capability(name.to_owned())))
