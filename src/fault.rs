@@ -57,10 +57,10 @@ impl Fault {
         self
     }
 
-    /// Adds what the machine showed.
+    /// Adds what the machine showed, each line once where it repeats itself.
     #[must_use]
     pub fn evidence(mut self, lines: impl IntoIterator<Item = String>) -> Self {
-        self.evidence.extend(lines);
+        self.evidence.extend(collapsed(lines));
         self
     }
 }
@@ -72,6 +72,19 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+/// Lines, with those that follow an equal one as a number behind it.
+fn collapsed(lines: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut runs: Vec<(String, usize)> = Vec::new();
+    for line in lines {
+        match runs.last_mut() {
+            Some((last, count)) if *last == line => *count += 1,
+            Some(_) | None => runs.push((line, 1)),
+        }
+    }
+    let told = |(line, count)| if count > 1 { format!("{line} ({count} times)") } else { line };
+    runs.into_iter().map(told).collect()
+}
 
 /// An error with all its causes in one line; one that was said already, by itself or
 /// in the words of another, is not said again.
@@ -103,6 +116,13 @@ mod tests {
     fn layers(said: &[&'static str]) -> Option<Box<Layer>> {
         let (said, below) = said.split_first()?;
         Some(Box::new(Layer { said, source: layers(below) }))
+    }
+
+    #[test]
+    fn evidence_that_repeats_itself_is_told_once_with_its_number() {
+        let lines = ["a", "a", "a", "b", "a", "c", "c"].map(str::to_owned);
+        let fault = Fault::refuse("see web healthy", "it failed").evidence(lines);
+        assert_eq!(fault.evidence, ["a (3 times)", "b", "a", "c (2 times)"]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ fn main() -> ExitCode {
         Ok(asked) => asked,
         Err(error) => return not_a_command(&error),
     };
-    output::begin(format);
+    output::begin(format, cli.color);
     log();
     let by_an_operator = is_an_operators(&cli.command);
     if by_an_operator {
@@ -32,7 +32,7 @@ fn ended(done: Result<(), Failure>) -> ExitCode {
     for failure in [output::finish(), done].into_iter().filter_map(Result::err) {
         let text = failure.to_string();
         if !text.is_empty() {
-            complain(&text);
+            output::whisper(&format!("{text}\n"));
         }
         code = ExitCode::from(failure.blame as u8);
     }
@@ -42,10 +42,11 @@ fn ended(done: Result<(), Failure>) -> ExitCode {
 /// Help and version were asked for and are output like any other; the rest are mistakes.
 fn not_a_command(error: &clap::Error) -> ExitCode {
     if error.use_stderr() {
-        let _ = error.print();
+        output::begin(output::Format::Text, output::Color::Auto);
+        output::whisper(&error.render().to_string());
         return ExitCode::from(Blame::Usage as u8);
     }
-    output::show(error.render());
+    output::show_as_is(error.render());
     ended(Ok(()))
 }
 
@@ -141,9 +142,4 @@ fn log() {
         .with_ansi(false)
         .with_target(false);
     if journal { builder.without_time().init() } else { builder.init() }
-}
-
-#[expect(clippy::print_stderr, reason = "this is where a person is told why a command failed")]
-fn complain(text: &str) {
-    eprintln!("{text}");
 }

@@ -22,8 +22,12 @@ mod import;
 mod import_unit;
 #[path = "checkout/init.rs"]
 mod init;
+#[path = "cli/programs.rs"]
+mod json;
 #[path = "checkout/plan.rs"]
 mod plan;
+#[path = "checkout/programs.rs"]
+mod programs;
 #[path = "checkout/push.rs"]
 mod push;
 #[path = "checkout/refused_first.rs"]

@@ -4,8 +4,12 @@
 mod forge;
 #[path = "cli/help.rs"]
 mod help;
+#[path = "cli/programs.rs"]
+mod json;
 #[path = "cli/output.rs"]
 mod output;
+#[path = "cli/terminal.rs"]
+mod terminal;
 
 use std::path::Path;
 use std::process::{Command, Output};

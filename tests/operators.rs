@@ -6,8 +6,12 @@ mod desk;
 mod doctor;
 #[path = "trust/forge.rs"]
 mod forge;
+#[path = "cli/programs.rs"]
+mod json;
 #[path = "operators/pause.rs"]
 mod pause;
+#[path = "operators/programs.rs"]
+mod programs;
 #[path = "agent/scene.rs"]
 #[allow(dead_code, reason = "the rounds of tests/agent.rs ask more of a scene")]
 mod scene;
@@ -15,7 +19,8 @@ mod scene;
 mod trust;
 mod world;
 
-use desk::{fix_times, json, told, writ};
+use desk::{fix_times, told, writ};
+use json::object;
 use scene::{Scene, closure};
 use writ::names::CommitId;
 
@@ -45,7 +50,7 @@ async fn three_generations() -> (Scene, Vec<CommitId>) {
 async fn log_tells_the_generations_newest_first() {
     let (scene, commits) = three_generations().await;
     insta::assert_snapshot!(told(&scene, &writ(&scene, &["log"]), &commits));
-    let one = json(&writ(&scene, &["log", "-n", "1", "--json"]));
+    let one = object(&writ(&scene, &["log", "-n", "1", "--json"]));
     let generations = one["generations"].as_array().unwrap();
     assert_eq!(generations.len(), 1);
     let newest = &generations[0];
@@ -84,7 +89,7 @@ async fn show_tells_commit_verdict_and_plan() {
 async fn show_of_a_rollback_tells_why() {
     let (scene, commits) = three_generations().await;
     insta::assert_snapshot!(told(&scene, &writ(&scene, &["show", "2"]), &commits));
-    let shown = json(&writ(&scene, &["show", "2", "--json"]));
+    let shown = object(&writ(&scene, &["show", "2", "--json"]));
     assert_eq!(shown["verdict"]["to"], commits[1].as_str());
     assert_eq!(shown["plan"]["steps"][0]["step"], "fetch");
 }
@@ -98,7 +103,7 @@ async fn show_finds_a_generation_by_what_it_is() {
     scene.push_service("web", "4");
     scene.round().await;
     for (which, number) in [("newest", 4), ("current", 3), ("last-good", 3), ("1", 1)] {
-        assert_eq!(json(&writ(&scene, &["show", which, "--json"]))["generation"], number);
+        assert_eq!(object(&writ(&scene, &["show", which, "--json"]))["generation"], number);
     }
     let output = writ(&scene, &["show", "9"]);
     assert_eq!(
@@ -253,7 +258,7 @@ async fn diff_tells_what_two_generations_ask_differently() {
     let same = writ(&scene, &["diff", "current", "newest"]);
     assert!(desk::text(&same.stdout).contains("no difference"), "{same:?}");
 
-    let found = json(&writ(&scene, &["diff", "1", "3", "--json"]));
+    let found = object(&writ(&scene, &["diff", "1", "3", "--json"]));
     assert_eq!(found["verified"], false);
     assert_eq!(found["to"]["commit"], commits[3].as_str());
     assert_eq!(found["added"], serde_json::json!(["api"]));

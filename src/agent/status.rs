@@ -258,7 +258,11 @@ impl fmt::Display for Status {
             writeln!(f, "now        {step}")?;
         }
         self.downloads(f)?;
-        for reason in &self.waiting {
+        let told = match &self.verdict {
+            Some(Verdict::Waiting { reasons, .. }) => reasons.as_slice(),
+            Some(_) | None => &[],
+        };
+        for reason in self.waiting.iter().filter(|reason| !told.contains(reason)) {
             writeln!(f, "waits for  {reason}")?;
         }
         if self.sources.len() > 1 {

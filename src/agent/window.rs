@@ -42,7 +42,7 @@ impl<W: World> Agent<W> {
         if !self.ledger.runs_last_good()? && self.last_good_before(generation)?.is_none() {
             return Ok(None);
         }
-        let reason = Waiting::Window { opens: desired.windows.told(at) }.to_string();
+        let reason = Waiting::window(&desired.windows, at).to_string();
         Ok(Some(Opens { at, reason }))
     }
 

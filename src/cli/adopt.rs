@@ -5,16 +5,17 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
+use super::output::JsonFlag;
 use super::{Blame, Failure, config_at, pause, show};
 use crate::config::DEFAULT_PATH;
 use crate::ledger::Ledger;
 use crate::names::{Literal, ServiceName};
 
-/// Let a service have directories below /var/lib that were there before it.
+/// Give a service directories below /var/lib that existed before it.
 ///
-/// For root. A directory that exists and was not made for a service is not given to it:
-/// systemd would hand all of it to the service's user. The generation that asks for it waits,
-/// and names this command. Without --directory it is the one named after the service.
+/// For root. A service does not get an existing directory that was not created for it, since
+/// systemd would change the owner of everything in it. The generation that asks for it waits
+/// and names this command. Default: the directory named after the service.
 ///
 /// Example: writ adopt gitea
 #[derive(Debug, ClapArgs)]
@@ -26,6 +27,8 @@ pub struct Args {
     /// The host's config.
     #[arg(long, default_value = DEFAULT_PATH)]
     config: PathBuf,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
@@ -43,5 +46,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         show(format!("/var/lib/{directory} is {}'s\n", args.service));
     }
     show("the agent goes on at its next look, or now: writ sync\n");
-    Ok(())
+    let names: Vec<&Literal> = directories.keys().collect();
+    args.json.print(&serde_json::json!({ "service": args.service, "directories": names }))
 }

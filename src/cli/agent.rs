@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args as ClapArgs;
 use tokio::sync::{Notify, mpsc};
 
-use super::{Blame, Failure, config_at, exit, show};
+use super::{Blame, Failure, config_at, exit, show, show_json};
 use crate::agent::control::Control;
 use crate::agent::reporting::Reporter;
 use crate::agent::{Agent, Report, socket};
@@ -19,8 +19,8 @@ use crate::world::systemd::ended::jobs_of;
 
 /// Follow the branch and converge this host to it.
 ///
-/// Looks at the branch when it starts, after each interval, when a watched path
-/// changes, when Caddy was restarted, and when `writ sync` asks. SIGTERM stops the agent and nothing else.
+/// Polls the branch on start, at each interval, when a watched path changes, when Caddy has
+/// restarted, and on `writ sync`. SIGTERM stops the agent and leaves services running.
 ///
 /// Example: writ agent --config /etc/writ/agent.toml
 #[derive(Debug, ClapArgs)]
@@ -28,14 +28,18 @@ pub struct Args {
     /// The host's config.
     #[arg(long, default_value = DEFAULT_PATH)]
     config: PathBuf,
-    /// One round, then exit by how the host is: 0 fine, 1 refused, rolled back or failed,
+    /// Run one round and exit by the host's condition: 0 fine; 1 refused, rolled back or failed;
     /// 3 waiting for something, drift left, or Caddy without its routes.
     #[arg(long)]
     once: bool,
-    /// With --once: look at this source only, one of the config's by its name or URL, or
-    /// another, such as a stick (dir:///media/stick/kit). What it shows is verified as ever.
+    /// With --once: use only this source. Either one of the config's, by name or URL, or
+    /// another one, such as a USB stick (dir:///media/stick/kit). Everything in it is verified
+    /// as usual.
     #[arg(long, value_name = "URL", requires = "once")]
     source: Option<String>,
+    /// With --once: print the round's outcome as one JSON object; text goes to standard error.
+    #[arg(long, requires = "once")]
+    json: bool,
 }
 
 pub async fn run(args: Args) -> Result<(), Failure> {
@@ -61,6 +65,9 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let outcome = if args.once {
         let report = agent.round().await;
         show(told(&report));
+        if args.json {
+            show_json(&json(&report))?;
+        }
         if let Some(mut reporter) = reporter {
             reporter.look().await;
         }
@@ -104,4 +111,19 @@ fn told(report: &Report) -> String {
     let about = |reason: &&Reason| matches!(reason.about, Subject::Service | Subject::Drift);
     lines.extend(report.judgement.reasons.iter().filter(about).map(|reason| reason.text.clone()));
     lines.join("\n") + "\n"
+}
+
+/// The same for programs, in the words of `writ status --json`.
+fn json(report: &Report) -> serde_json::Value {
+    serde_json::json!({
+        "condition": report.judgement.condition,
+        "reasons": report.judgement.reasons,
+        "generation": report.generation,
+        "commit": report.commit,
+        "verdict": report.verdict,
+        "refused": report.refused,
+        "waiting": report.waiting,
+        "paused": report.paused,
+        "faults": report.faults,
+    })
 }

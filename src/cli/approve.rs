@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use serde::Serialize;
 
 use super::basis;
+use super::output::JsonFlag;
 use super::review::{LookArgs, Sight, history, is_as_looked_at, is_what_was_pushed};
 use super::trust::approval_line;
-use super::{Blame, Failure, show, whisper};
+use super::{Blame, Failure, show, show_as_is, whisper};
 use crate::names::CommitId;
 use crate::source::landing::{LandingError, Remote};
 use crate::source::merging::Meeting;
@@ -18,36 +20,59 @@ const ATTEMPTS: usize = 5;
 
 /// Merge somebody's branch into the one that hosts follow, signed with your key.
 ///
-/// Shows the review first, and stops where somebody moved the branch after you had it
-/// reviewed here, or where a branch of this checkout is not what was pushed under its
-/// name. The merge is judged as hosts will judge it before it is
-/// pushed; until then no branch, no file and not the index are touched, so that it can
-/// be run again however it was interrupted. Where somebody else pushed meanwhile, it is
-/// made again on top of theirs.
+/// Shows the review first. Stops if the branch was moved after you reviewed it here, or if a
+/// local branch differs from the one pushed under its name. The merge is checked by the hosts'
+/// own rules before it is pushed. Until then no branch, no file and no index entry is touched,
+/// so it is safe to run again after an interruption. If somebody else pushes in the meantime,
+/// the merge is made again on top of theirs.
 ///
-/// With --detached it prints a line instead, which the author puts into the commit's
-/// message, or whoever merges names with --approval.
+/// With --detached it prints an approval line instead. The author adds it to the commit
+/// message, or whoever merges passes it with --approval.
 ///
 /// Example: writ approve new-service
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     #[command(flatten)]
     look: LookArgs,
-    /// Print an approval, and merge nothing.
+    /// Print an approval and merge nothing.
     #[arg(long, conflicts_with_all = ["no_push", "message"])]
     detached: bool,
-    /// The SSH key that --detached signs with; git's own, where it is left out.
+    /// The SSH key for --detached (default: the one git signs with).
     #[arg(long, requires = "detached")]
     key: Option<PathBuf>,
-    /// Merge here, and push nothing.
+    /// Merge locally without pushing.
     #[arg(long)]
     no_push: bool,
     /// The message of the merge.
     #[arg(short, long)]
     message: Option<String>,
+    #[command(flatten)]
+    json: JsonFlag,
+}
+
+/// What came of it; the JSON of `writ approve --json`.
+#[derive(Serialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+enum Outcome {
+    /// The deploy branch had all of it.
+    Unchanged,
+    /// Nothing was merged: this line is to be given to whoever merges.
+    Approved {
+        approval: String,
+    },
+    Merged {
+        commit: CommitId,
+    },
+    Pushed {
+        commit: CommitId,
+    },
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
+    args.json.print(&approve(args)?)
+}
+
+fn approve(args: &Args) -> Result<Outcome, Failure> {
     let mut meeting = args.look.meeting()?;
     is_what_was_pushed(&meeting)?;
     is_as_looked_at(&meeting)?;
@@ -63,19 +88,25 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     for attempt in 0..ATTEMPTS {
         if meeting.is_there()? {
             show(format!("{} has it already\n", meeting.against));
-            return Ok(());
+            return Ok(Outcome::Unchanged);
         }
         let sight = args.look.sight(meeting, &message)?;
         if attempt == 0 {
             show(sight.text());
         }
         if args.detached {
-            return detach(args, sight);
+            return detach(args, sight).map(|approval| Outcome::Approved { approval });
         }
         let merge = merged(&sight)?;
-        let Some(remote) = &remote else { return kept(&sight.meeting, &merge) };
+        let Some(remote) = &remote else {
+            kept(&sight.meeting, &merge)?;
+            return Ok(Outcome::Merged { commit: merge });
+        };
         match sight.meeting.push(remote, &merge) {
-            Ok(()) => return pushed(&sight.meeting, &merge),
+            Ok(()) => {
+                pushed(&sight.meeting, &merge);
+                return Ok(Outcome::Pushed { commit: merge });
+            }
             Err(error) => lost = Some(faster(&sight.meeting, remote, error)?),
         }
         meeting = sight.meeting;
@@ -146,14 +177,13 @@ fn may_merge(sight: &Sight) -> Result<(), Failure> {
     refuse(message, sight.advice.told())
 }
 
-fn pushed(meeting: &Meeting, merge: &CommitId) -> Result<(), Failure> {
+fn pushed(meeting: &Meeting, merge: &CommitId) {
     show(format!("\n{} merged\npushed\n", merge.short()));
     if let Err(error) = meeting.follow(merge) {
         whisper(&format!(
             "this checkout stays behind ({error}); git pull, when that is out of the way\n"
         ));
     }
-    Ok(())
 }
 
 fn kept(meeting: &Meeting, merge: &CommitId) -> Result<(), Failure> {
@@ -168,7 +198,7 @@ fn kept(meeting: &Meeting, merge: &CommitId) -> Result<(), Failure> {
 }
 
 /// Prints the approval, once it is known to count.
-fn detach(args: &Args, sight: Sight) -> Result<(), Failure> {
+fn detach(args: &Args, sight: Sight) -> Result<String, Failure> {
     let key = match &args.key {
         Some(key) => key.clone(),
         None => {
@@ -180,12 +210,12 @@ fn detach(args: &Args, sight: Sight) -> Result<(), Failure> {
     let trustworthy = &sight.proposal;
     let line = approval_line(&key, &sight.pins.channel, &trustworthy.base, &trustworthy.tree)?;
     counts(args, sight, &line)?;
-    show(format!("\n{line}\n"));
+    show_as_is(format!("\n{line}\n"));
     whisper(
         "who merges gives it with --approval 'LINE'; or, where the branch is one commit on top, \
          its author puts it at the end of the message: git commit --amend -S\n",
     );
-    Ok(())
+    Ok(line)
 }
 
 /// # Errors

@@ -22,11 +22,11 @@ const HOST_CONFIG: &str = "writ.hostConfig";
 /// What hosts pin, as an operator names it.
 #[derive(Debug, Default, ClapArgs)]
 pub(super) struct PinArgs {
-    /// A host's config, for its pins; git config writ.hostConfig, where it is left out.
+    /// A host's config, for its pins (default: git config writ.hostConfig).
     #[arg(long)]
     host_config: Option<PathBuf>,
-    /// The full id of the commit that the history is judged from; git config
-    /// writ.introduction, or else the first commit with a policy.
+    /// The full id of the commit that verification starts from (default: git config
+    /// writ.introduction, or else the first commit with a policy).
     #[arg(long, conflicts_with = "host_config")]
     introduction: Option<CommitId>,
 }

@@ -10,12 +10,10 @@ use crate::fault::causes;
 use crate::ledger::Ledger;
 use crate::world::systemd::boot::restore;
 
-/// Put the units of the last good generation back and start them, as part of the
-/// boot.
+/// Restore and start the units of the last good generation at boot.
 ///
-/// Needs neither network nor agent: units live in /run, and the ledger holds the
-/// last good copy. `writ-boot.service` runs this before multi-user.target; the
-/// agent takes over from there.
+/// Needs neither network nor agent. Units live in /run; the ledger keeps the last good copy.
+/// `writ-boot.service` runs this before multi-user.target, and the agent takes over from there.
 ///
 /// Example: writ boot
 #[derive(Debug, ClapArgs)]

@@ -13,12 +13,11 @@ use crate::source::git_program::Checkout;
 use crate::source::worktree::Worktree;
 use crate::trust::{Inspection, PolicyState, Violation, inspect};
 
-/// Check a deploy repository's manifest: every problem, with file, line and column.
+/// Check a deploy repository's manifest and list every problem with file, line and column.
 ///
-/// Reads the working tree; needs no network, no keys and no host. Exits 1 where
-/// something is wrong, also with the policy in .writ/, or with a file anywhere that
-/// hosts would not take. Warns where the policy is weaker than it looks; a warning alone
-/// does not change the exit code.
+/// Reads the working tree. Needs no network, no keys and no host. Exits 1 if there is a
+/// problem, also with the policy in .writ/ or with any file that hosts would not accept. Warns
+/// if the policy is weaker than it looks; warnings alone do not change the exit code.
 ///
 /// Example: writ check ~/deploy
 #[derive(Debug, ClapArgs)]
@@ -26,7 +25,7 @@ pub struct Args {
     /// The deploy repository.
     #[arg(default_value = ".")]
     dir: PathBuf,
-    /// For programs: {"problems": [{file, line, column, what, remedy}], "violations":
+    /// Print JSON: {"problems": [{file, line, column, what, remedy}], "violations":
     /// [{rule, reason, because, remedy}], "warnings": […]}.
     #[arg(long)]
     json: bool,

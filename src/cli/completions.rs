@@ -3,7 +3,7 @@
 use clap::{Args as ClapArgs, CommandFactory as _, ValueEnum};
 use clap_complete::Shell as Dialect;
 
-use super::{Cli, show};
+use super::{Cli, show_as_is};
 
 /// Print a completion script for a shell: commands, options and their values.
 ///
@@ -32,5 +32,5 @@ pub fn run(args: &Args) {
     };
     let mut script = Vec::new();
     clap_complete::generate(dialect, &mut Cli::command(), "writ", &mut script);
-    show(String::from_utf8_lossy(&script));
+    show_as_is(String::from_utf8_lossy(&script));
 }

@@ -19,14 +19,14 @@ use crate::plan::packages::packages as compare;
 use crate::source::checkout;
 use crate::world::nix::{NixConfig, NixStore};
 
-/// What two generations of this host, or two commits of a checkout, ask differently:
-/// services, closures, routes, and unit files as a unified diff.
+/// Compare two generations of this host, or two commits of a checkout: services, closures,
+/// routes, and unit files as a unified diff.
 ///
-/// Of closures that this machine's nix store has, each package that comes, goes or
-/// changes is told, with its size.
+/// For closures in this machine's nix store, lists each package that is added, removed or
+/// changed, with its size.
 ///
-/// Manifests are read to be shown; nothing of them is verified here. Whether a host
-/// may act on a commit is decided by its agent alone.
+/// Manifests are only displayed here, not verified. Only a host's agent decides whether the
+/// host may act on a commit.
 ///
 /// Example: writ diff 11 12
 ///
@@ -35,9 +35,9 @@ use crate::world::nix::{NixConfig, NixStore};
 pub struct Args {
     /// A generation (a number, `current`, `last-good`, `newest`); with --host, a commit.
     from: String,
-    /// The newest generation where it is left out; with --host, the working tree.
+    /// Default: the newest generation; with --host, the working tree.
     to: Option<String>,
-    /// Compare commits of a checkout, as this host of the manifest.
+    /// Compare commits of a checkout, for this host of the manifest.
     #[arg(long)]
     host: Option<HostName>,
     /// The checkout, with --host.
@@ -46,7 +46,7 @@ pub struct Args {
     /// The config of this host, without --host.
     #[arg(long, default_value = DEFAULT_PATH)]
     config: PathBuf,
-    /// For programs.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

@@ -17,8 +17,8 @@ use crate::config::{Config, DEFAULT_PATH};
 use crate::fault::Fault;
 use crate::ledger::Ledger;
 
-/// Check everything that this host needs: its config, the anchor, the branch, the
-/// caches, nix, systemd, Caddy, the disk, the clock, the agent, and what the host runs.
+/// Check everything this host needs: config, anchor, branch, caches, nix, systemd, Caddy, disk,
+/// clock and agent, and what the host runs.
 ///
 /// A line each: `ok`; `note`, what is good to know and nothing is wrong with; or `WRONG`,
 /// with how to fix it. Exits 1 where anything is wrong. Changes nothing. As root, since others may not read everything.
@@ -29,7 +29,7 @@ pub struct Args {
     /// The host's config.
     #[arg(long, default_value = DEFAULT_PATH)]
     config: PathBuf,
-    /// Seconds that each check may take; they run side by side.
+    /// Time limit of each check, in seconds; checks run in parallel.
     #[arg(long, default_value_t = 10)]
     timeout: u64,
     /// For programs: {"checks": [{check, grade, ok, text, remedy}]}.

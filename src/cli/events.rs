@@ -18,24 +18,24 @@ use crate::ledger::Ledger;
 /// How long a change may stay unseen where the kernel does not tell of it.
 const GLANCE: Duration = Duration::from_secs(2);
 
-/// What the agent did and saw: commits accepted and refused, steps, verdicts, drift,
-/// the source lost and found.
+/// Show what the agent did and saw: commits accepted and refused, steps, verdicts, drift, and
+/// sources lost and found.
 ///
-/// Oldest first. What only goes on is not told again, so a quiet host is silent.
+/// Oldest first. A condition that persists is reported once, so a quiet host prints nothing.
 ///
 /// Example: writ events --follow
 #[derive(Debug, ClapArgs)]
 pub struct Args {
-    /// Go on with what happens from now on, until interrupted.
+    /// Keep printing new events until interrupted.
     #[arg(long, short)]
     follow: bool,
-    /// How many of those that are there.
+    /// How many recorded events to show.
     #[arg(short, default_value_t = 50)]
     n: usize,
     /// The host's config.
     #[arg(long, default_value = DEFAULT_PATH)]
     config: PathBuf,
-    /// For programs: an object a line.
+    /// Print JSON, one object per line.
     #[arg(long)]
     json: bool,
 }

@@ -16,6 +16,7 @@ use crate::names::{CommitId, HostName};
 use crate::report::table::{Row, table};
 use crate::source::lineage;
 use sight::Fleet;
+pub(super) use wait::Waited;
 use wait::wait;
 
 /// How long a remote may take to answer.
@@ -24,23 +25,21 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// Where reports are looked for, and what counts.
 #[derive(Debug, ClapArgs)]
 pub struct FleetArgs {
-    /// With --fleet: a checkout of the deploy repository; here where it is left out.
+    /// With --fleet: a checkout of the deploy repository (default: the current directory).
     #[arg(long, requires = "fleet")]
     repo: Option<PathBuf>,
-    /// With --fleet: where the reports lie: a remote, a URL, dir:///path, or
-    /// s3://BUCKET/FOLDER?profile=…; git's `writ.reports`, or where the branch is pushed,
-    /// where it is left out.
+    /// With --fleet: where reports are stored: a remote, a URL, dir:///path, or
+    /// s3://BUCKET/FOLDER?profile=… (default: git config writ.reports, or else the remote that
+    /// the branch is pushed to).
     #[arg(long, requires = "fleet", value_name = "PLACE")]
     from: Option<String>,
-    /// With --fleet: how old a report may be; three of the host's own intervals where it
-    /// is left out.
+    /// With --fleet: maximum age of a report (default: three of the host's own intervals).
     #[arg(long, requires = "fleet", value_parser = duration, value_name = "DURATION")]
     stale: Option<Duration>,
-    /// With --fleet: follow the reports until each host that this commit concerns has
-    /// told its verdict.
+    /// With --fleet: wait until each host affected by this commit has reported a verdict.
     #[arg(long, requires = "fleet", value_name = "COMMIT")]
     wait: Option<String>,
-    /// With --wait: the longest to wait.
+    /// With --wait: how long to wait.
     #[arg(long, requires = "wait", value_parser = duration, default_value = "5m")]
     timeout: Duration,
 }
@@ -60,7 +59,12 @@ pub async fn run(args: &FleetArgs, json: bool) -> Result<(), Failure> {
     let mut fleet = Fleet::at(&repo, args.from.as_deref())?;
     if let Some(revision) = &args.wait {
         let commit = lineage::commit(fleet.checkout(), revision)?;
-        return wait(&mut fleet, (&commit, None), args.timeout).await;
+        let Waited { rows, outcome } = wait(&mut fleet, (&commit, None), args.timeout).await?;
+        show(table(&rows));
+        if json {
+            show_json(&Told { head: fleet.head(), good: outcome.is_ok(), hosts: &rows })?;
+        }
+        return outcome;
     }
     fleet.look(DEADLINE).await?;
     let rows = fleet.rows(args.stale)?;
@@ -80,8 +84,10 @@ pub(super) async fn follow(
     repo: &std::path::Path,
     pushed: (&CommitId, Option<&CommitId>),
     timeout: Duration,
-) -> Result<(), Failure> {
-    wait(&mut Fleet::at(repo, None)?, pushed, timeout).await
+) -> Result<Waited, Failure> {
+    let waited = wait(&mut Fleet::at(repo, None)?, pushed, timeout).await?;
+    show(table(&waited.rows));
+    Ok(waited)
 }
 
 /// That the verdicts of these hosts can be waited for.

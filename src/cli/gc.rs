@@ -26,25 +26,25 @@ const GLANCE: Duration = Duration::from_millis(50);
 
 /// Retire old versions of services and old generations, and say what is kept and why.
 ///
-/// For root. The agent does the same after each generation, so this is for when the
-/// config's table `retention` has changed, and for --collect. What runs, what was
-/// confirmed last, what the host booted with and what has no verdict yet is kept however
-/// old it is. Waits for a round of the agent that is under way.
+/// For root. The agent does the same after each generation; use this after a change of the
+/// config's table `retention`, and for --collect. Whatever is running, was confirmed last, was
+/// booted, or has no verdict yet is kept, however old it is. Waits for the agent's current
+/// round to end.
 ///
 /// Example: writ gc --collect
 #[derive(Debug, ClapArgs)]
 pub struct Args {
-    /// Say it and change nothing.
+    /// Show what would be retired and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Then run nix's own collector, which deletes every store path of this host that no
-    /// root holds, of whomever, and say how much space that gave back.
+    /// Then run nix's garbage collector, which deletes every store path on this host without a
+    /// root, no matter whose, and report the space freed.
     #[arg(long, conflicts_with = "dry_run")]
     collect: bool,
     /// The host's config.
     #[arg(long, default_value = DEFAULT_PATH)]
     config: PathBuf,
-    /// For programs.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

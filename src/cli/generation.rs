@@ -3,10 +3,11 @@
 use std::str::FromStr;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{Blame, Failure};
 use crate::ledger::{CommitRecord, Generation, Ledger, LedgerError};
+use crate::names::{CommitId, Fingerprint, Principal};
 use crate::verdict::Verdict;
 
 /// Which generation is meant.
@@ -78,7 +79,7 @@ pub struct Entry {
     pub last_good: bool,
     /// Whether newer ones took its place before it had a verdict.
     pub overtaken: bool,
-    #[serde(flatten)]
+    #[serde(flatten, serialize_with = "for_programs")]
     pub record: CommitRecord,
     pub verdict: Option<Verdict>,
     /// Seconds from its acceptance to its verdict, once there is one.
@@ -132,9 +133,47 @@ impl Entry {
 
     /// The author's name and address, without the time.
     pub fn author(&self) -> &str {
-        let line = &self.record.author;
-        line.find('>').map_or(line.as_str(), |end| &line[..=end])
+        author(&self.record)
     }
+
+    /// When its author made the commit.
+    pub fn committed(&self) -> String {
+        committed(&self.record)
+    }
+}
+
+fn author(record: &CommitRecord) -> &str {
+    let line = &record.author;
+    line.find('>').map_or(line.as_str(), |end| &line[..=end])
+}
+
+fn committed(record: &CommitRecord) -> String {
+    let seconds = record.committed;
+    Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
+}
+
+/// The record with its times as all other JSON has them; the ledger's are git's.
+fn for_programs<S: Serializer>(record: &CommitRecord, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Shown<'r> {
+        commit: &'r CommitId,
+        signer: &'r Principal,
+        key: &'r Fingerprint,
+        author: &'r str,
+        committed: String,
+        subject: &'r str,
+        accepted: &'r str,
+        urgent: bool,
+        must_pass: bool,
+        behind: Option<u64>,
+    }
+    let CommitRecord { commit, signer, key, subject, accepted, urgent, must_pass, behind, .. } =
+        record;
+    let (author, committed) = (author(record), committed(record));
+    let (urgent, must_pass, behind) = (*urgent, *must_pass, *behind);
+    Shown { commit, signer, key, author, committed, subject, accepted, urgent, must_pass, behind }
+        .serialize(serializer)
 }
 
 fn seconds(record: &CommitRecord, verdict: Option<&Verdict>) -> Option<i64> {

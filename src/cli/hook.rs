@@ -18,10 +18,10 @@ use crate::source::quarantine::Pushed;
 use crate::trust::{Pins, inspect};
 use lines::{Outgoing, Update, is_none};
 
-/// Run as a hook of git, which gives the arguments and the standard input.
+/// Run as a git hook; git supplies the arguments and standard input.
 ///
-/// The files in the folder hooks/ of Writ's sources call this. `writ init` installs
-/// those of a checkout, pre-commit and pre-push.
+/// The scripts in Writ's hooks/ folder call this. `writ init` installs the two of a checkout,
+/// pre-commit and pre-push.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     #[command(subcommand)]
@@ -30,33 +30,33 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Hook {
-    /// Refuse a commit whose manifest hosts would refuse: of what is staged.
+    /// Refuse a commit whose staged manifest hosts would refuse.
     ///
     /// Example: writ hook pre-commit
     PreCommit,
-    /// Refuse to push what hosts would refuse to the branch that they follow.
+    /// Refuse to push to the hosts' branch what hosts would refuse.
     ///
     /// Example: writ hook pre-push "$1" "$2"
     PrePush {
-        /// The remote's name, or its URL where it has none.
+        /// The remote's name, or its URL if it has none.
         remote: String,
         url: String,
     },
-    /// On a server: refuse a push of what hosts would refuse. The repository's config
-    /// says from where it is judged: git config writ.introduction COMMIT.
+    /// On a server: refuse pushes that hosts would refuse. Verification starts from the
+    /// repository's git config writ.introduction.
     ///
-    /// Reports of hosts are taken where the host's own key has signed them. With
-    /// WRIT_HOST=NAME in the environment it is that host that pushes: it may write
-    /// refs/writ/status/NAME, and nothing else.
+    /// Hosts' reports are accepted if signed with the host's own key. With WRIT_HOST=NAME in
+    /// the environment, the push comes from that host: it may write refs/writ/status/NAME and
+    /// nothing else.
     ///
     /// Example: writ hook pre-receive
     PreReceive,
-    /// The same for one branch at a time, as git's hook of that name.
+    /// The same as pre-receive for one branch at a time, as git's hook of that name.
     ///
     /// Example: writ hook update "$1" "$2" "$3"
     Update { reference: String, old: CommitId, new: CommitId },
-    /// On a server that is a host as well: have its agent look at once. The push has
-    /// been taken already, and never fails for this.
+    /// On a server that is also a host: have its agent poll the branch at once. The push has
+    /// already been accepted and never fails because of this.
     ///
     /// Example: writ hook post-receive
     PostReceive {

@@ -34,30 +34,30 @@ enum Command {
     Config(ConfigArgs),
 }
 
-/// Write manifests/hosts/NAME.toml, and say what would run there.
+/// Write manifests/hosts/NAME.toml and list what would run there.
 ///
-/// Refused where the file exists, or hosts would refuse the result. Nothing is committed.
+/// Refused if the file exists or hosts would refuse the result. Nothing is committed.
 ///
 /// Example: writ host add web-2 --tag web
 #[derive(Debug, ClapArgs)]
 struct Add {
     /// The host's name.
     name: HostName,
-    /// A tag that services name it by; may be given several times.
+    /// A tag that services use to select it; may be repeated.
     #[arg(long = "tag")]
     tags: Vec<Tag>,
-    /// What it signs its reports with, as `writ report key` prints it there.
+    /// The key it signs reports with, as printed by `writ report key` there.
     #[arg(long, value_name = "KEY", value_parser = public_key)]
     report_key: Option<String>,
     /// The deploy repository.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
-    /// For programs.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Print the config of a host: what it pins, from where it fetches, and its caches.
+/// Print a host's config: what it pins, where it fetches from, and its caches.
 ///
 /// The introduction is the one of git config writ.introduction, or else the first commit
 /// with a policy; compare it with what other hosts pin (`writ trust show` there). Caches
@@ -69,7 +69,7 @@ struct Add {
 struct ConfigArgs {
     /// The host.
     name: HostName,
-    /// Where it fetches from; git config writ.url or the remote `origin`, where it is left out.
+    /// URL to fetch from (default: git config writ.url, or else the remote `origin`).
     #[arg(long)]
     url: Option<String>,
     #[command(flatten)]
@@ -77,7 +77,7 @@ struct ConfigArgs {
     /// The deploy repository.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
-    /// For programs.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -187,7 +187,7 @@ fn config(args: &ConfigArgs) -> Result<(), Failure> {
         )),
         None => whisper("nobody has said from where hosts fetch: name it with --url\n"),
     }
-    output::answer(&Printed { config })
+    output::answer_as_is(&Printed { config })
 }
 
 impl fmt::Display for Printed {

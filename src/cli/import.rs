@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 
+use super::output::JsonFlag;
 use super::service_file::refused;
 use super::{Blame, Failure, show};
 use crate::manifest::Problems;
@@ -16,15 +17,15 @@ use crate::source::{checkout, placing};
 /// The JSON form of a repository, from its root.
 const JSON: &str = "manifests/manifest.json";
 
-/// Turn a version-1 JSON file, or a systemd unit, into files of the manifest.
+/// Convert a version-1 JSON file, or a systemd unit, into manifest files.
 ///
-/// Of a JSON file every value is carried over, and the result means the same on every
-/// host: both is checked before anything is written. Files that are there are never
-/// written over; either all files are written or none. Nothing is committed.
+/// Every value of a JSON file is carried over, and the result means the same on every host;
+/// both are checked before anything is written. Existing files are never overwritten; either
+/// all files are written or none. Nothing is committed.
 ///
-/// With --systemd it prints a draft of the service that a unit is, for somebody to look
-/// at: what a manifest cannot say is left as a comment that says why, and the values of
-/// variables that look secret are not repeated.
+/// With --systemd it prints a draft of the service for you to review. Settings that a manifest
+/// cannot express become comments that say why. Values of variables that look secret are
+/// omitted.
 ///
 /// Example: writ import manifests/manifest.json --replace
 ///
@@ -39,17 +40,19 @@ pub struct Args {
     /// The deploy repository.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
-    /// Remove the JSON file: beside the new files it would give each name twice.
+    /// Remove the JSON file; next to the new files it would define each name twice.
     #[arg(long, requires = "file")]
     replace: bool,
     #[command(flatten)]
     unit: unit::Unit,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
     match &args.file {
         Some(file) => json(args, file),
-        None => unit::run(&args.unit, &args.repo),
+        None => unit::run(&args.unit, &args.repo, args.json),
     }
 }
 
@@ -68,7 +71,8 @@ fn json(args: &Args, file: &Path) -> Result<(), Failure> {
     let old = args.replace.then_some(file);
     placing::place(&root, &imported.files, old).map_err(broken)?;
     tell(&imported.files, old);
-    Ok(())
+    let written: Vec<&String> = imported.files.keys().collect();
+    args.json.print(&serde_json::json!({ "written": written, "removed": old }))
 }
 
 /// What is to become of the JSON file, before anything is done.

@@ -8,7 +8,8 @@ use clap::{Args as ClapArgs, ValueEnum};
 use serde::Serialize;
 
 use super::host_config::{self, Caches, HostConfig, object_format};
-use super::{Blame, Failure, show};
+use super::output::JsonFlag;
+use super::{Blame, Failure, show, show_as_is};
 use crate::names::{BranchName, CommitId, HostName, Principal};
 use crate::source::checkout::{self, CheckoutError};
 use crate::source::git_program::{Checkout, GitError};
@@ -16,20 +17,19 @@ use crate::source::signing::{self, SigningKey};
 use crate::trust::edit::PolicyText;
 use crate::trust::{self, Pins};
 
-/// Make a deploy repository: policy, examples, hooks, and the signed introduction.
+/// Create a deploy repository: policy, examples, hooks and the signed introduction.
 ///
-/// Your key becomes the first administrator's: the one that git signs with, or else
-/// an SSH agent's, or else one in ~/.ssh. Files that are there already stay as they
-/// are, so a run that was interrupted can be run again. At the end it prints what
-/// each host pins.
+/// Your key becomes the first administrator's: the one that git signs with, or else one from an
+/// SSH agent, or else one in ~/.ssh. Existing files stay as they are, so an interrupted run can
+/// be repeated. Finally prints the config that each host pins.
 ///
 /// Example: writ init deploy --host web-1 --host db-1 --url https://git.example.org/acme/deploy.git
 #[derive(Debug, ClapArgs)]
 pub struct Args {
-    /// Where the repository is made, or is already.
+    /// Directory of the repository, new or existing.
     #[arg(default_value = ".")]
     dir: PathBuf,
-    /// The repository's id, which hosts pin; the folder's name, where it is left out.
+    /// The repository's id, which hosts pin (default: the directory's name).
     #[arg(long)]
     id: Option<String>,
     /// The branch that hosts follow.
@@ -38,18 +38,20 @@ pub struct Args {
     /// A host; may be repeated.
     #[arg(long, default_value = "host-1")]
     host: Vec<HostName>,
-    /// Where hosts fetch from; the remote `origin`, where it is left out.
+    /// URL that hosts fetch from (default: the remote `origin`).
     #[arg(long)]
     url: Option<String>,
     /// Your SSH key: its public file, its private file, or the public key itself.
     #[arg(long)]
     key: Option<String>,
-    /// Your name in the policy; the first part of git's user.email, where it is left out.
+    /// Your name in the policy (default: the local part of git's user.email).
     #[arg(long)]
     name: Option<Principal>,
-    /// The kind of ids, where the repository is new.
+    /// Object format of a new repository.
     #[arg(long, value_enum, default_value = "sha1")]
     object_format: Format,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -107,9 +109,19 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let (format, caches) = (object_format(&checkout)?, Caches::of_checkout(&checkout)?);
     for host in &plan.hosts {
         let config = HostConfig::new(host, &pins, &format, url.clone(), caches.clone());
-        show(format!("\n{config}"));
+        show_as_is(format!("\n{config}"));
     }
-    Ok(())
+    args.json.print(&serde_json::json!({
+        "repository": checkout.root(),
+        "channel": pins.channel,
+        "branch": plan.branch,
+        "url": url,
+        "introduction": pins.introduction,
+        "introducer": pins.introducer,
+        "administrator": plan.principal,
+        "hosts": plan.hosts,
+        "hooks": hooks,
+    }))
 }
 
 /// The repository of `dir`, made where there is none.

@@ -12,6 +12,7 @@ use clap::{Args as ClapArgs, Subcommand};
 
 use super::basis::PinArgs;
 use super::cache_config::CacheConfig;
+use super::output::JsonFlag;
 use super::progress::Progress;
 use super::{Blame, Failure, show, whisper};
 use crate::fault::Fault;
@@ -27,12 +28,12 @@ use crate::world::stop;
 use caches::Cache;
 use needs::Needs;
 
-/// Gather a whole deploy for hosts without a network: signed commits and closures.
+/// Gather a complete deploy for hosts without a network: signed commits and closures.
 ///
-/// The folder (or FILE.tar.zst) goes on a disk and to the host, which takes it by
-/// `writ agent --once --source dir:///FOLDER`, or by itself where its config names the
-/// folder as a source. It holds nothing secret, and hosts believe its signatures alone.
-/// Interrupted, or run again: it goes on, and adds only what is missing.
+/// Carry the folder (or FILE.tar.zst) to the host on a disk. The host applies it with `writ
+/// agent --once --source dir:///FOLDER`, or by itself if its config lists the folder as a
+/// source. A kit contains no secrets; hosts trust only its signatures. Run it again after an
+/// interruption: it adds only what is missing.
 ///
 /// Example: writ kit --host biz --out /media/stick/kit --from https://cache.example.org
 ///
@@ -42,61 +43,64 @@ use needs::Needs;
 pub struct Args {
     #[command(subcommand)]
     also: Option<Also>,
-    /// The host that it is for; may be given several times.
+    /// Host to gather for; may be repeated.
     #[arg(long = "host", value_name = "HOST", required = true)]
     hosts: Vec<HostName>,
-    /// A folder (empty, or an older kit), or FILE.tar.zst.
+    /// Output: a folder (empty, or an older kit) or FILE.tar.zst.
     #[arg(long, required = true)]
     out: Option<PathBuf>,
-    /// What the hosts have: only what came after this commit is gathered.
+    /// The commit that the hosts have: gather only what came after it.
     #[arg(long, value_name = "REV")]
     since: Option<String>,
-    /// What the host has, by the signed report that it left beside an earlier kit.
+    /// The signed report that the host left beside an earlier kit, which says what it has.
     #[arg(long, value_name = "FILE", conflicts_with = "since")]
     receipt: Option<PathBuf>,
-    /// The commit that hosts are to come to.
+    /// The commit that hosts should reach.
     #[arg(long, default_value = "HEAD")]
     rev: String,
-    /// A binary cache with what the local store lacks, or has unsigned: http(s)://HOST,
-    /// s3://BUCKET?…, file:///FOLDER; may be given several times; git config writ.cache,
-    /// where it is left out.
+    /// A binary cache for paths that the local store lacks or has unsigned: http(s)://HOST,
+    /// s3://BUCKET?…, file:///FOLDER; may be repeated (default: git config writ.cache).
     #[arg(long = "from", value_name = "CACHE")]
     caches: Vec<String>,
-    /// A cache's secret key, to sign with what comes from the local store; git config
-    /// writ.cacheKey, where it is left out.
+    /// A cache's secret key to sign paths from the local store with (default: git config
+    /// writ.cacheKey).
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     #[command(flatten)]
     pins: PinArgs,
-    /// Show what would be gathered and how large it is, and write nothing.
+    /// Show what would be gathered and its size, and write nothing.
     #[arg(long)]
     dry_run: bool,
     /// The deploy repository.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
 #[derive(Debug, Subcommand)]
 enum Also {
     /// Unpack FILE.tar.zst into a folder.
     ///
-    /// All of it or none: where anything is wrong, what was written is removed again, and what
-    /// was there stays. Anything but plain files and folders is refused, names that lead out
-    /// of the folder, and what would fill the disk or grows to more than 100 times the
-    /// archive's size. What makes the folder a kit comes last.
+    /// All or nothing: on any error, written files are removed and existing ones stay. Refuses
+    /// anything but plain files and folders, names that lead out of the folder, and archives
+    /// that would fill the disk or unpack to more than 100 times their size. The files that
+    /// make the folder a kit are written last.
     ///
     /// Example: writ kit unpack biz.tar.zst /media/stick/kit
     Unpack {
         /// The archive.
         file: PathBuf,
-        /// The folder; it is made where it is missing.
+        /// The folder; created if missing.
         folder: PathBuf,
+        #[command(flatten)]
+        json: JsonFlag,
     },
 }
 
 pub async fn run(args: Args) -> Result<(), Failure> {
-    if let Some(Also::Unpack { file, folder }) = &args.also {
-        return unpack(file, folder);
+    if let Some(Also::Unpack { file, folder, json }) = &args.also {
+        return unpack(file, folder, *json);
     }
     let out = args.out.clone().ok_or_else(|| Failure::told(Blame::Usage).hint("name --out"))?;
     let nix = LocalNix::default();
@@ -115,12 +119,22 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let whole = stock(&needs.wanted, &needs.had, &sources).await?;
     show(needs.told(&whole.sizes()));
     needs.warnings.iter().for_each(|warning| whisper(&format!("warning: {warning}\n")));
-    if args.dry_run {
-        return Ok(());
+    if !args.dry_run {
+        write(&out, &needs, &whole, &sources).await?;
+        show(format!("{} is ready; unmount the disk before you pull it out\n", out.display()));
     }
-    write(&out, &needs, &whole, &sources).await?;
-    show(format!("{} is ready; unmount the disk before you pull it out\n", out.display()));
-    Ok(())
+    let sizes = whole.sizes();
+    args.json.print(&serde_json::json!({
+        "out": out,
+        "written": !args.dry_run,
+        "hosts": needs.hosts,
+        "commit": needs.commit,
+        "since": needs.since,
+        "paths": sizes.paths,
+        "unpackedBytes": sizes.unpacked,
+        "packedBytesAtMost": sizes.at_most,
+        "warnings": needs.warnings,
+    }))
 }
 
 /// The closures, then the commits, and what makes it a kit at last.
@@ -188,10 +202,10 @@ fn has_room(out: &Path, sizes: &Sizes) -> Result<(), Failure> {
     Ok(())
 }
 
-fn unpack(file: &Path, folder: &Path) -> Result<(), Failure> {
+fn unpack(file: &Path, folder: &Path, json: JsonFlag) -> Result<(), Failure> {
     let count = archive::unpack(file, folder)?;
     show(format!("{count} files are in {}\n", folder.display()));
-    Ok(())
+    json.print(&serde_json::json!({ "folder": folder, "files": count }))
 }
 
 fn damaged(out: &Path) -> Failure {

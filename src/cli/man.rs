@@ -6,7 +6,7 @@ use clap::{Args as ClapArgs, CommandFactory as _};
 
 use super::{Blame, Cli, Failure, show};
 
-/// Write a manual page for each command into a folder that is there already.
+/// Write a manual page for each command into an existing folder.
 ///
 /// The text is that of --help.
 ///

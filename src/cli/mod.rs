@@ -61,7 +61,7 @@ use crate::condition::{Condition, Judgement};
 use crate::config::Config;
 use crate::fault::{Fault, Retry, causes};
 use crate::ledger::LedgerError;
-use output::{Format, draw, show, show_json, whisper};
+use output::{Color, Format, draw, show, show_as_is, show_json, whisper};
 
 /// Deploys Nix-built services to hosts from a signed git branch.
 ///
@@ -72,6 +72,9 @@ use output::{Format, draw, show, show_json, whisper};
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+    /// When to use colors.
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    pub color: Color,
 }
 
 impl Cli {
@@ -98,12 +101,12 @@ fn format_of(matches: &ArgMatches) -> Format {
 /// What each value of [`Blame`] means to a script.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  it was done, or all is well
-  1  refused or failed: a manifest, a signature, a config, a generation or a service is not
-     in order; trying again changes nothing
-  2  the command line was not understood
-  3  something could not be reached or is not ready: no agent, no network, no cache, no
-     Caddy; trying again may help";
+  0  success
+  1  refused or failed: a manifest, signature, config, generation or service is not in order;
+     trying again does not help
+  2  invalid command line
+  3  something could not be reached or is not ready: an agent, a network, a cache, Caddy;
+     trying again may help";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -155,7 +158,7 @@ pub enum Blame {
     Refused = 1,
     /// The command line.
     Usage = 2,
-    /// The world is unreachable or not ready.
+    /// A host, server or cache could not be reached or is not ready.
     World = 3,
 }
 

@@ -26,23 +26,22 @@ use crate::source::git_program::Checkout;
 pub struct Args {
     /// The service.
     service: ServiceName,
-    /// Where it runs: a host, tag:TAG or "*"; may be given several times; the only host,
-    /// where it is left out.
+    /// Where it runs: a host, tag:TAG or "*"; may be repeated (default: the only host).
     #[arg(long = "host", value_name = "HOST")]
     hosts: Vec<Literal>,
-    /// The program in the closure's bin/; the service's name, where it is left out.
+    /// The program in the closure's bin/ (default: the service's name).
     #[arg(long)]
     command: Option<Literal>,
     /// The domain that Caddy serves it under.
     #[arg(long, requires = "port")]
     domain: Option<Literal>,
-    /// The port that it listens on, at 127.0.0.1.
+    /// The port it listens on at 127.0.0.1.
     #[arg(long, requires = "domain", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
     /// The deploy repository.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
-    /// For programs.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

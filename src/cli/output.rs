@@ -3,13 +3,23 @@
 //! Nothing else in the program writes to standard output. Whatever goes wrong there is kept
 //! until the command has ended, and [`finish`] makes it a failure: no command can forget to.
 
+mod ages;
+mod layout;
+mod paint;
+mod terminal;
+
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use clap::Args as ClapArgs;
 use serde_json::Value;
 
 use super::{Blame, Failure, fit};
+pub(super) use ages::age;
+pub(super) use layout::lay_out;
+pub use terminal::Color;
+pub(super) use terminal::Terminal;
 
 /// The version of the JSON that commands print. Fields may be added to it; one that is
 /// removed or changes its meaning takes a new version.
@@ -24,16 +34,44 @@ pub enum Format {
     Json,
 }
 
-static FORMAT: OnceLock<Format> = OnceLock::new();
+static ASKED: OnceLock<(Format, Color)> = OnceLock::new();
 static STDOUT: Sink = Sink::new();
 
-/// Says, once and before anything is printed, for whom this process prints.
-pub fn begin(format: Format) {
-    let _ = FORMAT.set(format);
+/// Says, once and before anything is printed, for whom this process prints, and when in
+/// colours.
+pub fn begin(format: Format, color: Color) {
+    let _ = ASKED.set((format, color));
 }
 
 fn format() -> Format {
-    FORMAT.get().copied().unwrap_or(Format::Text)
+    ASKED.get().map_or(Format::Text, |(format, _)| *format)
+}
+
+fn color() -> Color {
+    ASKED.get().map_or(Color::Never, |(_, color)| *color)
+}
+
+/// What standard output leads to, for tables that fit themselves.
+pub(super) fn terminal() -> Terminal {
+    Terminal::stdout(color())
+}
+
+/// `--json` of a command that tells people what it does while it does it.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub struct JsonFlag {
+    /// Print the result as one JSON object; what is for people goes to standard error.
+    #[arg(long)]
+    json: bool,
+}
+
+impl JsonFlag {
+    /// Prints the result for a program, where one has asked.
+    ///
+    /// # Errors
+    /// It cannot be JSON, which is a fault of this program.
+    pub fn print(self, result: &impl serde::Serialize) -> Result<(), Failure> {
+        if self.json { show_json(result) } else { Ok(()) }
+    }
 }
 
 /// Prints the answer: as JSON where that was asked for, and as text otherwise.
@@ -50,12 +88,47 @@ pub fn answer(value: &(impl serde::Serialize + fmt::Display)) -> Result<(), Fail
     }
 }
 
+/// As [`answer`], with text that is copied or read by another program.
+///
+/// # Errors
+/// It cannot be JSON, which is a fault of this program.
+pub fn answer_as_is(value: &(impl serde::Serialize + fmt::Display)) -> Result<(), Failure> {
+    match format() {
+        Format::Json => show_json(value),
+        Format::Text => {
+            show_as_is(value);
+            Ok(())
+        }
+    }
+}
+
 /// Prints for people. With `--json` it goes to standard error, where people look too.
 pub fn show(text: impl fmt::Display) {
     match format() {
-        Format::Text => STDOUT.write(&mut io::stdout().lock(), &fit::fit(&text.to_string())),
+        Format::Text => print(&dressed(&text.to_string(), terminal())),
         Format::Json => whisper(&text.to_string()),
     }
+}
+
+/// As [`show`], for what is copied or read by another program: a terminal changes nothing.
+pub fn show_as_is(text: impl fmt::Display) {
+    match format() {
+        Format::Text => print(&fit::fit(&text.to_string())),
+        Format::Json => draw(&fit::fit(&text.to_string())),
+    }
+}
+
+fn print(text: &str) {
+    STDOUT.write(&mut io::stdout().lock(), text);
+}
+
+/// Text that is fit for what it is written to: in colours, with ages, and lines that fit.
+fn dressed(text: &str, terminal: Terminal) -> String {
+    let mut text = fit::fit(text).into_owned();
+    if let Some(width) = terminal.width {
+        text = lay_out(&ages::with_ages(&text, jiff::Timestamp::now()), width);
+    }
+    if terminal.color { paint::paint(&text) } else { text }
 }
 
 /// Prints an object as JSON, with its version first and a newline at the end.
@@ -77,7 +150,7 @@ pub fn show_json_line(value: &impl serde::Serialize) -> Result<(), Failure> {
 
 fn print_json(text: serde_json::Result<String>) -> Result<(), Failure> {
     let text = text.map_err(|error| Failure::new(Blame::Refused, &error))?;
-    STDOUT.write(&mut io::stdout().lock(), &(fit::fit_json(text) + "\n"));
+    print(&(fit::fit_json(text) + "\n"));
     Ok(())
 }
 
@@ -96,7 +169,7 @@ fn versioned(value: &impl serde::Serialize) -> serde_json::Result<Value> {
 /// Tells how long work is going, beside what the user asked for. Whether anybody sees it
 /// changes nothing.
 pub fn whisper(text: &str) {
-    draw(&fit::fit(text));
+    draw(&dressed(text, Terminal::stderr(color())));
 }
 
 /// As [`whisper`], with commands to the terminal that this program makes itself.

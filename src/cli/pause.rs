@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
+use super::output::JsonFlag;
 use super::{Blame, Failure, config_at, show};
 use crate::agent::control::Request;
 use crate::agent::socket;
@@ -16,23 +17,25 @@ use crate::names::Literal;
 /// How long the agent may take to hear that a pause is over.
 const WAKE: Duration = Duration::from_secs(5);
 
-/// Have the agent change nothing on this host until `writ resume`, also after a restart.
+/// Stop the agent from changing this host until `writ resume`, even across restarts.
 ///
-/// For root. The branch is still followed and verified. A generation that is being
-/// carried out right now is finished first; services keep running.
+/// For root. The branch is still followed and verified. A generation that is being applied is
+/// finished first. Services keep running.
 ///
 /// Example: writ pause --reason "moving the database, until noon"
 #[derive(Debug, ClapArgs)]
 pub struct Args {
-    /// Why, for whoever wonders.
+    /// The reason, shown by `writ status`.
     #[arg(long)]
     reason: Option<Literal>,
     /// The host's config.
     #[arg(long, default_value = DEFAULT_PATH)]
     config: PathBuf,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
-/// End a pause: the agent goes to the newest accepted commit and heals what drifted.
+/// End a pause: the agent applies the newest accepted commit and repairs drift.
 ///
 /// For root.
 ///
@@ -42,6 +45,8 @@ pub struct ResumeArgs {
     /// The host's config.
     #[arg(long, default_value = DEFAULT_PATH)]
     config: PathBuf,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
@@ -51,7 +56,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let pause = Pause { since, by: asking(), reason: args.reason.clone() };
     ledger.pause(&pause)?;
     show(format!("{pause}\nnothing is changed on this host until: writ resume\n"));
-    Ok(())
+    args.json.print(&serde_json::json!({ "paused": pause }))
 }
 
 pub async fn resume(args: ResumeArgs) -> Result<(), Failure> {
@@ -61,7 +66,7 @@ pub async fn resume(args: ResumeArgs) -> Result<(), Failure> {
     let pause = match ledger.paused() {
         Ok(None) => {
             show("this host was not paused\n");
-            return Ok(());
+            return args.json.print(&serde_json::json!({ "paused": null, "wasPaused": false }));
         }
         Ok(Some(pause)) => pause.to_string(),
         Err(_) => "paused".to_owned(),
@@ -75,7 +80,7 @@ pub async fn resume(args: ResumeArgs) -> Result<(), Failure> {
         Err(_) => "the agent could not be woken; it goes on at its next look, or now: writ sync",
     };
     show(format!("no longer {pause}\n{next}\n"));
-    Ok(())
+    args.json.print(&serde_json::json!({ "paused": null, "wasPaused": true }))
 }
 
 /// Has the agent begin a round, whose end nobody waits for here.

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::cache_config::CacheConfig;
 use super::way::Way;
-use super::{Blame, Failure, host, programs, show, show_json, sites};
+use super::{Blame, Failure, host, programs, show, show_as_is, show_json, sites};
 use crate::manifest::{Manifest, WorkingTree};
 use crate::names::HostName;
 use crate::plan::contents::Contents;
@@ -21,42 +21,42 @@ use crate::world::nix::{check_substituter, contents};
 
 /// Show what hosts would do with a commit, or with the working tree.
 ///
-/// Needs no access to a host: each is taken to run --against, healthy. Nothing is
-/// verified and, without --sign, nothing is changed. Where a deploy window of a host is
-/// closed, it says when the next one opens.
+/// Needs no access to a host: each is assumed to run --against, healthy. Nothing is verified
+/// and, without --sign, nothing is changed. If a host's deploy window is closed, says when the
+/// next one opens.
 ///
 /// Example: writ plan HEAD --host biz
 ///
 /// Example: writ plan HEAD --against origin/main --all-hosts --markdown --cache https://cache.example.org
 #[derive(Debug, ClapArgs)]
 pub struct Args {
-    /// The commit; the working tree where it is left out.
+    /// The commit (default: the working tree).
     revision: Option<String>,
-    /// The host, as the manifest names it.
+    /// The host's name in the manifest.
     #[arg(long, required_unless_present_any = ["all_hosts", "sign"])]
     host: Option<HostName>,
-    /// Every host that either manifest names.
+    /// All hosts in either manifest.
     #[arg(long, conflicts_with = "host")]
     all_hosts: bool,
-    /// What hosts run now; the commit's first parent where it is left out, and
-    /// HEAD for the working tree. `none`: new hosts.
+    /// What hosts run now (default: the commit's first parent, or HEAD for the working tree).
+    /// `none`: new hosts.
     #[arg(long, alias = "from", value_name = "REV")]
     against: Option<String>,
-    /// A binary cache to ask how large closures are and what is in them; may be given
-    /// several times; git config writ.cache, where it is left out.
+    /// A binary cache to ask for the size and contents of closures; may be repeated (default:
+    /// git config writ.cache).
     #[arg(long = "cache", value_name = "URL")]
     caches: Vec<String>,
-    /// Put the digest of each host's plan into HEAD's message, and sign it again; for
-    /// hosts that run its first parent, and with --against for those that run that.
-    #[arg(long, conflicts_with_all = ["json", "markdown", "caches"])]
+    /// Add the digest of each host's plan to HEAD's message and sign it again: for hosts that
+    /// run its first parent and, with --against, for those that run that commit.
+    #[arg(long, conflicts_with_all = ["markdown", "caches"])]
     sign: bool,
     /// The deploy repository.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
-    /// For a comment on a change that is reviewed.
+    /// Print Markdown, for a comment on a change under review.
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
-    /// For programs.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -90,7 +90,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         return show_json(&Told { from: &from, to: args.revision.as_deref(), outlook: &outlook });
     }
     if args.markdown {
-        show(outlook.markdown(&from, args.revision.as_deref().unwrap_or("the working tree")));
+        show_as_is(outlook.markdown(&from, args.revision.as_deref().unwrap_or("the working tree")));
         return Ok(());
     }
     match &args.host {

@@ -10,6 +10,8 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 use clap::builder::NonEmptyStringValueParser;
 
+use super::fleet::Waited;
+use super::output::JsonFlag;
 use super::upload::{Cache, CacheArgs};
 use super::{Blame, Failure, fleet, programs, show, sites};
 use crate::names::ServiceName;
@@ -18,11 +20,10 @@ use desk::{Desk, Landed};
 
 /// Build a service, upload it, and push a signed commit that has hosts run it.
 ///
-/// Nothing of the manifest is changed before the whole closure is in the cache. What
-/// hosts will do is shown first. The commit changes the service's file only; what you
-/// have staged or are writing stays as it is. Where somebody else pushed meanwhile, the
-/// commit is made again on top of theirs, unless they changed the same service.
-/// Interrupted at any point, run it again.
+/// Shows first what hosts will do. The manifest changes only after the whole closure is in the
+/// cache. The commit changes only the service's file; staged and unsaved work of yours stays as
+/// it is. If somebody else pushes in the meantime, the commit is made again on top of theirs,
+/// unless they changed the same service. If interrupted, run it again.
 ///
 /// Example: writ push web --installable .#web --repo ~/deploy --to https://cache.example.org --key cache.sec
 ///
@@ -35,43 +36,43 @@ pub struct Args {
     source: source::SourceArgs,
     #[command(flatten)]
     cache: CacheArgs,
-    /// Upload nothing: a cache of every host has it already.
+    /// Upload nothing, because a cache of every host has it already.
     #[arg(long, conflicts_with_all = ["to", "key", "netrc"])]
     no_upload: bool,
-    /// The source revision, as free text; that of the source's git checkout where it
-    /// is left out.
+    /// The source revision, as free text (default: that of the source's git checkout).
     #[arg(long)]
     revision: Option<String>,
-    /// What the commit says; the change of the version (`web: 1.2.3 -> 1.2.4`), where it
-    /// is left out.
+    /// The commit message (default: the version change, `web: 1.2.3 -> 1.2.4`).
     #[arg(short, long, value_parser = NonEmptyStringValueParser::new(), conflicts_with = "no_commit")]
     message: Option<String>,
-    /// Write the service's file only.
+    /// Only write the service's file.
     #[arg(long)]
     no_commit: bool,
-    /// Commit, and push nothing.
+    /// Commit without pushing.
     #[arg(long)]
     no_push: bool,
-    /// Name each host's plan in the commit; always so where the policy says `requirePlan`.
+    /// Add each host's plan digest to the commit; always done if the policy says `requirePlan`.
     #[arg(long)]
     sign_plan: bool,
     /// Build, show what hosts would do, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Show what changes in the file, and ask first.
+    /// Show what changes in the file and ask before continuing.
     #[arg(short, long)]
     interactive: bool,
-    /// Wait until each host that the commit concerns has told its verdict: exits 0 where
-    /// all have confirmed it, 1 where one has not, 3 where the time is over.
+    /// Wait until each host affected by the commit has reported a verdict. Exits 0 if all
+    /// confirmed it, 1 if one did not, 3 on timeout.
     #[arg(long, conflicts_with_all = ["no_commit", "no_push", "dry_run"])]
     wait: bool,
-    /// With --wait: the longest to wait.
+    /// With --wait: how long to wait.
     #[arg(long, requires = "wait", value_parser = fleet::duration, default_value = "5m")]
     timeout: Duration,
     /// The deploy repository.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
-    /// For nix, as it builds.
+    #[command(flatten)]
+    json: JsonFlag,
+    /// Arguments for nix build.
     #[arg(last = true, value_name = "NIX ARGS")]
     nix: Vec<OsString>,
 }
@@ -102,10 +103,19 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let preview = desk.preview(&release)?;
     sites::accepted(&preview.manifest).await?;
     programs::accepted(&preview.manifest, &args.service).await?;
-    show(preview.plan);
+    show(&preview.plan);
+    let mut result = serde_json::json!({
+        "service": args.service,
+        "artifact": release,
+        "plan": preview.plan,
+        "difference": preview.difference,
+        "uploaded": null,
+        "landed": null,
+        "hosts": null,
+    });
     if args.dry_run {
         show(preview.difference);
-        return Ok(());
+        return args.json.print(&result);
     }
     if args.wait && running.is_none() {
         fleet::can_follow(&args.repo, &preview.hosts).await?;
@@ -114,13 +124,27 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         desk::ask(&preview.difference)?;
     }
     if let Some(cache) = cache {
-        cache.bring(&nix, &closure, std::slice::from_ref(&path)).await?;
+        let uploaded = cache.bring(&nix, &closure, std::slice::from_ref(&path)).await?;
+        result["uploaded"] = serde_json::json!(uploaded);
     }
-    match desk.land(&release)? {
-        Some(Landed { commit, before }) if args.wait => {
-            fleet::follow(&args.repo, (&commit, before.as_ref()), args.timeout).await
-        }
-        Some(_) | None => Ok(()),
+    let landed = desk.land(&release)?;
+    result["landed"] = serde_json::json!(landed);
+    let waited = wait(&args, &landed).await?;
+    result["hosts"] = serde_json::json!(waited.as_ref().map(|waited| &waited.rows));
+    args.json.print(&result)?;
+    waited.map_or(Ok(()), |waited| waited.outcome)
+}
+
+/// What became of it on hosts, where that was asked for.
+async fn wait(args: &Args, landed: &Landed) -> Result<Option<Waited>, Failure> {
+    let (commit, before) = match landed {
+        Landed::Pushed { commit, before } => (commit, before.as_ref()),
+        Landed::Unchanged { commit } => (commit, None),
+        Landed::Written | Landed::Committed { .. } => return Ok(None),
+    };
+    match args.wait {
+        true => fleet::follow(&args.repo, (commit, before), args.timeout).await.map(Some),
+        false => Ok(None),
     }
 }
 

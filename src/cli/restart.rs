@@ -14,24 +14,24 @@ use crate::agent::status::ServiceStatus;
 use crate::config::DEFAULT_PATH;
 use crate::names::ServiceName;
 
-/// Restart a service of this host, and watch it until it is healthy.
+/// Restart a service on this host and watch it until it is healthy.
 ///
-/// For root. The agent stops and starts its unit, which nobody takes for drift; `writ
-/// events` tells of it. Nothing of the generation changes. Exit code 1: there is no such
-/// service, or it is not healthy afterwards.
+/// For root. The agent stops and starts the unit, so it does not count as drift; `writ events`
+/// records it. The generation does not change. Exit code 1: no such service, or it is not
+/// healthy afterwards.
 ///
 /// Example: writ restart web
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     /// The service.
     service: ServiceName,
-    /// Seconds to wait; the agent goes on by itself afterwards.
+    /// Seconds to wait; the agent continues on its own afterwards.
     #[arg(long, default_value_t = 600)]
     timeout: u64,
     /// The host's config.
     #[arg(long, default_value = DEFAULT_PATH)]
     config: PathBuf,
-    /// For programs.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

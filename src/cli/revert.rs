@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 use super::consequences::{self, Files};
+use super::output::JsonFlag;
 use super::way::{self, Way};
 use super::{Blame, Failure, show};
 use crate::config::DEFAULT_PATH;
@@ -19,11 +20,11 @@ use crate::trust::SignedPlan;
 use put_back::PutBack;
 use undone::Undone;
 
-/// Take a commit back, or put a service back to what it was, by a new signed commit.
+/// Revert a commit, or restore an earlier version of a service, with a new signed commit.
 ///
-/// A commit is taken back as a whole (a merge, too), or in one service only. With --to, a
-/// service's file becomes what it was at an earlier commit, whatever changed it since. What
-/// hosts will do is shown first. Where it cannot be done cleanly, or hosts would refuse
+/// Reverts a whole commit (also a merge) or, with --service, one service's part of it. With
+/// --to, the service's file becomes what it was at an earlier commit, whatever changed it
+/// since. Shows first what hosts will do. If it cannot be done cleanly, or hosts would refuse
 /// the result, nothing is changed.
 ///
 /// Example: writ revert HEAD --push
@@ -31,14 +32,14 @@ use undone::Undone;
 /// Example: writ revert --service web --to 2026-11-30 --push
 #[derive(Debug, ClapArgs)]
 pub struct Args {
-    /// The commit to take back.
+    /// The commit to revert.
     #[arg(required_unless_present = "to")]
     commit: Option<String>,
-    /// Only what it changed in this service.
+    /// Revert only what it changed in this service.
     #[arg(long)]
     service: Option<ServiceName>,
-    /// Put the service back to what it was then: at a commit, at a generation (by its
-    /// number, where this machine is a host), or at the end of a day (2026-11-30).
+    /// Restore the service as of a commit, a generation (its number, if this machine is a
+    /// host), or the end of a day (2026-11-30).
     #[arg(
         long,
         requires = "service",
@@ -46,10 +47,10 @@ pub struct Args {
         value_name = "REV|GENERATION|DAY"
     )]
     to: Option<String>,
-    /// Push it to where the branch is pushed.
+    /// Push the new commit to the branch's remote.
     #[arg(long)]
     push: bool,
-    /// Name each host's plan in the commit; always so where the policy says `requirePlan`.
+    /// Add each host's plan digest to the commit; always done if the policy says `requirePlan`.
     #[arg(long)]
     sign_plan: bool,
     /// Show what hosts would do, and change nothing.
@@ -58,9 +59,11 @@ pub struct Args {
     /// The deploy repository.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
-    /// This host's config, where --to names a generation.
+    /// This host's config, if --to is a generation.
     #[arg(long, default_value = DEFAULT_PATH)]
     config: PathBuf,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
 /// What is done to the branch.
@@ -77,29 +80,33 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let stopped = checkout.clean_if_stopped();
     let done = task.stage(&checkout).and_then(|()| {
         let outcome = Outcome::staged(&checkout)?;
-        show(outcome.told(&checkout)?);
-        if args.dry_run {
-            return Ok(());
+        let plan = outcome.told(&checkout)?;
+        show(&plan);
+        if !args.dry_run {
+            let plans = outcome.plans(&checkout, args.sign_plan)?;
+            record(&checkout, &task.message(), &plans)?;
         }
-        record(&checkout, &task.message(), &outcome.plans(&checkout, args.sign_plan)?)
+        Ok(plan)
     });
     if done.is_err() || args.dry_run {
         // The checkout was clean before: this brings exactly that back.
         checkout.clean()?;
     }
     drop(stopped);
-    done?;
+    let plan = done?;
     if args.dry_run {
-        return Ok(());
+        return args
+            .json
+            .print(&serde_json::json!({ "plan": plan, "commit": null, "pushed": false }));
     }
     show(format!("{}\n", checkout.run(&["log", "-1", "--format=%h %s"])?));
-    match road {
-        Some(road) => road.push(),
-        None => {
-            show("look at it, then: git push\n");
-            Ok(())
-        }
+    match &road {
+        Some(road) => road.push()?,
+        None => show("look at it, then: git push\n"),
     }
+    let commit = checkout.run(&["rev-parse", "HEAD"])?;
+    args.json
+        .print(&serde_json::json!({ "plan": plan, "commit": commit, "pushed": road.is_some() }))
 }
 
 impl Task {

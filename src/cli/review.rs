@@ -28,19 +28,19 @@ use advice::{Advice, Seen};
 pub(super) use pushed::is_what_was_pushed;
 pub(super) use seen::is_as_looked_at;
 
-/// Show what becomes of a branch that is to go onto the one that hosts follow.
+/// Show what merging a branch into the hosts' branch would do.
 ///
-/// Its commits with their signers, the paths they change and who may write them, what
-/// each host would do, whose word is missing, and the next command. It is judged by the
-/// rules that hosts judge by, and nothing is changed. Exit code 0: hosts would accept it
-/// as it is, or once somebody who is named merges it; 1: something is missing.
+/// Lists its commits with their signers, the changed paths and who may write them, what each
+/// host would do, whose approval is missing, and the next command. Uses the hosts' own rules
+/// and changes nothing. Exit code 0: hosts would accept it as it is, or once one of the people
+/// listed merges it; 1: something is missing.
 ///
 /// Example: writ review new-service
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     #[command(flatten)]
     pub(super) look: LookArgs,
-    /// For programs.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -48,15 +48,15 @@ pub struct Args {
 /// Which branch is looked at, and from where it is judged.
 #[derive(Debug, ClapArgs)]
 pub(super) struct LookArgs {
-    /// The branch or commit; the branch that the checkout is on, where it is left out.
+    /// The branch or commit (default: the current branch).
     pub(super) branch: Option<String>,
-    /// The branch that hosts follow; the one that the policy names, where it is left out.
+    /// The branch that hosts follow (default: the one in the policy).
     #[arg(long, value_name = "BRANCH")]
     against: Option<BranchName>,
-    /// An approval that somebody sent (`writ approve --detached`); may be repeated.
+    /// An approval line from `writ approve --detached`; may be repeated.
     #[arg(long, value_name = "LINE")]
     pub(super) approval: Vec<String>,
-    /// Ask no server: the deploy branch as it was last seen.
+    /// Do not fetch; use the deploy branch as last fetched.
     #[arg(long)]
     no_fetch: bool,
     #[command(flatten)]
@@ -101,6 +101,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     if meeting.is_there()? {
         show(format!("{} has it already\n", meeting.against));
+        let (branch, against) = (&meeting.name, &meeting.against);
+        if args.json {
+            show_json(
+                &serde_json::json!({ "branch": branch, "against": against, "merged": true }),
+            )?;
+        }
         return Ok(());
     }
     let sight = args.look.sight(meeting, "a merge")?;

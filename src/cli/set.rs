@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 use super::consequences::accepted;
+use super::output::JsonFlag;
 use super::service_file::{path_of, released, text_of, with_text};
 use super::{Blame, Failure, show};
 use crate::names::{ServiceName, StorePath};
@@ -14,24 +15,26 @@ use crate::world::nix::LocalNix;
 
 /// Write a closure into a service's file: store path, digest, size and revision.
 ///
-/// Digest and size are of the closure in the local nix store. Comments and everything
-/// else in the file stay as they are. Where hosts would refuse the result, the file is
-/// not touched. Nothing is committed; `writ push` does all of it.
+/// Digest and size are taken from the local nix store. Comments and everything else in the file
+/// stay as they are. If hosts would refuse the result, the file is not touched. Nothing is
+/// committed; `writ push` does everything in one step.
 ///
 /// Example: writ set web --store-path "$(nix build --no-link --print-out-paths .#web)"
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     /// The service.
     service: ServiceName,
-    /// What it is to run; it has to be in the local nix store.
+    /// The store path to run; it must be in the local nix store.
     #[arg(long)]
     store_path: StorePath,
-    /// The source revision, as free text; stays as it is where it is left out.
+    /// The source revision, as free text (default: unchanged).
     #[arg(long)]
     revision: Option<String>,
     /// The deploy repository.
     #[arg(long, alias = "repo", default_value = ".")]
     file_root: PathBuf,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
 pub async fn run(args: Args) -> Result<(), Failure> {
@@ -46,9 +49,11 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let path = path_of(&args.service);
     if new == old {
         show(format!("{path} says so already\n"));
-        return Ok(());
+    } else {
+        Checkout::at(root).replace(&path, &new).map_err(broken)?;
+        show(format!("wrote {path}\n"));
     }
-    Checkout::at(root).replace(&path, &new).map_err(broken)?;
-    show(format!("wrote {path}\n"));
-    Ok(())
+    args.json.print(&serde_json::json!({
+        "service": args.service, "file": path, "changed": new != old, "artifact": release,
+    }))
 }

@@ -15,7 +15,7 @@ use crate::source::signing::{self, SigningKey};
 use crate::source::{checkout, merging, operator};
 use crate::trust::Pins;
 
-/// Make a clone of a deploy repository ready to work in.
+/// Set up a clone of a deploy repository for work.
 ///
 /// Installs the hooks, has git sign each commit with your SSH key and show whose signatures
 /// it sees, and keeps the introduction, from which reviews and checks judge. Hooks and
@@ -26,8 +26,8 @@ use crate::trust::Pins;
 /// Example: writ setup --introduction 8f1c…
 #[derive(Debug, ClapArgs)]
 pub struct Args {
-    /// The full id of the introduction, where somebody told you; the first commit with a
-    /// policy, where it is left out.
+    /// The full id of the introduction, if somebody told you (default: the first commit with a
+    /// policy).
     #[arg(long)]
     introduction: Option<CommitId>,
     /// Your SSH key: its public file, its private file, or the public key itself.
@@ -36,7 +36,7 @@ pub struct Args {
     /// The deploy repository.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
-    /// For programs.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use jiff::Timestamp;
 use serde::Serialize;
 
 use super::generation::{Entry, Which};
@@ -13,10 +12,9 @@ use crate::ledger::Ledger;
 use crate::plan::record::PlanRecord;
 use crate::verdict::Verdict;
 
-/// One generation of this host: its commit, its verdict and why, and its plan.
+/// Show one generation of this host: its commit, its verdict with the reason, and its plan.
 ///
-/// The plan is the one that was begun last; after an interruption that is what was
-/// left to do.
+/// The plan is the one begun last; after an interruption, that is what was left to do.
 ///
 /// Example: writ show 12
 #[derive(Debug, ClapArgs)]
@@ -27,7 +25,7 @@ pub struct Args {
     /// The host's config.
     #[arg(long, default_value = DEFAULT_PATH)]
     config: PathBuf,
-    /// For programs.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -55,8 +53,7 @@ fn text(shown: &Shown) -> String {
     let Shown { entry, plan } = shown;
     let record = &entry.record;
     let marks = entry.marks().map(|marks| format!("  {marks}")).unwrap_or_default();
-    let committed = Timestamp::from_second(record.committed)
-        .map_or_else(|_| record.committed.to_string(), |time| time.to_string());
+    let committed = entry.committed();
     let mut text = format!(
         "generation {}{marks}\ncommit     {}\nsubject    {}\nauthor     {}\nsigned by  {} ({})\ncommitted  {committed}\naccepted   {}\n",
         entry.generation,

@@ -15,9 +15,9 @@ use crate::ledger::Ledger;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// What this host runs: commit, generation, verdict, services, routes, and why.
+/// Show what this host runs and why: commit, generation, verdict, services and routes.
 ///
-/// Asks the running agent; without one, root is told from the ledger and the host
+/// Asks the running agent. Without one, root gets the answer from the ledger and the host
 /// itself.
 ///
 /// Exits by how the host is: 0 fine, 1 where the head is refused or was rolled back or a
@@ -32,11 +32,11 @@ pub struct Args {
     /// The host's config.
     #[arg(long, default_value = DEFAULT_PATH)]
     config: PathBuf,
-    /// For programs.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Instead of this host, all that the deploy repository names, by what they have
-    /// reported: exits 0 where each has confirmed the branch's head, 1 otherwise.
+    /// Show all hosts of the deploy repository by their reports instead. Exits 0 if each has
+    /// confirmed the branch's head, 1 otherwise.
     #[arg(long)]
     fleet: bool,
     #[command(flatten)]

@@ -17,10 +17,10 @@ const GLANCE: Duration = Duration::from_millis(300);
 /// How long a verdict is waited for, in seconds.
 const TIMEOUT: u64 = 600;
 
-/// Have the agent look at the branch now, and wait for the verdict.
+/// Have the agent poll the branch now and wait for the verdict.
 ///
-/// Exits as `writ status` does: 0 fine, 1 refused, rolled back or failed, also a service,
-/// 3 waiting for something, drift left, or Caddy without its routes.
+/// Exits like `writ status`: 0 fine; 1 refused, rolled back or failed, also a service; 3
+/// waiting for something, drift left, or Caddy without its routes.
 ///
 /// Example: writ sync
 #[derive(Debug, ClapArgs)]
@@ -28,10 +28,10 @@ pub struct Args {
     /// The host's config.
     #[arg(long, default_value = DEFAULT_PATH)]
     config: PathBuf,
-    /// Seconds to wait for the verdict; the agent goes on by itself afterwards.
+    /// Seconds to wait for the verdict; the agent continues on its own afterwards.
     #[arg(long, default_value_t = TIMEOUT)]
     timeout: u64,
-    /// For programs.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

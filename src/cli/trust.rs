@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 
+use super::output::JsonFlag;
 use super::{Blame, Failure, config_at, show};
 use crate::config::{Config, DEFAULT_PATH};
 use crate::ledger::Ledger;
@@ -20,7 +21,7 @@ use crate::source::roads::Road;
 use crate::trust::{self, Pins};
 pub(super) use sign::approval_line;
 
-/// Look at what this host trusts, or change what every host trusts.
+/// Show what this host trusts, or change what all hosts trust.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     /// The host's config.
@@ -32,27 +33,29 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show whom this host trusts: what its config pins and what it remembers.
+    /// Show what this host's config pins and what it has recorded.
     ///
-    /// Where there is no config, or with --repo, the policy in the working tree of a
-    /// deploy repository instead: people, their keys and rights, protected paths,
-    /// revoked keys, and where it is weaker than it looks.
+    /// With --repo, or if there is no config, shows the policy in a deploy repository's working
+    /// tree instead: people, their keys and rights, protected paths, revoked keys, and where it
+    /// is weaker than it looks.
     ///
     /// Example: writ trust show
     Show(overview::Show),
-    /// Have this host accept a commit that does not follow from the last one it
-    /// accepted. For root, after a state file was lost or a history was rewritten.
+    /// Make this host accept a commit that does not descend from the last one it accepted. For
+    /// root, after a lost state file or a rewritten history.
     ///
-    /// The commit and its whole history are verified like any other; it has to be on
-    /// the branch, or in this host's copy of it.
+    /// The commit and its whole history are verified as usual. It must be on the branch, or in
+    /// this host's copy of it.
     ///
     /// Example: writ trust reset --to 3f2a…
     Reset {
-        /// The full id of a commit that you have checked.
+        /// The full id of a commit that you have verified.
         #[arg(long)]
         to: CommitId,
+        #[command(flatten)]
+        json: JsonFlag,
     },
-    /// Let somebody sign, in the policy of the working tree.
+    /// Add somebody's key to the policy in the working tree.
     ///
     /// Example: writ trust add-signer bob --key bob.pub --grant 'manifests/services/web*.toml'
     ///
@@ -60,33 +63,33 @@ enum Command {
     /// writ trust add-signer dave --openpgp dave.asc --role admin. The same again after the key
     /// was prolonged or revoked: its certificate is replaced.
     AddSigner(policy::AddSigner),
-    /// Take somebody out who leaves: every key, and the rights. What they signed stays good.
+    /// Remove somebody who leaves: every key and all rights. What they signed stays valid.
     ///
-    /// Refused where nobody could change the policy any more.
+    /// Refused if nobody could change the policy any more.
     ///
     /// Example: writ trust remove bob
     Remove(policy::Remove),
-    /// Take a compromised key out, for good.
+    /// Revoke a compromised key for good.
     ///
-    /// Its commits count up to the one that you name, and no further, on every host.
+    /// Its signatures count up to the commit you name and no further, on every host.
     ///
     /// Example: writ trust revoke bob --good-until 3f2a…
     Revoke(policy::Revoke),
-    /// Put a new key in the place of one that retires; what it signed stays good.
+    /// Replace a key that retires with a new one; what it signed stays valid.
     ///
     /// Example: writ trust rotate bob --to bob-2027.pub
     Rotate(policy::Rotate),
     /// Approve a commit that touches protected paths.
     ///
-    /// Prints a line for the commit's message.
+    /// Prints a line for the commit message.
     ///
     /// Example: writ trust approve origin/new-service --key ~/.ssh/id_ed25519
     Approve(sign::Approve),
-    /// State where the branch stands, for hosts with requireHead.
+    /// Sign a statement of the branch's head, for hosts with requireHead.
     ///
     /// Example: writ trust head main --key ~/.ssh/herald --expires 24h
     Head(sign::Head),
-    /// State with a recovery key that hosts may follow a rewritten history.
+    /// Sign, with a recovery key, that hosts may follow a rewritten history.
     ///
     /// Example: writ trust recover main --from 3f2a… --to 8f1c… --key safe-a
     Recover(sign::Recover),
@@ -96,7 +99,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let config = || config_at(&args.config);
     match &args.command {
         Command::Show(shown) => overview::run(shown, &args.config),
-        Command::Reset { to } => reset(&config()?, to).await,
+        Command::Reset { to, json } => reset(&config()?, to, *json).await,
         Command::AddSigner(args) => policy::add_signer(args),
         Command::Remove(args) => policy::remove(args),
         Command::Revoke(args) => policy::revoke(args),
@@ -107,7 +110,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
-async fn reset(config: &Config, to: &CommitId) -> Result<(), Failure> {
+async fn reset(config: &Config, to: &CommitId, json: JsonFlag) -> Result<(), Failure> {
     let ledger = Ledger::open(&config.state_directory)?;
     let format = config.repository.object_format;
     let repository = Repository::open_or_create(&ledger.repository(), format)?;
@@ -122,9 +125,10 @@ async fn reset(config: &Config, to: &CommitId) -> Result<(), Failure> {
             let remedy = refusal.remedy.clone();
             Failure::new(Blame::Refused, &refusal).hint(remedy)
         })?;
-    let number = ledger.reset(&commit, &now.to_string())?;
+    let accepted = jiff::Timestamp::from_second(now.as_second()).unwrap_or(now);
+    let number = ledger.reset(&commit, &accepted.to_string())?;
     show(format!("generation {number}: {commit}\nthe agent goes on from there: writ sync\n"));
-    Ok(())
+    json.print(&serde_json::json!({ "generation": number, "commit": commit.id() }))
 }
 
 /// Fetches the whole branch from one source after the other until the commit is here,

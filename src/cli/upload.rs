@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args as ClapArgs;
+use serde::Serialize;
 
 use super::cache_config::CacheConfig;
+use super::output::JsonFlag;
 use super::progress::Progress;
 use super::{Blame, Failure, whisper};
 use crate::names::StorePath;
@@ -16,42 +18,43 @@ use crate::world::folder::Folder;
 use crate::world::http_shelf::HttpShelf;
 use crate::world::netrc::Netrc;
 use crate::world::nix::{
-    Closure, LocalNix, SecretKey, Supply, Tally, check_shelf, check_substituter, fill,
+    Closure, LocalNix, Look, SecretKey, Supply, Tally, check_shelf, check_substituter, fill,
 };
 use crate::world::shelf::Shelf;
 use crate::world::stop;
 
-/// Upload closures to a binary cache, signed, and check that all of it is there.
+/// Upload signed closures to a binary cache and check that they arrived.
 ///
-/// What the cache has is skipped, and never replaced. Afterwards the cache's word on
-/// every path is compared with the local store: the same bytes, and a signature.
+/// Existing paths are skipped, never replaced. Afterwards every path's narinfo in the cache is
+/// compared with the local store: same contents, and signed.
 ///
 /// Example: writ upload /nix/store/…-web-1.2.3 --to https://cache.example.org --key cache.sec
 #[derive(Debug, ClapArgs)]
 pub struct Args {
-    /// Store paths; all that they need is uploaded with them.
+    /// Store paths; their closures are uploaded.
     #[arg(required = true)]
     paths: Vec<StorePath>,
     #[command(flatten)]
     cache: CacheArgs,
-    /// The deploy repository, for what git's config says of caches.
+    /// The deploy repository, for the caches in its git config.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
 /// Where closures are uploaded.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct CacheArgs {
-    /// The binary cache: s3://BUCKET?profile=…&endpoint=…, file:///FOLDER, or
-    /// http(s)://HOST where it takes uploads; git config writ.cache, where it is left out.
+    /// The binary cache: s3://BUCKET?profile=…&endpoint=…, file:///FOLDER, or http(s)://HOST if
+    /// it accepts uploads (default: git config writ.cache).
     #[arg(long, value_name = "CACHE")]
     pub(super) to: Option<String>,
-    /// The cache's secret key, to sign the closure with; git config writ.cacheKey, where
-    /// it is left out.
+    /// The cache's secret key to sign the closure with (default: git config writ.cacheKey).
     #[arg(long, value_name = "FILE")]
     pub(super) key: Option<PathBuf>,
-    /// For http(s)://HOST: the netrc with its password; git config writ.cacheNetrc, where
-    /// it is left out, or else the one that nix takes passwords from (nix.conf, netrc-file).
+    /// For http(s)://HOST: the netrc file with its password (default: git config
+    /// writ.cacheNetrc, or else netrc-file of nix.conf).
     #[arg(long, value_name = "FILE")]
     pub(super) netrc: Option<PathBuf>,
 }
@@ -92,6 +95,20 @@ enum Place {
     Web(Box<HttpShelf>),
 }
 
+/// What a cache lacked, and has now.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Uploaded {
+    cache: String,
+    /// Store paths of the closure.
+    closure_paths: usize,
+    paths: u64,
+    /// Of the unpacked NARs.
+    bytes: u64,
+    /// As they were sent.
+    sent_bytes: u64,
+}
+
 impl Cache {
     /// # Errors
     /// Nothing can be uploaded to such a URL, or a key is none.
@@ -107,18 +124,18 @@ impl Cache {
         nix: &LocalNix,
         closure: &Closure,
         roots: &[StorePath],
-    ) -> Result<(), Failure> {
+    ) -> Result<Uploaded, Failure> {
         let supply = Supply { nix, roots, key: self.key.as_ref() };
-        match &self.place {
+        let uploaded = match &self.place {
             Place::Bucket(bucket) => bring(bucket.as_ref(), closure, &supply).await?,
             Place::Folder(folder) => bring(folder, closure, &supply).await?,
             Place::Web(web) => {
                 web.answers().await?;
-                bring(web.as_ref(), closure, &supply).await?;
+                bring(web.as_ref(), closure, &supply).await?
             }
-        }
+        };
         whisper("the cache has all of it, signed\n");
-        Ok(())
+        Ok(uploaded)
     }
 }
 
@@ -160,7 +177,11 @@ impl Place {
 }
 
 /// Uploads to a place that we fill ourselves, until it is done or somebody stops it.
-async fn bring<S: Shelf>(shelf: &S, closure: &Closure, supply: &Supply<'_>) -> Result<(), Failure> {
+async fn bring<S: Shelf>(
+    shelf: &S,
+    closure: &Closure,
+    supply: &Supply<'_>,
+) -> Result<Uploaded, Failure> {
     let (cache, count) = (shelf.name(), closure.count());
     whisper(&format!("uploading to {cache} what it lacks of {count} store paths\n"));
     let (progress, tally) = (Progress::begin(), Arc::<Tally>::default());
@@ -168,16 +189,23 @@ async fn bring<S: Shelf>(shelf: &S, closure: &Closure, supply: &Supply<'_>) -> R
     let filled = fill(shelf, closure, supply, &tally);
     let left = "what is uploaded stays, and hosts were told nothing";
     let outcome = progress.beside(&own, &tally, filled, left).await;
-    if outcome.is_err() {
+    if let Err(failure) = outcome {
         drop(progress);
         stop::end_children();
         shelf.tidy().await;
-        return outcome;
+        return Err(failure);
     }
     drop(own);
     progress.end(&tally);
     check_shelf(shelf, closure, supply.key.map(SecretKey::public)).await?;
-    Ok(())
+    let Look { of_paths, of_bytes, uploaded, .. } = tally.look();
+    Ok(Uploaded {
+        cache: cache.to_string(),
+        closure_paths: count,
+        paths: of_paths,
+        bytes: of_bytes,
+        sent_bytes: uploaded,
+    })
 }
 
 pub async fn run(args: Args) -> Result<(), Failure> {
@@ -192,5 +220,6 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     })?;
     let nix = LocalNix::default();
     let closure = nix.closure(&args.paths).await?;
-    cache.bring(&nix, &closure, &args.paths).await
+    let uploaded = cache.bring(&nix, &closure, &args.paths).await?;
+    args.json.print(&serde_json::json!({ "roots": args.paths, "uploaded": uploaded }))
 }

@@ -14,16 +14,16 @@ use crate::source::repo::Repository;
 use crate::source::{budget, checkout, operator};
 use crate::trust::{self, Account, Objects, Pins, Refusal, VerifiedCommit};
 
-/// Verify a history offline, as a host would on its first start.
+/// Verify a history offline, as a host does on its first start.
 ///
-/// What a host pins comes from --host-config or --introduction, and else from where `writ
-/// review` has it: git config writ.hostConfig, writ.introduction, or the first commit with a
-/// policy, which is the history's own word. Exit code 0: a host would obey; 1: it would not.
+/// Pins come from --host-config or --introduction (default: git config writ.hostConfig or
+/// writ.introduction, or else the first commit with a policy, which proves nothing about its
+/// origin). Exit code 0: a host would accept it; 1: it would not.
 ///
 /// Example: writ verify --host-config hosts/biz.toml --explain
 #[derive(Debug, ClapArgs)]
 pub struct Args {
-    /// The commit to judge.
+    /// The commit to verify.
     #[arg(default_value = "HEAD")]
     revision: String,
     /// The deploy repository.
@@ -31,23 +31,20 @@ pub struct Args {
     repo: PathBuf,
     #[command(flatten)]
     pins: PinArgs,
-    /// The fingerprint of the key that signed the introduction; whichever it was,
-    /// where this is left out.
+    /// The fingerprint of the key that signed the introduction (default: any).
     #[arg(long, requires = "introduction")]
     introducer: Option<Fingerprint>,
-    /// The repository's id and branch; those of the introduction's policy, where
-    /// this is left out.
+    /// The repository's id and branch (default: those of the introduction's policy).
     #[arg(long, requires = "introduction", value_name = "ID:BRANCH")]
     channel: Option<String>,
-    /// Tell each commit of the mainline: who signed it, which paths it touches and
-    /// what lets it; and where the policy is weaker than it looks.
+    /// Explain each commit of the mainline: who signed it, which paths it touches and which
+    /// grant allows that; and where the policy is weaker than it looks.
     #[arg(long)]
     explain: bool,
-    /// Tell also which of these commits the policy in the working tree would have
-    /// refused, had it been there all along.
+    /// Also list the commits that the working tree's policy would have refused.
     #[arg(long, requires = "explain")]
     draft: bool,
-    /// For programs.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

@@ -83,7 +83,7 @@ impl Way {
                 continue;
             }
             if let Gate::Closed { opens } = new.windows.at(jiff::Timestamp::now()) {
-                told.plan.waiting.push(Waiting::Window { opens: new.windows.told(opens) });
+                told.plan.waiting.push(Waiting::window(&new.windows, opens));
             }
             outlook.hosts.insert(host.clone(), told);
         }

@@ -166,6 +166,7 @@ impl<'a> Vigil<'a> {
         let journal = world.units().journal(&self.watch.unit, JOURNAL_LINES).await;
         let complaint = self.complaint.iter().map(|answer| format!("last probe: {answer}"));
         let fault = Fault::refuse(format!("see service {} healthy", self.watch.service), why);
-        fault.evidence(complaint.chain(journal.into_iter().map(|line| format!("journal: {line}"))))
+        // The unit's own words say most.
+        fault.evidence(journal.into_iter().map(|line| format!("journal: {line}")).chain(complaint))
     }
 }

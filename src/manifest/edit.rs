@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use serde::Serialize;
 use thiserror::Error;
 use toml_edit::{Document, Item, TableLike, Value};
 
 use crate::names::{ClosureDigest, ServiceName, StorePath};
 
 /// What a service is to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Release {
     pub store_path: StorePath,
     pub closure_digest: ClosureDigest,

@@ -42,6 +42,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::manifest::service::{Artifact, Service, Strategy, Work};
+use crate::manifest::window::Windows;
 use crate::manifest::{Desired, WorkingTree};
 use crate::names::{AbsolutePath, AccountName, ClosureDigest, Literal, ServiceName, UnitName};
 use observed::{Observed, ObservedRoutes, ObservedStore, ObservedUnit, UnitState};
@@ -109,15 +110,25 @@ pub enum Waiting {
         route: String,
         because: String,
     },
-    /// The host's next deploy window, as its people tell the time.
+    /// The host's next deploy window.
     Window {
+        /// RFC 3339 in UTC.
         opens: String,
+        /// As the host's people tell the time.
+        local: String,
     },
     /// A file of others over the service's unit that stays where it is.
     Override {
         service: ServiceName,
         path: AbsolutePath,
     },
+}
+
+impl Waiting {
+    /// For a closed window that opens then.
+    pub fn window(windows: &Windows, opens: jiff::Timestamp) -> Self {
+        Self::Window { opens: opens.to_string(), local: windows.told(opens) }
+    }
 }
 
 /// Returns the steps that take `observed` to `desired`: none once they agree.

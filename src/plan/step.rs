@@ -321,7 +321,7 @@ impl fmt::Display for Waiting {
             }
             Self::Caddy { because } => write!(f, "Caddy: {because}"),
             Self::ForeignRoute { because, .. } => f.write_str(because),
-            Self::Window { opens } => write!(f, "the deploy window opens {opens}"),
+            Self::Window { local, .. } => write!(f, "the deploy window opens {local}"),
             Self::Override { service, path } => write!(
                 f,
                 "service {service}: {path} changes its unit and cannot be moved away; take it out where it comes from"

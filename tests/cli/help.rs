@@ -74,7 +74,7 @@ fn help_tells_the_exit_codes_and_has_no_colours() {
         assert!(!told(&output).contains('\u{1b}'), "{}", told(&output));
     }
     let help = told(&writ(Path::new("."), &["--help"]));
-    for code in ["0  it was done", "1  refused", "2  the command line", "3  the world"] {
+    for code in ["0  success", "1  refused", "2  invalid command line", "3  something could not"] {
         assert!(help.contains(code), "{help}");
     }
 }
@@ -119,7 +119,7 @@ fn there_is_a_manual_page_for_every_command() {
         assert!(page.contains(".SH NAME") && page.contains(".SH SYNOPSIS"), "{page}");
     }
     let page = std::fs::read_to_string(dir.path().join("writ.1")).unwrap();
-    assert!(page.contains("Exit codes") && page.contains("unreachable or not ready"), "{page}");
+    assert!(page.contains("Exit codes") && page.contains("could not be reached"), "{page}");
     assert!(!dir.path().join("writ-fetch-branch.1").exists());
     let nowhere = dir.path().join("none");
     let refused = writ(Path::new("."), &["man", nowhere.to_str().unwrap()]);

@@ -3,6 +3,10 @@
 use std::fs::OpenOptions;
 use std::process::{Command, Output, Stdio};
 
+use clap::CommandFactory as _;
+use writ::cli::Cli;
+
+use crate::json::object;
 use crate::{checkout, told, writ};
 
 fn writ_to(stdout: Stdio, dir: &std::path::Path, args: &[&str]) -> Output {
@@ -56,10 +60,28 @@ fn every_json_object_says_its_version_first() {
         &["plan", "HEAD", "--host", "biz", "--json"],
         &["diff", "HEAD^", "HEAD", "--host", "biz", "--json"],
     ];
-    for args in commands {
-        let output = writ(dir.path(), args);
-        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        let first = json.as_object().unwrap().iter().next().unwrap();
-        assert_eq!((first.0.as_str(), first.1), ("version", &1.into()), "{args:?}");
+    commands.into_iter().for_each(|args| drop(object(&writ(dir.path(), args))));
+}
+
+/// Whoever adds a command decides whether a program may want to read it.
+#[test]
+fn every_command_has_json_but_those_that_no_program_reads() {
+    let mut without = Vec::new();
+    leaves(&Cli::command(), "", &mut without);
+    let hooks = ["pre-commit", "pre-push", "pre-receive", "update", "post-receive"];
+    let mut expected: Vec<String> = hooks.map(|hook| format!("hook {hook}")).into();
+    // Run by systemd, by packagers and by shells.
+    expected.extend(["boot", "completions", "man"].map(str::to_owned));
+    without.sort();
+    expected.sort();
+    assert_eq!(without, expected);
+}
+
+fn leaves(command: &clap::Command, path: &str, without: &mut Vec<String>) {
+    let own = command.get_arguments().any(|argument| argument.get_id() == "json");
+    let mut inner = command.get_subcommands().filter(|command| !command.is_hide_set()).peekable();
+    if !own && inner.peek().is_none() {
+        without.push(path.trim().to_owned());
     }
+    inner.for_each(|inner| leaves(inner, &format!("{path} {}", inner.get_name()), without));
 }

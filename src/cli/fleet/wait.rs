@@ -3,28 +3,36 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::super::{Blame, Failure, show, whisper};
+use super::super::{Blame, Failure, whisper};
 use super::DEADLINE;
 use super::screen::Screen;
 use super::sight::{Fleet, manifest_at};
 use crate::names::{CommitId, HostName};
 use crate::report::fleet::Standing;
-use crate::report::table::table;
+use crate::report::table::Row;
 use crate::report::waiting::{Progress, progress};
 
 const PAUSE_FIRST: Duration = Duration::from_millis(500);
 const PAUSE_LONGEST: Duration = Duration::from_secs(10);
 
+/// What the hosts that a commit concerns had reported at the end.
+pub(in crate::cli) struct Waited {
+    pub(in crate::cli) rows: Vec<Row>,
+    /// # Errors
+    /// A host has failed with it, or the time is over.
+    pub(in crate::cli) outcome: Result<(), Failure>,
+}
+
 /// Waits for the verdicts on a commit and tells each as it comes. What hosts had before
 /// is the second one, or else its first parent.
 ///
 /// # Errors
-/// A host has failed with it, or the time is over.
+/// It cannot be told which hosts it concerns, or what they have reported.
 pub(super) async fn wait(
     fleet: &mut Fleet,
     (commit, before): (&CommitId, Option<&CommitId>),
     timeout: Duration,
-) -> Result<(), Failure> {
+) -> Result<Waited, Failure> {
     let parent = format!("{commit}^");
     let hosts = concerned(fleet, commit, before.map_or(parent.as_str(), CommitId::as_str))?;
     whisper(&format!("waiting for {} host(s) and commit {}\n", hosts.len(), commit.short()));
@@ -57,8 +65,8 @@ pub(super) async fn wait(
     screen.clear();
     let rows = fleet.rows(None)?;
     let own = |host: &str| hosts.iter().any(|concerned| concerned.as_str() == host);
-    show(table(&rows.into_iter().filter(|row| own(&row.host)).collect::<Vec<_>>()));
-    verdict(&hosts, &all, timeout)
+    let rows = rows.into_iter().filter(|row| own(&row.host)).collect();
+    Ok(Waited { rows, outcome: verdict(&hosts, &all, timeout) })
 }
 
 /// The hosts for which a commit changes something; all of them where it changes nothing,

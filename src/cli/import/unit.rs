@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 
 use super::super::consequences::accepted;
+use super::super::output::JsonFlag;
 use super::super::service_file::path_of;
-use super::super::{Blame, Failure, show, whisper};
+use super::super::{Blame, Failure, show, show_as_is, whisper};
 use crate::manifest::import::{Wish, from_unit, name_of};
 use crate::manifest::{Manifest, Problems};
 use crate::names::ServiceName;
@@ -15,25 +16,25 @@ use crate::source::{checkout, placing, units};
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Unit {
-    /// Draft a service from this unit: a name, or the path of its file. Drop-ins and a
-    /// timer of the same name count too.
+    /// Draft a service from this unit, by name or by the path of its file, including drop-ins
+    /// and a timer of the same name.
     #[arg(long, value_name = "UNIT", conflicts_with = "file")]
     systemd: Option<String>,
-    /// The tree whose units are meant: another host's, mounted.
+    /// Root directory to read units from, such as another host's mounted disk.
     #[arg(long, default_value = "/", requires = "systemd")]
     root: PathBuf,
-    /// The service's name; the unit's, where it is left out.
+    /// The service's name (default: the unit's).
     #[arg(long, requires = "systemd")]
     name: Option<ServiceName>,
-    /// Where it is to run; may be given more than once.
+    /// Host to run it on; may be repeated.
     #[arg(long = "host", requires = "systemd")]
     hosts: Vec<String>,
-    /// Write it to manifests/services/ where hosts would take it, instead of printing it.
+    /// Write it to manifests/services/ if hosts would accept it, instead of printing it.
     #[arg(long, requires = "systemd")]
     write: bool,
 }
 
-pub(super) fn run(args: &Unit, repo: &Path) -> Result<(), Failure> {
+pub(super) fn run(args: &Unit, repo: &Path, json: JsonFlag) -> Result<(), Failure> {
     let Some(unit) = &args.systemd else { return Ok(()) };
     let found =
         units::find(&args.root, unit).map_err(|error| Failure::new(Blame::Refused, &error))?;
@@ -49,17 +50,20 @@ pub(super) fn run(args: &Unit, repo: &Path) -> Result<(), Failure> {
     let text = from_unit(&found, &wish);
     let path = path_of(&wish.name);
     if args.write {
-        return write(repo, path, text);
+        write(repo, path.clone(), text)?;
+        return json.print(&serde_json::json!({ "written": [path], "removed": null }));
     }
-    show(&text);
+    show_as_is(&text);
     let mut files = checkout::working_tree(&checkout::root_of(repo)).unwrap_or_default();
-    files.insert(path.clone(), text.into_bytes());
+    files.insert(path.clone(), text.clone().into_bytes());
+    let mut ours = Vec::new();
     if let Err(Problems(problems)) = Manifest::draft(&files) {
-        let ours = problems.iter().filter(|problem| problem.file == path);
-        let lines = ours.map(|problem| format!("  line {}: {}\n", problem.line, problem.what));
-        whisper(&format!("to be mended before hosts take it:\n{}", lines.collect::<String>()));
+        ours.extend(problems.into_iter().filter(|problem| problem.file == path));
+        let lines =
+            ours.iter().map(|problem| format!("  line {}: {}\n", problem.line, problem.what));
+        whisper(&format!("fix these before hosts take it:\n{}", lines.collect::<String>()));
     }
-    Ok(())
+    json.print(&serde_json::json!({ "file": path, "text": text, "problems": ours }))
 }
 
 fn write(repo: &Path, path: String, text: String) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::super::way::{Way, accepted, with_plans};
-use super::super::{Blame, Failure, show};
+use super::super::{Blame, Failure, show, show_json};
 use super::{Args, before, hosts};
 use crate::names::HostName;
 use crate::plan::contents::Contents;
@@ -26,7 +26,15 @@ pub(super) fn run(args: &Args, root: &Path) -> Result<(), Failure> {
         let new = way.signed(&hosts).into_iter().filter(|plan| !plans.contains(plan));
         plans.extend(new.collect::<Vec<_>>());
     }
-    record(&checkout, args.host.as_slice(), &plans)
+    let changed = record(&checkout, args.host.as_slice(), &plans)?;
+    if args.json {
+        let commit = checkout.run(&["rev-parse", "HEAD"])?;
+        let plan =
+            |plan: &SignedPlan| serde_json::json!({ "host": plan.host, "digest": plan.digest });
+        let plans: Vec<_> = plans.iter().map(plan).collect();
+        show_json(&serde_json::json!({ "commit": commit, "changed": changed, "plans": plans }))?;
+    }
+    Ok(())
 }
 
 /// From the first parent, and from what is named.
@@ -42,12 +50,13 @@ fn ways(args: &Args, root: &Path) -> Result<Vec<Way>, Failure> {
     Ok([own].into_iter().chain(named).collect())
 }
 
-fn record(checkout: &Checkout, only: &[HostName], plans: &[SignedPlan]) -> Result<(), Failure> {
+/// Whether HEAD had to be signed anew.
+fn record(checkout: &Checkout, only: &[HostName], plans: &[SignedPlan]) -> Result<bool, Failure> {
     let message = checkout.run(&["log", "-1", "--format=%B", "HEAD"])?;
     let told = with_plans(checkout, &without_plans(&message, only), plans)?;
     if told.trim_end() == message.trim_end() {
         show(if plans.is_empty() { "no host needs a plan\n" } else { "signed already\n" });
-        return Ok(());
+        return Ok(false);
     }
     let amend =
         ["commit", "--amend", "--quiet", "-S", "--allow-empty", "--cleanup=whitespace", "-F", "-"];
@@ -56,7 +65,7 @@ fn record(checkout: &Checkout, only: &[HostName], plans: &[SignedPlan]) -> Resul
     let hosts: Vec<&str> = hosts.into_iter().collect();
     let head = checkout.run(&["log", "-1", "--format=%h %s"])?;
     show(format!("{head}\nsigned with the plan of {}; now: git push\n", hosts.join(", ")));
-    Ok(())
+    Ok(true)
 }
 
 /// A commit that others may have is not changed, nor is anything taken into it by chance.

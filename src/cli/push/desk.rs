@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 
+use serde::Serialize;
+
 use super::super::consequences::{self, Files, accepted};
 use super::super::service_file::{difference, path_of, refused, released, text_of, with_text};
 use super::super::version_change::version_change;
@@ -41,11 +43,18 @@ pub(super) struct Preview {
     pub(super) difference: String,
 }
 
-/// A change that the remote has.
-pub(super) struct Landed {
-    pub(super) commit: CommitId,
-    /// What the remote had before; none where it had all of it already.
-    pub(super) before: Option<CommitId>,
+/// How far a change went.
+#[derive(Serialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub(super) enum Landed {
+    /// Into the service's file.
+    Written,
+    /// Onto the branch of this checkout.
+    Committed { commit: CommitId },
+    /// The remote had all of it already.
+    Unchanged { commit: CommitId },
+    /// To the remote, which had `before`.
+    Pushed { commit: CommitId, before: Option<CommitId> },
 }
 
 /// The manifest that a change is made to.
@@ -113,9 +122,9 @@ impl Desk {
     }
 
     /// Changes the manifest, and commits and pushes it as was asked for.
-    pub(super) fn land(&self, release: &Release) -> Result<Option<Landed>, Failure> {
+    pub(super) fn land(&self, release: &Release) -> Result<Landed, Failure> {
         let Some((branch, remote)) = &self.branch else {
-            return self.write(release).map(|()| None);
+            return self.write(release).map(|()| Landed::Written);
         };
         let path = path_of(&self.service);
         let mut lost = None;
@@ -137,17 +146,18 @@ impl Desk {
                 branch.commit(base, &change)?
             };
             let Some(remote) = remote else {
-                return self.committed(branch, &commit, &change).map(|()| None);
+                self.committed(branch, &commit, &change)?;
+                return Ok(Landed::Committed { commit });
             };
             if basis.there.as_ref() == Some(&commit) {
                 show("the remote has it already\n");
                 self.follow(branch, &commit, &change);
-                return Ok(Some(Landed { commit, before: None }));
+                return Ok(Landed::Unchanged { commit });
             }
             match branch.push(remote, &commit) {
                 Ok(()) => {
                     self.pushed(branch, &commit, &change)?;
-                    return Ok(Some(Landed { commit, before: basis.there }));
+                    return Ok(Landed::Pushed { commit, before: basis.there });
                 }
                 Err(error) => {
                     // Who was faster has moved the branch; anything else stays wrong.

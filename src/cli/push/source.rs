@@ -12,16 +12,16 @@ use crate::world::nix::Source;
 /// What is to be deployed; `.#SERVICE` where nothing is named.
 #[derive(Clone, Debug, ClapArgs)]
 pub(super) struct SourceArgs {
-    /// Build this with `nix build`.
+    /// Build this installable with `nix build` (default: `.#SERVICE`).
     #[arg(long, conflicts_with_all = ["store_path", "file", "attribute"])]
     installable: Option<String>,
-    /// It is built already.
+    /// A store path that is already built.
     #[arg(long, conflicts_with_all = ["file", "attribute"])]
     store_path: Option<StorePath>,
     /// Build this file with `nix-build`.
     #[arg(long)]
     file: Option<PathBuf>,
-    /// This attribute of the file.
+    /// The attribute of the file to build.
     #[arg(short = 'A', long = "attr", requires = "file")]
     attribute: Option<String>,
 }

@@ -17,10 +17,10 @@ use crate::trust::{HeadStatement, Key, Overview, Person, Pins};
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Show {
-    /// A deploy repository, whose policy is shown.
+    /// Show the policy of this deploy repository.
     #[arg(long)]
     repo: Option<PathBuf>,
-    /// For programs.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -111,7 +111,7 @@ impl From<HeadStatement> for Statement {
     }
 }
 
-fn moment(seconds: i64) -> String {
+pub(super) fn moment(seconds: i64) -> String {
     Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 
+use crate::cli::output::JsonFlag;
 use crate::cli::{Blame, Failure, show};
 use crate::names::{Fingerprint, Principal};
 use crate::source::{checkout, operator};
@@ -12,15 +13,15 @@ use crate::trust::edit::{NewKey, Newcomer, PolicyText};
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct AddSigner {
-    /// Who it is; a known name gets one more key.
+    /// The person's name; an existing name gets an additional key.
     principal: Principal,
-    /// The public key, or the file that holds it.
+    /// The public key, or a file with it.
     #[arg(long, required_unless_present = "openpgp")]
     key: Option<String>,
-    /// The file that holds an OpenPGP certificate, armored, in the place of --key.
+    /// A file with an armored OpenPGP certificate, instead of --key.
     #[arg(long, conflicts_with = "key", value_name = "FILE")]
     openpgp: Option<String>,
-    /// A path pattern that they may write; may be repeated.
+    /// A pattern of paths that they may write; may be repeated.
     #[arg(long)]
     grant: Vec<String>,
     /// What their files may ask of hosts beyond the closed default: `hosts=tag:web`,
@@ -37,19 +38,22 @@ pub(super) struct AddSigner {
     /// The deploy repository.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Revoke {
-    /// The key's fingerprint, or the name of one who has only one key.
+    /// The key's fingerprint, or the name of a person with one key.
     key: String,
-    /// The last commit up to which the key's signatures count: any revision, as git
-    /// takes it.
+    /// The last commit whose signature by this key counts; any revision, as git takes it.
     #[arg(long, value_name = "REV")]
     good_until: String,
     /// The deploy repository.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -59,19 +63,22 @@ pub(super) struct Remove {
     /// The deploy repository.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Rotate {
-    /// The old key's fingerprint, or the name of one who has only one key.
+    /// The old key's fingerprint, or the name of a person with one key.
     key: String,
-    /// The new public key, or the file that holds it; for an OpenPGP key the file of
-    /// another certificate.
+    /// The new public key, or a file with it; for OpenPGP, a file with another certificate.
     #[arg(long)]
     to: String,
     /// The deploy repository.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
 pub(super) fn add_signer(args: &AddSigner) -> Result<(), Failure> {
@@ -83,7 +90,7 @@ pub(super) fn add_signer(args: &AddSigner) -> Result<(), Failure> {
         grants: args.grant.clone(),
         may: args.may.clone(),
     };
-    edit(&args.repo, |policy| policy.add(&newcomer))
+    edit(&args.repo, args.json, |policy| policy.add(&newcomer))
 }
 
 fn new_key(args: &AddSigner) -> Result<NewKey, Failure> {
@@ -97,21 +104,22 @@ fn new_key(args: &AddSigner) -> Result<NewKey, Failure> {
 pub(super) fn revoke(args: &Revoke) -> Result<(), Failure> {
     // A commit that does not exist would make none of the key's commits count.
     let (_, good_until) = checkout::history(&args.repo, &args.good_until).map_err(usage)?;
-    edit(&args.repo, |policy| policy.revoke(&key(policy, &args.key)?, &good_until))
+    edit(&args.repo, args.json, |policy| policy.revoke(&key(policy, &args.key)?, &good_until))
 }
 
 pub(super) fn remove(args: &Remove) -> Result<(), Failure> {
-    edit(&args.repo, |policy| policy.remove(&args.principal))
+    edit(&args.repo, args.json, |policy| policy.remove(&args.principal))
 }
 
 pub(super) fn rotate(args: &Rotate) -> Result<(), Failure> {
     let new = operator::public_key(&args.to).map_err(usage)?;
-    edit(&args.repo, |policy| policy.rotate(&key(policy, &args.key)?, &new))
+    edit(&args.repo, args.json, |policy| policy.rotate(&key(policy, &args.key)?, &new))
 }
 
 /// Changes the policy, and writes it only if hosts would take it.
 fn edit(
     repo: &Path,
+    json: JsonFlag,
     change: impl Fn(&mut PolicyText) -> Result<(), String>,
 ) -> Result<(), Failure> {
     let root = checkout::root_of(repo);
@@ -124,11 +132,11 @@ fn edit(
     change(&mut policy).map_err(refused)?;
     let warnings = policy.check().map_err(refused)?;
     operator::write_policy(&root, &policy).map_err(usage)?;
-    for warning in warnings {
+    for warning in &warnings {
         show(format!("warning: {warning}\n"));
     }
     show("changed .writ/; look at it with `git diff .writ`, commit and sign it\n");
-    Ok(())
+    json.print(&serde_json::json!({ "changed": ".writ", "warnings": warnings }))
 }
 
 fn key(policy: &PolicyText, given: &str) -> Result<Fingerprint, String> {

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 
-use crate::cli::{Blame, Failure, show, whisper};
+use super::overview::moment;
+use crate::cli::output::JsonFlag;
+use crate::cli::{Blame, Failure, show, show_as_is, whisper};
 use crate::names::{BranchName, CommitId};
 use crate::source::checkout::{self, CheckoutError};
 use crate::source::operator;
@@ -13,30 +15,34 @@ use crate::trust::{self, HEAD, HeadStatement, RESET, ResetStatement};
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Approve {
-    /// The commit that you have looked at.
+    /// The commit that you have reviewed.
     commit: String,
-    /// Your key: a private key file, or the public half of one that an agent holds.
+    /// Your key: a private key file, or the public half of one in an SSH agent.
     #[arg(long)]
     key: PathBuf,
     /// The deploy repository.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Head {
-    /// The branch, which hosts follow.
+    /// The branch that hosts follow.
     #[arg(default_value = "main")]
     branch: BranchName,
-    /// The key that may do nothing else.
+    /// The key for head statements, which may sign nothing else.
     #[arg(long)]
     key: PathBuf,
-    /// For how long the statement is good, at most seven days.
+    /// How long the statement is valid, at most seven days.
     #[arg(long, default_value = "24h")]
     expires: jiff::SignedDuration,
     /// The deploy repository.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -44,21 +50,23 @@ pub(super) struct Recover {
     /// The branch that was rewritten.
     #[arg(default_value = "main")]
     branch: BranchName,
-    /// What hosts have accepted, by its full id.
+    /// The full id of the commit that hosts have accepted.
     #[arg(long)]
     from: CommitId,
-    /// What they are to accept instead, by its full id; the branch goes on from there.
+    /// The full id of the commit to accept instead; the branch continues from there.
     #[arg(long)]
     to: CommitId,
     /// One of the recovery keys.
     #[arg(long)]
     key: PathBuf,
-    /// For how long the statement is good.
+    /// How long the statement is valid.
     #[arg(long, default_value = "24h")]
     expires: jiff::SignedDuration,
     /// The deploy repository.
     #[arg(long, default_value = ".")]
     repo: PathBuf,
+    #[command(flatten)]
+    json: JsonFlag,
 }
 
 pub(super) fn approve(args: &Approve) -> Result<(), Failure> {
@@ -67,9 +75,9 @@ pub(super) fn approve(args: &Approve) -> Result<(), Failure> {
     let trust::Content { base, tree, channel, subject } = &content;
     whisper(&format!("approving {} ({subject}) on {}\n", id.short(), base.short()));
     let line = approval_line(&args.key, channel, base, tree)?;
-    show(format!("{line}\n"));
+    show_as_is(format!("{line}\n"));
     whisper("put this line at the end of the commit's message: git commit --amend -S\n");
-    Ok(())
+    args.json.print(&serde_json::json!({ "commit": id, "base": base, "approval": line }))
 }
 
 /// The line with which the owner of `key` approves that `tree` follows on `base`.
@@ -99,7 +107,14 @@ pub(super) fn head(args: &Head) -> Result<(), Failure> {
     let signed = format!("{text}{}", sign(&args.key, HEAD, &text)?);
     operator::publish(&args.repo, &name, &signed).map_err(usage)?;
     show(format!("{text}stored; publish it: git push origin {name}\n"));
-    Ok(())
+    let HeadStatement { commit, issued, .. } = &statement;
+    args.json.print(&serde_json::json!({
+        "ref": name,
+        "commit": commit,
+        "sequence": sequence,
+        "issued": moment(*issued),
+        "expires": moment(expires),
+    }))
 }
 
 pub(super) fn recover(args: &Recover) -> Result<(), Failure> {
@@ -123,7 +138,9 @@ pub(super) fn recover(args: &Recover) -> Result<(), Failure> {
     show(format!(
         "{text}stored with {signatures} of the recovery keys' signatures; publish it: git push origin {name}\n"
     ));
-    Ok(())
+    args.json.print(&serde_json::json!({
+        "ref": name, "from": args.from, "to": args.to, "signatures": signatures,
+    }))
 }
 
 const BEGIN: &str = "-----BEGIN SSH SIGNATURE-----";

@@ -15,27 +15,45 @@ const LONGEST_LINE: usize = 500;
 
 /// What is asked of an entry.
 const FIELDS: [&str; 3] = ["MESSAGE", "_SYSTEMD_INVOCATION_ID", "INVOCATION_ID"];
+/// Lines of systemd that are shown however much the unit said itself.
+const OF_SYSTEMD: usize = 2;
+/// Entries that are read for each line that is wanted: systemd's own are told last.
+const READ_MORE: usize = 4;
 
-/// The last lines of a unit's run, oldest first; none where there is no journal.
+/// The last lines of a unit's run: what it said itself, oldest first, then what systemd said
+/// of it, where that leaves room. None where there is no journal.
 pub(super) async fn last_lines(unit: &UnitName, lines: usize, which: &Which) -> Vec<String> {
     // What the process wrote last may still be on its way into the journal.
     run(&["--sync".to_owned()]).await;
     let mut asked =
         ["--output=json", "--all", "--boot", "--no-pager", "--quiet"].map(str::to_owned).to_vec();
     asked.push(format!("--output-fields={}", FIELDS.join(",")));
-    asked.push(format!("--lines={lines}"));
+    asked.push(format!("--lines={}", lines * READ_MORE));
     asked.push(format!("--unit={unit}"));
-    let mut found = lines_of(&run(&asked).await, which);
-    found.drain(..found.len().saturating_sub(lines));
-    found
+    let (own, others) = lines_of(&run(&asked).await, which);
+    own_first(own, others, lines)
 }
 
-/// The lines of those entries that are meant.
-fn lines_of(entries: &str, which: &Which) -> Vec<String> {
+/// What of a run is shown. Where both said much, systemd's last word has a place too: it is
+/// the one with the result.
+fn own_first(mut own: Vec<String>, mut others: Vec<String>, lines: usize) -> Vec<String> {
+    let room = lines.saturating_sub(others.len().min(OF_SYSTEMD));
+    own.drain(..own.len().saturating_sub(room));
+    others.drain(..others.len().saturating_sub(lines.saturating_sub(own.len())));
+    own.extend(others);
+    own
+}
+
+/// The lines of those entries that are meant: the unit's own, and systemd's of it.
+fn lines_of(entries: &str, which: &Which) -> (Vec<String>, Vec<String>) {
     let entries = entries.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let texts =
-        entries.filter(|entry| which.has(entry)).filter_map(|entry| text(&entry["MESSAGE"]));
-    texts.flat_map(|text| text.lines().map(harmless).collect::<Vec<_>>()).collect()
+    let (mut own, mut others) = (Vec::new(), Vec::new());
+    for entry in entries.filter(|entry| which.has(entry)) {
+        // Only systemd writes this field of another's run.
+        let lines = if entry["INVOCATION_ID"].is_string() { &mut others } else { &mut own };
+        lines.extend(text(&entry["MESSAGE"]).iter().flat_map(|text| text.lines()).map(harmless));
+    }
+    (own, others)
 }
 
 /// A field's value: what is not plain text is given byte by byte.
@@ -108,20 +126,47 @@ mod tests {
         runs.ends(&unit, "one".to_owned());
         runs.ends(&unit, String::new());
         let begun = Which::Begun(runs.of(&unit).unwrap());
-        assert_eq!(lines_of(&entries, &begun), ["first", "second", r"r\u{1b}"]);
+        assert_eq!(lines_of(&entries, &begun).0, ["first", "second", r"r\u{1b}"]);
         let last = |invocation: &str| {
             let since = Duration::from_secs(5);
             let which = Which::Last(Last { invocation: invocation.to_owned(), since });
             let unknown = |at: &str| entry(at, "", "\"of a process that was gone\"");
             let unknown = [unknown("4999999"), unknown("5000000")].concat();
             let unknown = unknown.replace("\"_SYSTEMD_INVOCATION_ID\":\"\",", "");
-            lines_of(&(entries.clone() + "\n" + &unknown), &which)
+            lines_of(&(entries.clone() + "\n" + &unknown), &which).0
         };
         assert_eq!(last("two"), ["first", "second", "of a process that was gone"]);
         assert_eq!(
             last("one")[1..],
             ["late words of the run before", "of a process that was gone"]
         );
+    }
+
+    #[test]
+    fn the_units_own_last_words_come_first_and_systemds_result_is_kept() {
+        let lines = |what: &str, count: usize| (0..count).map(|n| format!("{what} {n}")).collect();
+        assert_eq!(
+            own_first(lines("own", 9), lines("systemd", 9), 4),
+            ["own 7", "own 8", "systemd 7", "systemd 8"]
+        );
+        assert_eq!(own_first(Vec::new(), lines("systemd", 3), 2), ["systemd 1", "systemd 2"]);
+        assert_eq!(own_first(lines("own", 1), lines("systemd", 1), 9), ["own 0", "systemd 0"]);
+    }
+
+    /// As journald has them: systemd's word names the run that it is about.
+    #[test]
+    fn what_systemd_says_is_told_from_what_the_unit_says() {
+        let entries = concat!(
+            r#"{"INVOCATION_ID":"one","MESSAGE":"Started web"}"#,
+            "\n",
+            r#"{"_SYSTEMD_INVOCATION_ID":"one","MESSAGE":"no such table"}"#,
+            "\n",
+            r#"{"INVOCATION_ID":"one","MESSAGE":"Main process exited, status=1"}"#,
+        );
+        let last = Last { invocation: "one".to_owned(), since: Duration::ZERO };
+        let (own, others) = lines_of(entries, &Which::Last(last));
+        assert_eq!(own, ["no such table"]);
+        assert_eq!(others, ["Started web", "Main process exited, status=1"]);
     }
 
     #[test]
