@@ -115,6 +115,9 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::FetchBranch => {
             writ::source::fetch::run().map_err(|error| Failure::new(Blame::World, &error))
         }
+        Command::IndexPacks => {
+            writ::source::pack_import::run().map_err(|error| Failure::new(Blame::World, &error))
+        }
     }
 }
 

@@ -84,6 +84,8 @@ mod sites;
 mod sources;
 #[path = "agent/stages.rs"]
 mod stages;
+#[path = "agent/starved.rs"]
+mod starved;
 #[path = "agent/state.rs"]
 mod state;
 #[path = "agent/superseded.rs"]

@@ -8,10 +8,12 @@ use crate::events::Kind;
 use crate::fault::Fault;
 use crate::ledger::RefusedHead;
 use crate::names::CommitId;
-use crate::source::delivery::{self, Delivery};
-use crate::source::fetched::{Fetched, Known};
+use crate::source::delivery::Delivery;
+use crate::source::fetched::Known;
 use crate::source::git::PACK_LIMIT;
+use crate::source::pack_import::Delivered;
 use crate::source::repo::Repository;
+use crate::source::roads::Order;
 use crate::trust::{self, Anchor, Pins, Reason, Refusal, VerifiedCommit};
 use crate::world::World;
 
@@ -89,8 +91,8 @@ impl<W: World> Agent<W> {
         {
             self.memory.renewed = Some(Instant::now());
             due.retain(|other| *other != lane);
-            let (known, folder) = (Known::default(), self.ledger.incoming(lane));
-            self.roads.ask(Question { lane, known, folder, whole: true });
+            let order = self.order(lane, Known::default(), None);
+            self.roads.ask(Question { lane, order });
         }
         for lane in due {
             self.ask_one(lane, copy, anchor.as_ref());
@@ -107,8 +109,13 @@ impl<W: World> Agent<W> {
             tips: held.into_iter().chain(road.known()).cloned().collect(),
             have: held.into_iter().chain(passed).cloned().collect(),
         };
-        let folder = self.ledger.incoming(lane);
-        self.roads.ask(Question { lane, known, folder, whole: false });
+        let order = self.order(lane, known, Some(copy));
+        self.roads.ask(Question { lane, order });
+    }
+
+    fn order(&self, lane: usize, known: Known, copy: Option<&Repository>) -> Order {
+        let (folder, format) = (self.ledger.incoming(lane), self.config.repository.object_format);
+        Order { known, folder, base: copy.map(|copy| copy.path().to_owned()), format }
     }
 
     /// Each fetch adds a pack. A copy that has gathered too many, or that turned out to
@@ -140,9 +147,9 @@ impl<W: World> Agent<W> {
     fn hear(&mut self, copy: Repository, heard: Heard) -> Result<Repository, Fault> {
         let Heard { lane, whole, outcome } = heard;
         let (copy, outcome) = match (outcome, whole) {
-            (Ok(fetched), true) => self.take_whole(copy, lane, fetched)?,
-            (Ok(fetched), false) => {
-                let outcome = self.take(&copy, lane, fetched);
+            (Ok(delivered), true) => self.take_whole(copy, lane, delivered)?,
+            (Ok(delivered), false) => {
+                let outcome = self.take(&copy, lane, delivered);
                 (copy, outcome)
             }
             (Err(fault), whole) => {
@@ -165,15 +172,21 @@ impl<W: World> Agent<W> {
         &mut self,
         copy: Repository,
         lane: usize,
-        fetched: Fetched,
+        delivered: Delivered,
     ) -> Result<(Repository, Result<(), Fault>), Fault> {
-        let Fetched::Packs { tip, statements, packs } = fetched else { return Ok((copy, Ok(()))) };
+        let (tip, statements, packs) = match delivered {
+            Delivered::Packs { tip, statements, packs } => (tip, statements, packs),
+            Delivered::Unchanged { .. } => return Ok((copy, Ok(()))),
+            Delivered::TooLarge { .. } | Delivered::Damaged(_) => {
+                self.roads.lanes[lane].again = true;
+                return Ok((copy, Ok(())));
+            }
+        };
         let anchor = self.ledger.anchor()?;
         let fresh = copy.beside().and_then(|fresh| {
-            Delivery::import(&fresh, &packs)?;
+            Delivery::take(&fresh, packs)?;
             Ok(fresh)
         });
-        delivery::refuse(&packs);
         let pins = self.pins()?;
         let whole = |fresh: &Repository| anchor.as_ref().is_none_or(|a| is_whole(fresh, &pins, a));
         let Some(fresh) = fresh.ok().filter(whole) else {
@@ -190,25 +203,38 @@ impl<W: World> Agent<W> {
         Ok((copy, outcome))
     }
 
-    fn take(&mut self, copy: &Repository, lane: usize, fetched: Fetched) -> Result<(), Fault> {
+    fn take(&mut self, copy: &Repository, lane: usize, delivered: Delivered) -> Result<(), Fault> {
         let anchor = self.ledger.anchor()?;
         let held = anchor.as_ref().filter(|anchor| copy.contains(&anchor.commit));
-        let (tip, statements, packs) = match fetched {
-            Fetched::Unchanged { tip } => {
-                self.shows_again(copy, anchor.as_ref(), lane, &tip);
-                return Ok(());
+        let (tip, statements, packs) = match delivered {
+            Delivered::Unchanged { tip } => {
+                let accepted = held.is_some_and(|anchor| anchor.commit == tip);
+                let costly = self.roads.lanes[lane].too_large(&tip).filter(|_| !accepted);
+                return match costly {
+                    Some(fault) => Err(fault.clone()),
+                    None => {
+                        self.shows_again(copy, anchor.as_ref(), lane, &tip);
+                        Ok(())
+                    }
+                };
             }
-            Fetched::Packs { tip, statements, packs } => (tip, statements, packs),
+            Delivered::TooLarge { tip, statements, fault } => {
+                self.roads.lanes[lane].is_too_large(tip, statements, fault.clone());
+                return Err(fault);
+            }
+            Delivered::Damaged(fault) => {
+                self.memory.copy_damaged = true;
+                return Err(fault);
+            }
+            Delivered::Packs { tip, statements, packs } => (tip, statements, packs),
         };
         let news = held.is_none_or(|anchor| anchor.commit != tip);
         if !news && self.roads.has_read(&statements) {
             // Another source was faster.
-            delivery::refuse(&packs);
             self.roads.lanes[lane].shows(&tip, &statements, Standing::Current);
             return Ok(());
         }
-        let imported =
-            Delivery::import(copy, &packs).inspect_err(|_| self.memory.copy_damaged = true)?;
+        let imported = Delivery::take(copy, packs)?;
         let standing = match self.weigh(copy, lane, &tip, &statements) {
             Ok(standing) => standing,
             Err(fault) => {

@@ -10,8 +10,9 @@ use tokio::time::{Instant, timeout_at};
 use crate::fault::Fault;
 use crate::names::CommitId;
 use crate::next::jittered;
-use crate::source::fetched::{Fetched, Known, Statements};
-use crate::source::roads::{Road, Source};
+use crate::source::fetched::Statements;
+use crate::source::pack_import::Delivered;
+use crate::source::roads::{Order, Road};
 use crate::trust::Refusal;
 
 use super::dice;
@@ -24,6 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const GRACE: Duration = Duration::from_millis(500);
 /// The longest that a source is left alone after failures.
 const LONGEST_REST: Duration = Duration::from_secs(600);
+
+/// For how long a tip that was too large to look at is not looked at again: it may have
+/// been this host that was slow.
+const COSTLY: Duration = Duration::from_secs(3600);
 
 /// Whom a round asks, and how long it waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +86,7 @@ pub(super) enum Standing {
 /// One source and what is known of it while the agent runs.
 pub(super) struct Lane {
     pub(super) name: String,
-    source: Source,
+    road: Road,
     /// Since when it is being asked.
     asked: Option<Instant>,
     /// It is to be asked again at once: what it is about to say may be out of date.
@@ -95,22 +100,30 @@ pub(super) struct Lane {
     /// Statements beside the branch that were looked at.
     pub(super) statements: Vec<CommitId>,
     pub(super) fault: Option<Fault>,
+    /// What it shows costs too much to look at.
+    too_large: Option<TooLarge>,
+}
+
+/// What is not looked at again for a while.
+struct TooLarge {
+    tip: CommitId,
+    statements: Statements,
+    fault: Fault,
+    since: Instant,
 }
 
 /// A question to a source.
 pub(super) struct Question {
     pub(super) lane: usize,
-    pub(super) known: Known,
-    pub(super) folder: PathBuf,
-    /// Whether the whole history is asked for, for a new copy of the repository.
-    pub(super) whole: bool,
+    /// With no base, the whole history is asked for, for a new copy of the repository.
+    pub(super) order: Order,
 }
 
 /// Its answer.
 pub(super) struct Heard {
     pub(super) lane: usize,
     pub(super) whole: bool,
-    pub(super) outcome: Result<Fetched, Fault>,
+    pub(super) outcome: Result<Delivered, Fault>,
 }
 
 /// All of them.
@@ -172,13 +185,13 @@ impl Roads {
     }
 
     pub(super) fn ask(&mut self, question: Question) {
-        let Question { lane: number, known, folder, whole } = question;
+        let Question { lane: number, order } = question;
         let lane = &mut self.lanes[number];
         lane.asked = Some(Instant::now());
-        let source = lane.source.clone();
+        let road = lane.road.clone();
         self.under_way.spawn(async move {
-            let outcome = source.fetch(&known, &folder).await;
-            Heard { lane: number, whole, outcome }
+            let outcome = road.deliver(&order).await;
+            Heard { lane: number, whole: order.base.is_none(), outcome }
         });
     }
 
@@ -295,15 +308,15 @@ impl Roads {
 
     /// Folders whose change is a reason to look at once.
     pub(super) fn watched(&self) -> impl Iterator<Item = PathBuf> {
-        self.lanes.iter().flat_map(|lane| lane.source.watched())
+        self.lanes.iter().flat_map(|lane| lane.road.source.watched())
     }
 }
 
 impl Lane {
     fn new(road: Road) -> Self {
         Self {
-            name: road.name,
-            source: road.source,
+            name: road.name.clone(),
+            road,
             asked: None,
             again: false,
             failures: 0,
@@ -313,6 +326,7 @@ impl Lane {
             standing: Standing::Unknown,
             statements: Vec::new(),
             fault: None,
+            too_large: None,
         }
     }
 
@@ -337,7 +351,19 @@ impl Lane {
             Standing::Behind => true,
             Standing::Current | Standing::Unknown => false,
         };
-        self.tip.iter().filter(move |_| judged).chain(&self.statements)
+        let costly = self.too_large.iter().filter(|it| it.since.elapsed() < COSTLY);
+        let costly = costly.flat_map(|it| std::iter::once(&it.tip).chain(it.statements.ids()));
+        self.tip.iter().filter(move |_| judged).chain(&self.statements).chain(costly)
+    }
+
+    /// Takes note that looking at what it shows was given up.
+    pub(super) fn is_too_large(&mut self, tip: CommitId, statements: Statements, fault: Fault) {
+        self.too_large = Some(TooLarge { tip, statements, fault, since: Instant::now() });
+    }
+
+    /// Why nobody looks at this tip, where it was too large at the last look.
+    pub(super) fn too_large(&self, tip: &CommitId) -> Option<&Fault> {
+        self.too_large.as_ref().filter(|it| it.tip == *tip).map(|it| &it.fault)
     }
 
     /// Where it stood when it was behind: a commit that was accepted before, so that its
@@ -348,7 +374,7 @@ impl Lane {
 
     /// Whether it is a stick that is not plugged in.
     pub(super) fn is_unplugged(&self) -> bool {
-        self.source.is_unplugged()
+        self.road.source.is_unplugged()
     }
 
     /// Whether it can be seen and shows the accepted commit.
@@ -364,12 +390,16 @@ mod tests {
     use super::*;
     use crate::source::access::Access;
     use crate::source::git::GitSource;
+    use crate::source::pack_import::PackImport;
+    use crate::source::roads::Source;
 
     const INTERVAL: Duration = Duration::from_secs(30);
 
     fn roads(names: &[&str]) -> Roads {
+        let import = PackImport { program: "/bin/false".into(), deadline: INTERVAL };
         let road = |name: &&str| Road {
             name: (*name).to_owned(),
+            import: import.clone(),
             source: Source::Git(GitSource {
                 url: format!("file:///{name}").parse().unwrap(),
                 access: Access::Open,

@@ -149,6 +149,9 @@ pub enum Command {
     /// The agent's own child: fetches a branch for its parent.
     #[command(hide = true)]
     FetchBranch,
+    /// The agent's own child: checks packs for its parent.
+    #[command(hide = true)]
+    IndexPacks,
 }
 
 /// Whose fault it was that a command did not do what it was asked.

@@ -15,9 +15,10 @@ use crate::config::{Config, DEFAULT_PATH};
 use crate::ledger::Ledger;
 use crate::names::CommitId;
 use crate::source::delivery::Delivery;
-use crate::source::fetched::{Fetched, Known};
+use crate::source::fetched::Known;
+use crate::source::pack_import::Delivered;
 use crate::source::repo::Repository;
-use crate::source::roads::Road;
+use crate::source::roads::Order;
 use crate::trust::{self, Pins};
 pub(super) use sign::approval_line;
 
@@ -134,15 +135,22 @@ async fn reset(config: &Config, to: &CommitId, json: JsonFlag) -> Result<(), Fai
 /// Fetches the whole branch from one source after the other until the commit is here,
 /// beside whatever a running agent fetches.
 async fn bring(config: &Config, repository: &Repository, to: &CommitId) -> Result<(), Failure> {
-    let folder = config.state_directory.join("reset.packs");
     let mut lost = None;
-    for Road { source, .. } in config.sources() {
-        match source.fetch(&Known::default(), &folder).await {
-            Ok(Fetched::Packs { packs, .. }) => {
-                Delivery::import(repository, &packs)?;
+    let order = Order {
+        known: Known::default(),
+        folder: config.state_directory.join("reset.packs"),
+        base: None,
+        format: repository.format(),
+    };
+    for road in config.sources() {
+        match road.deliver(&order).await {
+            Ok(Delivered::Packs { packs, .. }) => {
+                Delivery::take(repository, packs)?;
             }
-            Ok(Fetched::Unchanged { .. }) => {}
-            Err(fault) => lost = Some(fault),
+            Ok(Delivered::Unchanged { .. }) => {}
+            Ok(Delivered::TooLarge { fault, .. } | Delivered::Damaged(fault)) | Err(fault) => {
+                lost = Some(fault);
+            }
         }
         if repository.contains(to) {
             return Ok(());

@@ -2,6 +2,7 @@
 //! of this host.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
@@ -11,6 +12,7 @@ use crate::source::access::{Access, HttpAccess, Identity, SshAccess};
 use crate::source::bundles::{BundleSource, Place};
 use crate::source::git::GitSource;
 use crate::source::git_url::{GitScheme, GitUrl};
+use crate::source::pack_import::PackImport;
 use crate::source::roads::{Road, Source};
 use crate::source::secret::SecretFile;
 
@@ -204,7 +206,8 @@ impl Config {
     fn road(&self, source: SourceConfig) -> Result<Road, String> {
         let branch = self.repository.branch.clone();
         let deadline = source.deadline.unwrap_or(self.poll.deadline);
-        let program = "/proc/self/exe".into();
+        let program = PathBuf::from("/proc/self/exe");
+        let import = PackImport { program: program.clone(), deadline };
         let name = source.name;
         let source = match source.place {
             At::Git { url, access } => {
@@ -215,7 +218,7 @@ impl Config {
                     .map_err(|why| format!("source {name}: {why}"))?,
             ),
         };
-        Ok(Road { name, source })
+        Ok(Road { name, source, import })
     }
 
     /// The same config with one source: one that it names, by its name or its URL, or

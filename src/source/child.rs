@@ -1,6 +1,7 @@
 //! A program that may take so long, say so much, and no more.
 
 use std::io;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -60,11 +61,29 @@ impl Bounded {
     }
 }
 
-/// What a program prints, the end of its complaints, and how it ended.
-pub(super) async fn talk(
-    mut child: Child,
-    input: &[u8],
+/// Asks this program's own child, which may be killed with all that it started: dropping
+/// the future does. What it prints, the end of its complaints, and how it ended.
+///
+/// # Errors
+/// It cannot be started.
+pub(super) async fn ask(
+    program: &Path,
+    verb: &str,
+    request: &[u8],
 ) -> io::Result<(Vec<u8>, String, ExitStatus)> {
+    let mut command = Command::new(program);
+    command.arg(verb).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.kill_on_drop(true).process_group(0).spawn().map_err(|error| {
+        io::Error::new(error.kind(), format!("starting {}: {error}", program.display()))
+    })?;
+    let group = Group::of(&child, true);
+    let ended = talk(child, request).await?;
+    group.let_go();
+    Ok(ended)
+}
+
+/// What a program prints, the end of its complaints, and how it ended.
+async fn talk(mut child: Child, input: &[u8]) -> io::Result<(Vec<u8>, String, ExitStatus)> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
         if let Some(mut stdin) = stdin {
@@ -90,15 +109,15 @@ async fn take(pipe: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
 }
 
 /// Ends a program and all that it started, unless that is over.
-pub(super) struct Group(Option<Pid>);
+struct Group(Option<Pid>);
 
 impl Group {
-    pub(super) fn of(child: &Child, apart: bool) -> Self {
+    fn of(child: &Child, apart: bool) -> Self {
         let id = child.id().filter(|_| apart).and_then(|id| i32::try_from(id).ok());
         Self(id.and_then(Pid::from_raw))
     }
 
-    pub(super) fn let_go(mut self) {
+    fn let_go(mut self) {
         self.0 = None;
     }
 }

@@ -1,8 +1,9 @@
-//! Packs that a source brought, imported together or not at all.
+//! Packs that a source brought, moved in together or not at all.
 
 use std::fs;
 use std::path::PathBuf;
 
+use super::pack_import::IndexedPacks;
 use super::repo::{ImportedPack, Repository};
 use crate::fault::Fault;
 
@@ -13,25 +14,23 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Imports packs in their order. The files are gone afterwards, whatever comes of
-    /// it, and so is their folder once it is empty.
+    /// Moves packs that were checked into the repository. Their folder is gone
+    /// afterwards, whatever comes of it.
     ///
     /// # Errors
-    /// As [`Repository::import_pack`]; nothing of any pack is kept.
-    pub fn import(repository: &Repository, packs: &[PathBuf]) -> Result<Self, Fault> {
-        let mut delivery = Self { imported: Vec::with_capacity(packs.len()) };
-        for pack in packs {
-            match repository.import_pack_file(pack) {
+    /// The disk is in the way; nothing of any pack is kept.
+    pub fn take(repository: &Repository, packs: IndexedPacks) -> Result<Self, Fault> {
+        let mut delivery = Self { imported: Vec::with_capacity(packs.packs.len()) };
+        for pack in &packs.packs {
+            match repository.adopt(pack) {
                 Ok(imported) => delivery.imported.push(imported),
                 Err(fault) => {
-                    refuse(packs);
                     // The first fault is the one to tell.
                     let _ = delivery.discard();
                     return Err(fault);
                 }
             }
         }
-        clear_folder(packs);
         Ok(delivery)
     }
 

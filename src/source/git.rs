@@ -1,14 +1,13 @@
 //! A branch on a git server, fetched by a child process with one deadline over everything.
 
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
-use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::access::Access;
-use super::child::{Group, talk};
+use super::child;
 use super::delivery;
 use super::fetch::{ALIAS, Answer, MEMORY, NO_BRANCH, Request};
 use super::fetched::{Fetched, Known};
@@ -144,20 +143,9 @@ impl GitSource {
 
     /// Dropping the future kills the child and what it started.
     async fn ask(&self, request: &Request) -> Result<Answer, Fault> {
-        let child = Command::new(&self.program)
-            .arg("fetch-branch")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .process_group(0)
-            .spawn()
-            .map_err(|error| self.fault(format!("starting {}: {error}", self.program.display())))?;
-        let group = Group::of(&child, true);
         let body = serde_json::to_vec(request).map_err(|error| self.fault(error.to_string()))?;
-        let (printed, complaint, status) =
-            talk(child, &body).await.map_err(|error| self.fault(error.to_string()))?;
-        group.let_go();
+        let asked = child::ask(&self.program, "fetch-branch", &body).await;
+        let (printed, complaint, status) = asked.map_err(|error| self.fault(error.to_string()))?;
         match serde_json::from_slice(&printed) {
             Ok(Answer::Failed { because }) => {
                 Err(self.fault([because.as_str(), &complaint].join(" ").trim().to_owned()))

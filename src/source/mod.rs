@@ -24,6 +24,8 @@ pub mod marks;
 pub mod merging;
 pub mod operator;
 pub mod outbox;
+mod pack_budget;
+pub mod pack_import;
 mod patience;
 pub mod placing;
 pub mod pushed;

@@ -2,20 +2,21 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead};
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use gix::odb::pack::bundle::write;
 use gix::{ObjectId, hash, objs, open};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use super::pack_budget::OBJECT;
 use super::words::of_pack;
 use crate::fault::{Fault, causes};
 use crate::names::CommitId;
-use crate::trust::{Kind, LARGEST_OBJECT, Objects, Unreadable};
+use crate::trust::{Kind, Objects, Unreadable};
 
 /// How a repository names its objects.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ObjectFormat {
     #[default]
@@ -29,7 +30,7 @@ impl ObjectFormat {
         if id.as_str().len() == 40 { Self::Sha1 } else { Self::Sha256 }
     }
 
-    fn hash(self) -> hash::Kind {
+    pub(super) fn hash(self) -> hash::Kind {
         match self {
             Self::Sha1 => hash::Kind::Sha1,
             Self::Sha256 => hash::Kind::Sha256,
@@ -50,10 +51,8 @@ pub struct ImportedPack {
     objects: u32,
 }
 
-/// The largest object that is decoded, in bytes (rule O5 of docs/trust.md).
-const OBJECT: u64 = LARGEST_OBJECT;
 /// gix knows neither the commit nor the path of what it does not take.
-const TOO_LARGE: &str = "a file of a new commit has more than 16 MiB (rule O5): `writ verify` in a checkout of the branch names it and its commit; take it out of the history (git rebase -i) and push again";
+pub(super) const TOO_LARGE: &str = "a file of a new commit has more than 16 MiB (rule O5): `writ verify` in a checkout of the branch names it and its commit; take it out of the history (git rebase -i) and push again";
 /// Packs that one open repository can hold; each fetch adds one.
 const PACKS: u16 = 4096;
 /// What would make objects come from elsewhere, or history end early (rule O4).
@@ -172,6 +171,24 @@ impl Repository {
         Self::create(&path, self.format())
     }
 
+    /// An empty repository at `path`, where packs are imported that may be thin on
+    /// `base`; what lies there goes.
+    ///
+    /// # Errors
+    /// The folder cannot be emptied or made.
+    pub fn stage(path: &Path, format: ObjectFormat, base: Option<&Path>) -> Result<Self, Fault> {
+        remove_all(path).map_err(|error| Fault::wait(doing("delete", path), error))?;
+        let stage = Self::create(path, format)?;
+        let Some(base) = base else { return Ok(stage) };
+        let named = path::absolute(base.join("objects")).and_then(|objects| {
+            let line = [objects.as_os_str().as_encoded_bytes(), b"\n"].concat();
+            fs::create_dir_all(path.join("objects/info"))?;
+            fs::write(path.join("objects/info/alternates"), line)
+        });
+        named.map_err(|error| Fault::wait(doing("create", path), error))?;
+        Self::open_as_is(path, &[])
+    }
+
     /// Puts another repository in this one's place. A crash in between leaves none,
     /// which is fetched again.
     ///
@@ -268,15 +285,32 @@ impl Repository {
         }
     }
 
-    /// Imports a pack that lies in a file, and deletes the file, whatever comes of it.
+    /// Moves a pack in that was imported into a [`Repository::stage`] on the same disk,
+    /// with its index.
     ///
     /// # Errors
-    /// As [`Repository::import_pack`].
-    pub fn import_pack_file(&self, path: &Path) -> Result<ImportedPack, Fault> {
-        let file = File::open(path).map_err(|error| Fault::wait(doing("read", path), error))?;
-        let imported = self.import_pack(&mut io::BufReader::new(file));
-        fs::remove_file(path).map_err(|error| Fault::wait(doing("delete", path), error))?;
-        imported
+    /// A file cannot be moved; then none is here.
+    pub fn adopt(&self, pack: &Path) -> Result<ImportedPack, Fault> {
+        let folder = self.pack_folder();
+        let failed = |error: io::Error| Fault::wait("import a pack of git objects", error);
+        let mut imported = ImportedPack { files: Vec::new(), objects: 0 };
+        // A pack without an index is nobody's yet.
+        for file in [pack.to_owned(), pack.with_extension("idx")] {
+            let Some(name) = file.file_name() else { continue };
+            let target = folder.join(name);
+            if target.try_exists().map_err(failed)? {
+                continue;
+            }
+            match fs::rename(&file, &target) {
+                Ok(()) => imported.files.push(target),
+                Err(error) => {
+                    drop(imported.discard());
+                    return Err(failed(error));
+                }
+            }
+        }
+        File::open(&folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        Ok(imported)
     }
 
     fn pack_folder(&self) -> PathBuf {
@@ -293,6 +327,11 @@ impl ImportedPack {
     /// How many objects the pack holds, with the bases a thin one was completed with.
     pub fn objects(&self) -> u32 {
         self.objects
+    }
+
+    /// The pack's file, unless it was empty or there before.
+    pub(super) fn into_pack(self) -> Option<PathBuf> {
+        self.files.into_iter().find(|file| file.extension().is_some_and(|end| end == "pack"))
     }
 
     /// Deletes the pack again; one that was there before it was imported stays.

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use super::bundles::BundleSource;
 use super::fetched::{Fetched, Known};
 use super::git::GitSource;
+use super::pack_import::{Delivered, PackImport};
+use super::repo::ObjectFormat;
 use crate::fault::Fault;
 use crate::names::CommitId;
 
@@ -13,6 +15,31 @@ use crate::names::CommitId;
 pub struct Road {
     pub name: String,
     pub source: Source,
+    /// Who looks into what it sends.
+    pub import: PackImport,
+}
+
+/// What a source is asked for, and where its answer goes.
+#[derive(Clone, Debug)]
+pub struct Order {
+    pub known: Known,
+    /// A folder for packs, which is made where anything comes, on the disk of `base`.
+    pub folder: PathBuf,
+    /// The repository that has what is known; with none, a whole history is to come.
+    pub base: Option<PathBuf>,
+    pub format: ObjectFormat,
+}
+
+impl Road {
+    /// Asks where the branch stands, and has what leads there checked, each within the
+    /// source's deadline.
+    ///
+    /// # Errors
+    /// As [`Source::fetch`] and [`PackImport::check`].
+    pub async fn deliver(&self, order: &Order) -> Result<Delivered, Fault> {
+        let fetched = self.source.fetch(&order.known, &order.folder).await?;
+        self.import.check(fetched, &order.folder, order.base.clone(), order.format).await
+    }
 }
 
 /// One place that shows the branch. Sources are asked side by side, so that what they

@@ -142,6 +142,7 @@ impl Scene {
     pub(crate) fn agent_on(&self, config: Config, ledger: Ledger) -> Agent<SimWorld> {
         let mut sources = config.sources();
         for road in &mut sources {
+            road.import.program = env!("CARGO_BIN_EXE_writ").into();
             if let Source::Git(git) = &mut road.source {
                 git.program = env!("CARGO_BIN_EXE_writ").into();
             }

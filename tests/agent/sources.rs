@@ -323,19 +323,22 @@ impl Silent {
     }
 }
 
-fn stopped(machine: &mut Machine) {
+pub(crate) fn stopped(machine: &mut Machine) {
     machine.loaded.remove(&"writ-web.service".parse().unwrap());
 }
 
 /// An agent at work, as a service.
-struct Running {
-    shared: Arc<Shared>,
+pub(crate) struct Running {
+    pub shared: Arc<Shared>,
     asked: mpsc::Sender<SyncRequest>,
 }
 
 impl Running {
     /// Plays `work` beside the agent, which ends with it.
-    async fn beside<F: Future<Output = ()>>(agent: Agent<SimWorld>, work: impl FnOnce(Self) -> F) {
+    pub(crate) async fn beside<F: Future<Output = ()>>(
+        agent: Agent<SimWorld>,
+        work: impl FnOnce(Self) -> F,
+    ) {
         let (asked, requests) = mpsc::channel(8);
         let running = Self { shared: agent.shared(), asked };
         tokio::select! {
@@ -344,13 +347,13 @@ impl Running {
         }
     }
 
-    async fn sync(&self) -> Report {
+    pub(crate) async fn sync(&self) -> Report {
         let (answer, report) = oneshot::channel();
         self.asked.send(SyncRequest { answer, restart: None }).await.unwrap();
         report.await.unwrap()
     }
 
-    async fn until(&self, what: &str, holds: impl Fn() -> bool) {
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn() -> bool) {
         let begun = Instant::now();
         while !holds() {
             let waited = begun.elapsed();

@@ -14,7 +14,8 @@ use writ::source::bundles::site::{Purpose, SiteUrl};
 use writ::source::bundles::snapshot::Snapshot;
 use writ::source::bundles::{BundleSource, Place};
 use writ::source::delivery::Delivery;
-use writ::source::fetched::{Fetched, Known};
+use writ::source::fetched::{Fetched, Known, Statements};
+use writ::source::pack_import::{Delivered, PackImport};
 use writ::source::repo::{ObjectFormat, Repository};
 
 use crate::server::{ID, SECRET, Server};
@@ -248,7 +249,7 @@ impl Host {
                 0
             }
             Fetched::Packs { tip, statements, packs } => {
-                Delivery::import(&self.repository, &packs).unwrap();
+                self.import(&packs).unwrap();
                 assert!(!self.home.join("incoming").exists());
                 for id in [&tip].into_iter().chain(statements.ids()) {
                     assert!(self.repository.contains(id), "{id}");
@@ -263,7 +264,26 @@ impl Host {
     }
 
     pub(crate) fn import(&self, packs: &[PathBuf]) -> Result<(), String> {
-        Delivery::import(&self.repository, packs).map(drop).map_err(|fault| fault.to_string())
+        let import = PackImport {
+            program: env!("CARGO_BIN_EXE_writ").into(),
+            deadline: Duration::from_secs(120),
+        };
+        let fetched = Fetched::Packs {
+            tip: "0".repeat(40).parse().unwrap(),
+            statements: Statements::default(),
+            packs: packs.to_vec(),
+        };
+        let (base, format) = (self.repository.path().to_owned(), self.repository.format());
+        let folder = self.home.join("incoming");
+        match wait(import.check(fetched, &folder, Some(base), format)) {
+            Ok(Delivered::Packs { packs, .. }) => {
+                Delivery::take(&self.repository, packs).map(drop).map_err(|f| f.to_string())
+            }
+            Ok(Delivered::Damaged(fault) | Delivered::TooLarge { fault, .. }) | Err(fault) => {
+                Err(fault.to_string())
+            }
+            Ok(Delivered::Unchanged { .. }) => Ok(()),
+        }
     }
 
     /// The whole history is there, says git.

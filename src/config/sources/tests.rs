@@ -17,7 +17,7 @@ fn a_folder_is_one_that_kits_come_to_and_may_do_without_receipts() {
         "[[source]]\nurl = \"dir:///media/stick/kit\"\n\n[[source]]\nurl = \"dir:///srv/kit\"\nreceipt = false\n\n[[source]]\nurl = \"s3://acme/main\"\n",
     )
     .unwrap();
-    assert_eq!(config.kits(), ["/media/stick/kit", "/srv/kit"].map(std::path::PathBuf::from));
+    assert_eq!(config.kits(), ["/media/stick/kit", "/srv/kit"].map(PathBuf::from));
     assert_eq!(config.receipts().len(), 1);
     let stray = read("[[source]]\nurl = \"s3://acme/main\"\nreceipt = true\n").unwrap_err();
     assert!(stray.contains("receipt means something for dir:/// only"), "{stray}");

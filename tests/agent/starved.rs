@@ -1,0 +1,82 @@
+//! A host beside something that takes all the time there is: status, healing and the other
+//! sources go on.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use gix::zlib::Compression;
+use gix::zlib::stream::deflate;
+use sha2::{Digest as _, Sha256};
+use writ::agent::sources::{SourceState, SourceStatus};
+use writ::source::bundles::index::{Digested, Entry, Index};
+
+use crate::scene::{Scene, closure, word};
+use crate::sources::{Running, stopped};
+
+/// Blobs of 16 MiB of zeros, each of them the same: a small bundle that is 10 GiB.
+const BLOBS: u32 = 640;
+
+/// Publishes a bundle whose name and size are right, and that no host has the time to unpack.
+fn publish_bomb(folder: &Path) {
+    let tip = "6b".repeat(20);
+    let mut deflate = deflate::Write::new(Vec::new(), Compression::BEST_SPEED);
+    deflate.write_all(&vec![0; 16 << 20]).unwrap();
+    deflate.flush().unwrap();
+    // A blob (3) of 1 << 24 bytes (gitformat-pack(5)).
+    let blob = [&[0xb0, 0x80, 0x80, 0x40][..], &deflate.into_inner()].concat();
+    let mut pack = [b"PACK", &2_u32.to_be_bytes()[..], &BLOBS.to_be_bytes()].concat();
+    pack.extend(blob.repeat(BLOBS as usize));
+    let mut hash = gix::hash::hasher(gix::hash::Kind::Sha1);
+    hash.update(&pack);
+    pack.extend(hash.try_finalize().unwrap().as_slice());
+    let bundle = [format!("# v2 git bundle\n{tip} refs/heads/main\n\n").as_bytes(), &pack].concat();
+    let file = Digested::of(Sha256::new_with_prefix(&bundle), bundle.len() as u64);
+    fs::create_dir_all(folder.join("bundles")).unwrap();
+    fs::write(folder.join(file.name()), bundle).unwrap();
+    let tip: writ::names::CommitId = tip.parse().unwrap();
+    let entry = Entry { token: 1, file, tip: tip.clone(), base: None };
+    let branch = "main".parse().unwrap();
+    let index = Index { branch, tip, stated: None, entries: vec![entry] };
+    fs::write(folder.join("index"), index.to_string()).unwrap();
+}
+
+/// A second source, after the forge.
+fn second(agent: &Running) -> SourceStatus {
+    agent.shared.snapshot().sources[1].clone()
+}
+
+#[tokio::test]
+async fn a_bundle_that_takes_for_ever_to_unpack_holds_nobody_up_and_is_not_tried_again() {
+    let mut scene = Scene::new();
+    scene.push_service("web", "1");
+    let stick = tempfile::tempdir().unwrap();
+    publish_bomb(stick.path());
+    scene.more = format!(
+        "[[source]]\nname = \"stick\"\nurl = \"dir://{}\"\n[poll]\ndeadline = \"4s\"\ninterval = \"1s\"\n",
+        stick.path().display()
+    );
+    let agent = scene.agent();
+    let world = Arc::clone(&scene.world);
+    let (pushed, text) = (scene.push_service("web", "2"), closure("web", "2"));
+    Running::beside(agent, async |agent| {
+        let report = agent.sync().await;
+        assert_eq!((report.commit.as_ref(), word(&report)), (Some(&pushed), "confirmed"));
+        world.touch(stopped);
+        let runs = || world.state().running().values().any(|unit| unit.contains(text.as_str()));
+        agent.until("it is healed", runs).await;
+        agent.until("it is given up", || second(&agent).state == SourceState::Lost).await;
+        let because = second(&agent).fault.unwrap();
+        assert!(because.doing.starts_with("unpack"), "{because}");
+        // Whoever fetched it again would find nothing.
+        fs::remove_dir_all(stick.path().join("bundles")).unwrap();
+        for _ in 0..3 {
+            agent.sync().await;
+            agent.until("it was heard", || second(&agent).state == SourceState::Lost).await;
+            assert_eq!(second(&agent).fault.unwrap(), because);
+        }
+    })
+    .await;
+    assert!(!scene.state().join("incoming.1").exists(), "nothing is left of it");
+}
