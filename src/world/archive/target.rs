@@ -1,6 +1,6 @@
 //! The folder that an archive is unpacked to, which stays as it was until all is there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -141,7 +141,6 @@ impl<'a> Target<'a> {
             self.room_for(&format!("the rest of {}", name.display()), left)?;
         }
         fresh.flush()?;
-        fresh.as_file().sync_all()?;
         Ok(fresh)
     }
 
@@ -158,19 +157,22 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Puts the rest in its place, the index last; how many files came.
+    /// Puts the rest in its place, the index last; how many files came. The disk is made
+    /// to keep all at once: file by file, it takes minutes for very many.
     pub(super) fn end(&mut self) -> Result<usize, Wrong> {
-        let new = self.came.iter().filter(|(_, came)| matches!(came, Came::New));
-        let folders: BTreeSet<_> = new.filter_map(|(name, _)| name.parent()).collect();
-        let folders = folders.into_iter().map(|inside| self.folder.join(inside));
-        folders.chain(self.made.iter().cloned()).try_for_each(|folder| sync(&folder))?;
         let late = self.came.iter().filter(|(_, came)| matches!(came, Came::Late(_)));
-        let mut late: Vec<PathBuf> = late.map(|(name, _)| name.clone()).collect();
-        late.sort_by_key(|name| name == Path::new(INDEX));
-        for name in late {
-            self.replace(name)?;
+        let late = late.map(|(name, _)| name.clone());
+        let (index, others): (Vec<_>, Vec<_>) = late.partition(|name| name == Path::new(INDEX));
+        self.sync()?;
+        for names in [others, index] {
+            names.into_iter().try_for_each(|name| self.replace(name))?;
+            self.sync()?;
         }
         Ok(self.came.len())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(File::open(self.folder)?)?)
     }
 
     fn replace(&mut self, name: PathBuf) -> io::Result<()> {
@@ -180,7 +182,7 @@ impl<'a> Target<'a> {
             fresh.persist(&place).map_err(|lost| lost.error)?;
         }
         self.came.insert(name, if before.is_some() { Came::There } else { Came::New });
-        sync(folder_of(&place))
+        Ok(())
     }
 
     /// Removes what came.
@@ -202,10 +204,6 @@ fn there(place: &Path) -> io::Result<Option<fs::Metadata>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 fn is_same(one: &Path, other: &Path) -> io::Result<bool> {

@@ -181,6 +181,25 @@ fn an_archive_that_unpacks_to_much_more_leaves_the_folder_as_it_was() {
 }
 
 #[test]
+fn an_archive_of_too_many_small_files_is_found_out_before_the_first_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let empty = |archive: &mut Archive| {
+        for number in 0..=100 {
+            archive.file(&format!("cache/{number}.narinfo"), io::empty(), 0).unwrap();
+        }
+    };
+    let archive = packed(dir.path(), empty);
+    let untouched = Limits { entries: 100, disk: |_| panic!("it was begun"), ..LIMITS };
+    let fault = within(&archive, &dir.path().join("out"), untouched).unwrap_err();
+    assert!(fault.because.contains("more than 100 files and folders"), "{fault}");
+    assert!(!dir.path().join("out").exists());
+    assert_eq!(
+        within(&archive, &dir.path().join("out"), Limits { entries: 101, ..LIMITS }).unwrap(),
+        101
+    );
+}
+
+#[test]
 fn what_was_there_is_as_it_was_where_an_archive_is_not_unpacked() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");

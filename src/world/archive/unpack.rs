@@ -18,6 +18,8 @@ use crate::world::disk::Disk;
 const DEPTH: usize = 4;
 /// What describes one file, with the end of the one before it, in bytes.
 const HEADERS: u64 = 64 << 10;
+/// What a small file takes of an archive, with what describes it, in bytes.
+const SMALL: u64 = 1 << 10;
 /// The window that zstd may want, as a power of two: 128 MiB, what the program `zstd`
 /// takes too where nobody says otherwise.
 const WINDOW: u32 = 27;
@@ -78,15 +80,13 @@ pub fn unpack(archive: &Path, folder: &Path) -> Result<usize, Fault> {
 
 pub(super) fn within(archive: &Path, folder: &Path, limits: Limits) -> Result<usize, Fault> {
     let doing = format!("unpack {} into {}", archive.display(), folder.display());
-    let read = || -> io::Result<_> {
-        let file = File::open(archive)?;
-        Ok((file.metadata()?.len(), Decoder::new(file)?))
+    let read = || -> Result<_, Wrong> {
+        count(open(archive)?.1, limits.entries)?;
+        Ok(open(archive)?)
     };
-    let (packed, mut unpacked) =
-        read().map_err(|error| Wrong::from(error).fault(&doing, "nothing was written"))?;
+    let (packed, unpacked) = read().map_err(|wrong| wrong.fault(&doing, "nothing was written"))?;
     let mut target = Target::new(folder, limits, packed);
-    let filled = unpacked.window_log_max(WINDOW).map_err(Wrong::from).and_then(|()| {
-        target.begin(packed)?;
+    let filled = target.begin(packed).and_then(|()| {
         fill(&mut target, unpacked, limits)?;
         target.end()
     });
@@ -94,6 +94,34 @@ pub(super) fn within(archive: &Path, folder: &Path, limits: Limits) -> Result<us
         Ok(()) => wrong.fault(&doing, "what was written is gone again"),
         Err(error) => wrong.fault(&doing, &format!("what was written is still there: {error}")),
     })
+}
+
+/// An archive's size, and what is in it.
+fn open(archive: &Path) -> io::Result<(u64, impl Read + use<>)> {
+    let file = File::open(archive)?;
+    let packed = file.metadata()?.len();
+    let mut unpacked = Decoder::new(file)?;
+    unpacked.window_log_max(WINDOW)?;
+    Ok((packed, unpacked))
+}
+
+/// Finds out that there are too many small files before one is written. Where there are
+/// large ones, the disk is the limit, and so is the time that a stick takes to be read
+/// twice.
+fn count(unpacked: impl Read, most: usize) -> Result<(), Wrong> {
+    let begin = unpacked.take((most as u64).saturating_mul(SMALL));
+    let allowed = Rc::new(Cell::new(HEADERS));
+    let mut tar = tar::Archive::new(Metered { inner: begin, allowed: Rc::clone(&allowed) });
+    let mut entries = 0;
+    // What is wrong with one is told when it is unpacked.
+    for entry in tar.entries()?.map_while(Result::ok) {
+        entries += 1;
+        if entries > most {
+            return Err(Wrong::Many(most));
+        }
+        allowed.set(entry.size().saturating_add(HEADERS));
+    }
+    Ok(())
 }
 
 fn fill(target: &mut Target<'_>, unpacked: impl Read, limits: Limits) -> Result<(), Wrong> {
