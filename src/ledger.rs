@@ -118,6 +118,11 @@ impl Ledger {
         Self { dir: dir.to_owned(), witness: witness::Witness::default() }
     }
 
+    /// The folder that all of it lies in.
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+
     /// Where the copy of the repository lies.
     pub fn repository(&self) -> PathBuf {
         self.dir.join("repo.git")

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -15,7 +16,7 @@ use super::{Report, Shared};
 use crate::fault::{Fault, causes};
 use crate::ledger::Ledger;
 use crate::names::{HostName, ServiceName};
-use crate::world::World;
+use crate::world::{Store as _, World};
 
 /// A request is one short line.
 const REQUEST_LIMIT: u64 = 4096;
@@ -105,12 +106,35 @@ pub struct Restart {
 pub struct Control<W> {
     pub host: HostName,
     pub ledger: Ledger,
+    /// Connections of its own to the host.
     pub world: Arc<W>,
+    /// The agent's, which knows what it downloads.
+    pub agents: Arc<W>,
     pub shared: Arc<Shared>,
     pub asked: mpsc::Sender<SyncRequest>,
 }
 
 impl<W: World + Send + Sync + 'static> Control<W> {
+    /// Answers for ever on a thread of its own: whatever holds the agent up, it says how
+    /// the host is.
+    ///
+    /// # Errors
+    /// There can be no more threads.
+    pub fn serve_apart(self, listener: UnixListener) -> std::io::Result<()> {
+        let listener = listener.into_std()?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let serve = move || {
+            runtime.block_on(async {
+                match UnixListener::from_std(listener) {
+                    Ok(listener) => self.serve(listener).await,
+                    Err(error) => tracing::error!(%error, "the control socket"),
+                }
+            });
+        };
+        // It ends with the program.
+        std::thread::Builder::new().name("control".to_owned()).spawn(serve).map(drop)
+    }
+
     /// Answers for ever, each peer by itself.
     pub async fn serve(self, listener: UnixListener) {
         let control = Arc::new(self);
@@ -182,7 +206,11 @@ impl<W: World + Send + Sync + 'static> Control<W> {
         }
         let snapshot = Some(self.shared.snapshot());
         match status::gather(&self.host, &self.ledger, &*self.world, snapshot).await {
-            Ok(status) => Reply::Status(Box::new(status)),
+            Ok(status) => {
+                let store = self.agents.store();
+                let (download, caches_away) = (store.downloading(), store.away());
+                Reply::Status(Box::new(Status { download, caches_away, ..status }))
+            }
             Err(error) => Reply::Refused { because: causes(&error) },
         }
     }

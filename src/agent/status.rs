@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::Snapshot;
 use super::drift::Healed;
@@ -12,7 +14,7 @@ use super::sources::SourceStatus;
 use crate::condition::{AgentState, Health, Judgement, judge};
 use crate::fault::Fault;
 use crate::ledger::pause::Pause;
-use crate::ledger::{Ledger, LedgerError, RefusedHead};
+use crate::ledger::{Generation, Ledger, LedgerError, RefusedHead};
 use crate::names::{CommitId, HostName, ServiceName, StorePath, UnitName};
 use crate::plan::drift::Drift;
 use crate::plan::observed::{ObservedRoutes, ObservedUnit, UnitState};
@@ -20,7 +22,10 @@ use crate::plan::routes::{self, RouteText};
 use crate::report::moment::length;
 use crate::verdict::Verdict;
 use crate::world::download::{Away, Download};
-use crate::world::{Routes as _, Store as _, Units as _, World};
+use crate::world::{Routes as _, Store as _, Units as _, World, waits};
+
+/// How long a part of the host may take to say how it is; whoever asks waits 20 seconds.
+const WITHIN: Duration = Duration::from_secs(5);
 
 /// A host's status at one moment; the JSON of `writ status --json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -114,17 +119,12 @@ pub async fn gather(
     world: &impl World,
     agent: Option<Snapshot>,
 ) -> Result<Status, LedgerError> {
-    let newest = ledger.newest()?;
-    let running = running(ledger)?;
+    let Recorded { newest, running, refused, paused } = recorded(ledger).await?;
     let snapshot = agent.clone().unwrap_or_default();
-    let (seen, unseen) = match services(world, &snapshot.revived).await {
-        Ok(seen) => (seen, None),
-        Err(fault) => (Seen::default(), Some(fault)),
-    };
+    let ((seen, unseen), observed) =
+        tokio::join!(services_in_time(world, &snapshot.revived), routes_in_time(world));
     let unseen = unseen.filter(|fault| snapshot.fault.as_ref() != Some(fault));
     let record = newest.as_ref().map(|generation| &generation.record);
-    let refused = ledger.refused_head()?;
-    let observed = world.routes().observe().await;
     let judged = LedgerView {
         verdict: newest.as_ref().and_then(|generation| generation.verdict.as_ref()),
         refused: refused.as_ref().map(|refused| &refused.refusal),
@@ -158,7 +158,7 @@ pub async fn gather(
         step: snapshot.step,
         download: world.store().downloading(),
         caches_away: world.store().away(),
-        paused: ledger.paused()?,
+        paused,
         waiting: snapshot.waiting,
         drift: snapshot.drift,
         healed: snapshot.healed,
@@ -168,6 +168,51 @@ pub async fn gather(
         routes,
         caddy,
     })
+}
+
+/// What the ledger knows.
+struct Recorded {
+    newest: Option<Generation>,
+    running: Option<Running>,
+    refused: Option<RefusedHead>,
+    paused: Option<Pause>,
+}
+
+/// Whoever asks how the host is hears of a disk that hangs, and does not hang with it.
+async fn recorded(ledger: &Ledger) -> Result<Recorded, LedgerError> {
+    let own = ledger.clone();
+    let read = move || {
+        Ok(Recorded {
+            newest: own.newest()?,
+            running: running(&own)?,
+            refused: own.refused_head()?,
+            paused: own.paused()?,
+        })
+    };
+    let folder = ledger.path();
+    waits::in_time(folder, WITHIN, read).await.unwrap_or_else(|source| {
+        Err(LedgerError::Io { doing: "read", path: folder.to_owned(), source })
+    })
+}
+
+async fn services_in_time(
+    world: &impl World,
+    revived: &BTreeMap<ServiceName, u32>,
+) -> (Seen, Option<Fault>) {
+    let seen = timeout(WITHIN, services(world, revived)).await.unwrap_or_else(|_| {
+        let because = format!("systemd has not answered within {WITHIN:?}");
+        Err(Fault::wait("see the services", because)
+            .remedy("see what keeps it busy: systemctl list-jobs, busctl status"))
+    });
+    match seen {
+        Ok(seen) => (seen, None),
+        Err(fault) => (Seen::default(), Some(fault)),
+    }
+}
+
+async fn routes_in_time(world: &impl World) -> ObservedRoutes {
+    let late = || ObservedRoutes::Down { because: format!("no answer within {WITHIN:?}") };
+    timeout(WITHIN, world.routes().observe()).await.unwrap_or_else(|_| late())
 }
 
 fn running(ledger: &Ledger) -> Result<Option<Running>, LedgerError> {

@@ -59,9 +59,15 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Agent::new(config.clone(), ledger.clone(), config.sources(), Arc::clone(&world));
     let reporter = Reporter::new(&config, ledger.clone(), agent.shared());
     let (asked, requests) = mpsc::channel(64);
-    let control =
-        Control { host: config.host.clone(), ledger, world, shared: agent.shared(), asked };
-    let serving = tokio::spawn(control.serve(listener));
+    let control = Control {
+        host: config.host.clone(),
+        ledger,
+        world: Arc::new(ThisHost::new(&config)?),
+        agents: world,
+        shared: agent.shared(),
+        asked,
+    };
+    control.serve_apart(listener).map_err(|error| Failure::new(Blame::World, &error))?;
     let outcome = if args.once {
         let report = agent.round().await;
         show(told(&report));
@@ -86,7 +92,6 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         reporting.inspect(|reporting| reporting.abort());
         outcome
     };
-    serving.abort();
     outcome
 }
 

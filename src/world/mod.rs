@@ -26,7 +26,7 @@ pub mod shelf;
 pub mod stock;
 pub mod stop;
 pub mod systemd;
-mod waits;
+pub mod waits;
 pub mod web;
 
 use std::collections::{BTreeMap, BTreeSet};

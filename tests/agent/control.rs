@@ -28,6 +28,7 @@ async fn beside_an_agent(scene: &Scene, asks: impl Future<Output = ()>) {
         host: HOST.parse().unwrap(),
         ledger: scene.ledger(),
         world: Arc::clone(&scene.world),
+        agents: Arc::clone(&scene.world),
         shared: agent.shared(),
         asked,
     };

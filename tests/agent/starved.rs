@@ -8,12 +8,16 @@ use std::sync::Arc;
 
 use gix::zlib::Compression;
 use gix::zlib::stream::deflate;
+use rustix::fs::FileType;
 use sha2::{Digest as _, Sha256};
 use writ::agent::sources::{SourceState, SourceStatus};
+use writ::agent::status::{Status, gather};
+use writ::fault::causes;
 use writ::source::bundles::index::{Digested, Entry, Index};
 
-use crate::scene::{Scene, closure, word};
+use crate::scene::{HOST, Scene, closure, word};
 use crate::sources::{Running, stopped};
+use crate::world::Part;
 
 /// Blobs of 16 MiB of zeros, each of them the same: a small bundle that is 10 GiB.
 const BLOBS: u32 = 640;
@@ -79,4 +83,46 @@ async fn a_bundle_that_takes_for_ever_to_unpack_holds_nobody_up_and_is_not_tried
     })
     .await;
     assert!(!scene.state().join("incoming.1").exists(), "nothing is left of it");
+}
+
+/// What a person is told while one part of the host answers nothing.
+async fn status_while(scene: &Scene, hanging: Part) -> Status {
+    scene.world.hangs(Some(hanging));
+    let told = gather(&HOST.parse().unwrap(), &scene.ledger(), &*scene.world, None).await;
+    scene.world.hangs(None);
+    told.unwrap()
+}
+
+#[tokio::test]
+async fn a_status_comes_whatever_does_not_answer() {
+    let mut scene = Scene::new();
+    let head = scene.push_service("web", "1");
+    assert_eq!(word(&scene.round().await), "confirmed");
+    let whole = gather(&HOST.parse().unwrap(), &scene.ledger(), &*scene.world, None).await;
+    assert_eq!(whole.unwrap().services.len(), 1);
+    for hanging in [Part::Store, Part::Units] {
+        let status = status_while(&scene, hanging).await;
+        assert_eq!((status.commit.as_ref(), status.services.len()), (Some(&head), 0));
+        assert_eq!(status.routes.len(), 1, "{hanging:?}");
+        assert!(status.faults[0].because.contains("not answered within"), "{:?}", status.faults);
+    }
+    let status = status_while(&scene, Part::Routes).await;
+    assert_eq!((status.commit.as_ref(), status.services.len()), (Some(&head), 1));
+    assert!(status.caddy.unwrap().contains("no answer within"));
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_is_told_to_whoever_asks_for_the_status() {
+    let mut scene = Scene::new();
+    scene.push_service("web", "1");
+    assert_eq!(word(&scene.round().await), "confirmed");
+    // Whoever opens a pipe waits for the other end.
+    let pause = scene.state().join("pause.json");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &pause, FileType::Fifo, mode, 0).unwrap();
+    let told = gather(&HOST.parse().unwrap(), &scene.ledger(), &*scene.world, None).await;
+    let why = causes(&told.unwrap_err());
+    // The thread that still waits ends with the test.
+    drop(fs::OpenOptions::new().read(true).write(true).open(&pause).unwrap());
+    assert!(why.contains("not answered within"), "{why}");
 }

@@ -31,6 +31,7 @@ use writ::world::{Facts, Foreign, Probes, Routes, Store, Units, Wanted, World};
 pub(crate) struct SimWorld {
     machine: Mutex<Machine>,
     witness: Mutex<Option<Witness>>,
+    hanging: Mutex<Option<Part>>,
 }
 
 /// Told after each change of the machine.
@@ -117,6 +118,14 @@ pub(crate) enum How {
     FreezesAfter,
 }
 
+/// What a machine is asked through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Store,
+    Units,
+    Routes,
+}
+
 #[derive(Clone, Copy)]
 struct Trouble {
     left: usize,
@@ -126,7 +135,7 @@ struct Trouble {
 impl SimWorld {
     /// A world around this machine.
     pub(crate) fn of(machine: Machine) -> Self {
-        Self { machine: Mutex::new(machine), witness: Mutex::default() }
+        Self { machine: Mutex::new(machine), witness: Mutex::default(), hanging: Mutex::default() }
     }
 
     pub(crate) fn witnessed(&self, by: Option<Witness>) {
@@ -154,6 +163,18 @@ impl SimWorld {
     /// Lets `left` more changes pass, and has trouble at the next.
     pub(crate) fn trouble_at(&self, left: usize, how: How) {
         self.lock().trouble = Some(Trouble { left, how });
+    }
+
+    /// Has one part answer nothing any more, or all of them again.
+    pub(crate) fn hangs(&self, part: Option<Part>) {
+        *self.hanging.lock().expect("no test panics while holding it") = part;
+    }
+
+    async fn answers(&self, part: Part) {
+        let hanging = *self.hanging.lock().expect("no test panics while holding it");
+        if hanging == Some(part) {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Whether the trouble that was asked for has not come yet.
@@ -296,6 +317,7 @@ impl World for SimWorld {
 
 impl Store for SimWorld {
     async fn observe(&self) -> Result<ObservedStore, Fault> {
+        self.answers(Part::Store).await;
         let machine = self.lock();
         let rooted = machine.rooted();
         let verified = machine
@@ -443,6 +465,7 @@ impl Store for SimWorld {
 
 impl Units for SimWorld {
     async fn observe(&self) -> Result<BTreeMap<UnitName, ObservedUnit>, Fault> {
+        self.answers(Part::Units).await;
         let machine = self.lock();
         let names: BTreeSet<_> = machine.files.keys().chain(machine.loaded.keys()).collect();
         let unit = |name: &UnitName| ObservedUnit {
@@ -571,6 +594,7 @@ fn ours(unit: &UnitName, doing: &str) -> Result<(), Fault> {
 
 impl Routes for SimWorld {
     async fn observe(&self) -> ObservedRoutes {
+        self.answers(Part::Routes).await;
         let machine = self.lock();
         if machine.caddy_down {
             return ObservedRoutes::Down { because: "connection refused".to_owned() };
