@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::child;
 use super::fetched::{Fetched, Statements};
 use super::pack_budget::{BudgetError, PackBudget};
-use super::repo::{ObjectFormat, Repository};
+use super::repo::{ObjectFormat, Repository, TOO_LARGE};
 use crate::fault::Fault;
 use crate::names::CommitId;
 
@@ -54,7 +54,7 @@ pub enum Answer {
     /// Packs with an index beside each, which are on the disk for good.
     Indexed { packs: Vec<PathBuf> },
     /// They cost more than is spent on them (rule O5).
-    TooLarge { because: String },
+    TooLarge { because: String, remedy: Option<String> },
     /// They are damaged, or what they are thin on is not here.
     Damaged { because: String },
 }
@@ -118,11 +118,12 @@ impl PackImport {
                 indexed.packs = packs;
                 Delivered::Packs { tip, statements, packs: indexed }
             }
-            Answer::TooLarge { because } => {
-                let fault = fault(because).remedy(format!(
-                    "see what commit {} holds: another one is looked at again",
-                    tip.short()
-                ));
+            Answer::TooLarge { because, remedy } => {
+                let usual = || {
+                    let commit = tip.short();
+                    format!("see what commit {commit} holds: another one is looked at again")
+                };
+                let fault = fault(because).remedy(remedy.unwrap_or_else(usual));
                 Delivered::TooLarge { tip, statements, fault }
             }
             Answer::Damaged { because } => Delivered::Damaged(fault(because)),
@@ -134,7 +135,7 @@ impl PackImport {
         let asked = child::ask(&self.program, "index-packs", &body);
         let Ok(ended) = timeout(self.deadline, asked).await else {
             let because = format!("unpacking took longer than {:?}", self.deadline);
-            return Ok(Answer::TooLarge { because });
+            return Ok(Answer::TooLarge { because, remedy: None });
         };
         let (printed, said, status) = ended.map_err(fault)?;
         match serde_json::from_slice(&printed) {
@@ -142,7 +143,7 @@ impl PackImport {
             // The words of Rust's allocator.
             Err(_) if said.contains("memory allocation of") => {
                 let because = format!("unpacking takes more than {} MiB of memory", MEMORY >> 20);
-                Ok(Answer::TooLarge { because })
+                Ok(Answer::TooLarge { because, remedy: None })
             }
             Err(_) => Err(fault(format!("it ended with {status}: {said}"))),
         }
@@ -186,8 +187,12 @@ pub fn answer(request: &Request) -> Result<Answer, Fault> {
         match budget.spend(&mut pack()?, request.format.hash()) {
             Ok(()) => {}
             Err(BudgetError::Damaged(because)) => return Ok(Answer::Damaged { because }),
-            Err(over @ (BudgetError::Objects | BudgetError::Object(_) | BudgetError::Unpacked)) => {
-                return Ok(Answer::TooLarge { because: over.to_string() });
+            Err(over @ (BudgetError::Objects | BudgetError::Unpacked)) => {
+                return Ok(Answer::TooLarge { because: over.to_string(), remedy: None });
+            }
+            Err(over @ BudgetError::Object(_)) => {
+                let remedy = Some(TOO_LARGE.to_owned());
+                return Ok(Answer::TooLarge { because: over.to_string(), remedy });
             }
         }
         match stage.import_pack(&mut pack()?) {
