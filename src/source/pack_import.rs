@@ -17,6 +17,7 @@ use super::child;
 use super::fetched::{Fetched, Statements};
 use super::pack_budget::{BudgetError, PackBudget};
 use super::repo::{ObjectFormat, Repository, TOO_LARGE};
+use super::words::of_pack;
 use crate::fault::Fault;
 use crate::names::CommitId;
 
@@ -56,7 +57,7 @@ pub enum Answer {
     /// They cost more than is spent on them (rule O5).
     TooLarge { because: String, remedy: Option<String> },
     /// They are damaged, or what they are thin on is not here.
-    Damaged { because: String },
+    Damaged { because: String, remedy: Option<String> },
 }
 
 /// What a source brought, as far as it can be moved into the repository.
@@ -126,7 +127,9 @@ impl PackImport {
                 let fault = fault(because).remedy(remedy.unwrap_or_else(usual));
                 Delivered::TooLarge { tip, statements, fault }
             }
-            Answer::Damaged { because } => Delivered::Damaged(fault(because)),
+            Answer::Damaged { because, remedy } => {
+                Delivered::Damaged(Fault { remedy, ..fault(because) })
+            }
         })
     }
 
@@ -186,7 +189,10 @@ pub fn answer(request: &Request) -> Result<Answer, Fault> {
         let pack = || File::open(path).map(BufReader::new).map_err(fault);
         match budget.spend(&mut pack()?, request.format.hash()) {
             Ok(()) => {}
-            Err(BudgetError::Damaged(because)) => return Ok(Answer::Damaged { because }),
+            Err(BudgetError::Damaged(said)) => {
+                let (because, remedy) = of_pack(said);
+                return Ok(Answer::Damaged { because, remedy: Some(remedy.to_owned()) });
+            }
             Err(over @ (BudgetError::Objects | BudgetError::Unpacked)) => {
                 return Ok(Answer::TooLarge { because: over.to_string(), remedy: None });
             }
@@ -197,7 +203,7 @@ pub fn answer(request: &Request) -> Result<Answer, Fault> {
         }
         match stage.import_pack(&mut pack()?) {
             Ok(imported) => indexed.extend(imported.into_pack()),
-            Err(fault) => return Ok(Answer::Damaged { because: fault.because }),
+            Err(Fault { because, remedy, .. }) => return Ok(Answer::Damaged { because, remedy }),
         }
         // One on top of the other would fill a disk.
         fs::remove_file(path).map_err(fault)?;
