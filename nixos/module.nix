@@ -107,6 +107,7 @@ in
         KillMode = "mixed";
         TimeoutStopSec = 20;
         StateDirectory = "writ";
+        StateDirectoryMode = "0750";
         RuntimeDirectory = "writ";
         OOMScoreAdjust = -500;
         NoNewPrivileges = true;

@@ -22,6 +22,7 @@ use crate::source::secret::SecretFile;
 use crate::trust::{Pins, Recovery, RecoveryKey};
 use crate::world::bucket::BucketUrl;
 use crate::world::nix::check_substituter;
+use crate::world::owners::{self, Exposed};
 pub use limits::{Retention, Store};
 pub use report::{Report, To};
 pub use sources::{At, SourceConfig};
@@ -147,6 +148,8 @@ pub enum ConfigError {
         "the config {path} may be changed by others than its owner (mode {mode:o}, owner {owner}); whoever can write it owns the host: chown root {path}; chmod 0644 {path}"
     )]
     Writable { path: PathBuf, mode: u32, owner: u32 },
+    #[error("the config {path} could be replaced by others than root: {exposed}")]
+    Exposed { path: PathBuf, exposed: Exposed },
     #[error("the config {path} is not valid: {why}")]
     Invalid { path: PathBuf, why: String },
     #[error("{named} cannot be a source: {why}")]
@@ -157,7 +160,7 @@ impl Config {
     /// Reads and checks a config.
     ///
     /// # Errors
-    /// The file cannot be read, belongs to somebody else than root or the reader,
+    /// The file cannot be read, lies in a folder that others may write, belongs to somebody else than root or the reader,
     /// is writable for others, or is not valid (with line and column).
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
@@ -166,6 +169,9 @@ impl Config {
         if metadata.mode() & 0o022 != 0 || ![0, own].contains(&metadata.uid()) {
             let (mode, owner) = (metadata.mode() & 0o7777, metadata.uid());
             return Err(ConfigError::Writable { path: path.to_owned(), mode, owner });
+        }
+        if let Some(exposed) = owners::exposed(path).map_err(unreadable)? {
+            return Err(ConfigError::Exposed { path: path.to_owned(), exposed });
         }
         let text = fs::read_to_string(path).map_err(unreadable)?;
         Self::parse(&text).map_err(|why| ConfigError::Invalid { path: path.to_owned(), why })
@@ -384,5 +390,21 @@ mod tests {
         assert!(matches!(Config::load(file.path()), Err(ConfigError::Writable { .. })));
         fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644)).unwrap();
         assert!(Config::load(file.path()).is_ok());
+    }
+
+    #[test]
+    fn a_config_in_a_folder_that_others_may_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent.toml");
+        fs::write(&path, sample("")).unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o757)).unwrap();
+        let told = Config::load(&path).unwrap_err().to_string();
+        assert!(
+            told.contains("could be replaced by others") && told.contains("mode 757"),
+            "{told}"
+        );
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(Config::load(&path).is_ok());
     }
 }

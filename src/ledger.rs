@@ -40,9 +40,9 @@ mod trusted;
 mod units;
 mod witness;
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -51,9 +51,13 @@ use crate::names::{CommitId, Fingerprint, Principal};
 use crate::plan::record::PlanRecord;
 use crate::trust::Refusal;
 use crate::verdict::Verdict;
+use crate::world::owners::{self, Exposed};
 pub use claim::Claim;
 pub use error::LedgerError;
 use error::io;
+
+/// Members of this group may read what the host remembers.
+const GROUP: &str = "writ";
 pub use stages::Due;
 
 /// The ledger's directory.
@@ -101,15 +105,37 @@ pub struct RefusedHead {
     pub refusal: Refusal,
 }
 
+/// Verdicts tell journal lines of services: the state is root's and the group's. The
+/// folders on the way to it are root's alone.
+fn close(dir: &Path) -> Result<(), LedgerError> {
+    let failed = |source| io("close to others", dir, source);
+    if let Some(exposed) = owners::exposed(dir).map_err(failed)? {
+        return Err(LedgerError::Exposed(exposed));
+    }
+    let found = fs::metadata(dir).map_err(failed)?;
+    if ![0, rustix::process::geteuid().as_raw()].contains(&found.uid()) {
+        let (path, mode, owner) = (dir.to_owned(), found.mode() & 0o7777, found.uid());
+        return Err(LedgerError::Exposed(Exposed { path, mode, owner }));
+    }
+    let group = uzers::get_group_by_name(GROUP).map(|group| group.gid());
+    let group = group.filter(|gid| *gid == found.gid() || chown(dir, None, Some(*gid)).is_ok());
+    let mode = if group.is_some() { 0o750 } else { 0o700 };
+    if found.mode() & 0o7777 == mode {
+        return Ok(());
+    }
+    fs::set_permissions(dir, Permissions::from_mode(mode)).map_err(failed)
+}
+
 impl Ledger {
     /// Opens the ledger in `dir`, making what is not there yet.
     pub fn open(dir: &Path) -> Result<Self, LedgerError> {
         let generations = dir.join("generations");
         fs::DirBuilder::new()
             .recursive(true)
-            .mode(0o755)
+            .mode(0o750)
             .create(&generations)
             .map_err(|source| io("create", &generations, source))?;
+        close(dir)?;
         Ok(Self::look(dir))
     }
 

@@ -37,6 +37,7 @@ pub async fn observe<Source>(
         routes: world.routes().observe().await,
         unknown_accounts: world.facts().unknown_accounts(&users, &groups).await?,
         odd_env_files: world.facts().odd_env_files(&env_files).await?,
-        missing_files: world.facts().missing_files(&env_files).await?,
+        environments: world.units().environments()?,
+        env_files: world.facts().env_files(&env_files).await?,
     })
 }

@@ -35,6 +35,8 @@ mod dependents;
 mod drift;
 #[path = "agent/drills.rs"]
 mod drills;
+#[path = "agent/environment.rs"]
+mod environment;
 #[path = "agent/foreign.rs"]
 mod foreign;
 #[path = "trust/forge.rs"]

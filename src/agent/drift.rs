@@ -15,8 +15,9 @@ use crate::names::UnitName;
 use crate::next::Next;
 use crate::observe::observe;
 use crate::plan::drift::{Drift, drift};
+use crate::plan::environment::EnvironmentChange;
 use crate::plan::observed::{Observed, ObservedRoutes};
-use crate::plan::step::Step;
+use crate::plan::step::{Step, UnitChange};
 use crate::plan::unit::unit_files;
 use crate::plan::{Plan, Waiting, plan, routes};
 use crate::trust::VerifiedCommit;
@@ -156,6 +157,26 @@ pub(super) fn reasons<Source>(plan: &Plan<Source>) -> Vec<String> {
     plan.waiting.iter().filter(told).map(ToString::to_string).collect()
 }
 
+/// What follows from a changed `envFile`, which nobody changes in order to have it ignored;
+/// of the units themselves, what was changed by hand stays.
+fn only_the_hosts_own_files(step: Step) -> Option<Step> {
+    let own = |units: Vec<UnitChange>, kept: fn(&EnvironmentChange) -> bool| -> Vec<UnitChange> {
+        let own = units.into_iter().filter(|unit| unit.environment.as_ref().is_some_and(kept));
+        own.map(|unit| UnitChange { files: Vec::new(), ..unit }).collect()
+    };
+    match step {
+        Step::Restart { units } => {
+            let units = own(units, |change| change.env_file.is_some() && !change.rewrites);
+            (!units.is_empty()).then_some(Step::Restart { units })
+        }
+        Step::Write { units } => {
+            let units = own(units, |change| !change.rewrites);
+            (!units.is_empty()).then_some(Step::Write { units })
+        }
+        _ => None,
+    }
+}
+
 /// Units live in memory, and so do Caddy's routes: where there is not one of them,
 /// the host or Caddy was started, and nobody took anything away by hand.
 fn only_what_a_start_lost(
@@ -171,6 +192,8 @@ fn only_what_a_start_lost(
         ObservedRoutes::Up { config, .. } => routes::owned(config).is_empty(),
         ObservedRoutes::Down { .. } => false,
     };
-    plan.steps.retain(|step| booted || (forgot && matches!(step, Step::Route(_))));
+    let lost = |step: &Step| booted || (forgot && matches!(step, Step::Route(_)));
+    let asked = |step: Step| if lost(&step) { Some(step) } else { only_the_hosts_own_files(step) };
+    plan.steps = plan.steps.into_iter().filter_map(asked).collect();
     plan
 }

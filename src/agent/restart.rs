@@ -36,7 +36,9 @@ impl<W: World> Agent<W> {
             .map_err(|(because, remedy)| Fault::refuse(doing(), because).remedy(remedy))?;
         let mut steps = plan(desired, &observe(&*self.world, desired).await?);
         steps.steps = vec![
-            Step::Restart { units: vec![UnitChange { unit: name.unit(), files: Vec::new() }] },
+            Step::Restart {
+                units: vec![UnitChange { unit: name.unit(), files: Vec::new(), environment: None }],
+            },
             Step::Watch { watches: vec![watch(service)] },
         ];
         tracing::info!("restarting {name}, as root has asked");

@@ -21,6 +21,7 @@ use crate::next::{End, History, Next, after};
 use crate::observe::observe;
 use crate::plan::ailing::{ailing, unchanged};
 use crate::plan::drift::drift;
+use crate::plan::environment;
 use crate::plan::programs::needed;
 use crate::plan::record::Recorded;
 use crate::plan::site;
@@ -221,7 +222,12 @@ impl<W: World> Agent<W> {
     ) -> Result<Next, Fault> {
         let files = desired.services.values().flat_map(unit_files);
         let units = files.map(|file| (file.name, file.text)).collect();
-        self.ledger.keep_units(generation.number, &units)?;
+        let environments = desired
+            .services
+            .values()
+            .filter_map(|service| Some((service.name.clone(), environment::text(service)?)))
+            .collect();
+        self.ledger.keep_units(generation.number, &units, &environments)?;
         let verdict = Verdict::Confirmed { at: now().to_string() };
         self.ledger.verdict(generation.number, &verdict)?;
         self.tell_verdict(generation, &verdict);

@@ -35,7 +35,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         show("no generation was confirmed yet\n");
         return Ok(());
     };
-    let started = restore(&ledger.units(number)?)?;
+    let started = restore(&ledger.units(number)?, &ledger.environments(number)?)?;
     show(format!("generation {number}: {} units started\n", started.len()));
     Ok(())
 }

@@ -51,7 +51,7 @@ async fn lacking(
     let here = here.filter(|service| Path::new(service.artifact.store_path.as_str()).exists());
     let programs: BTreeSet<Program> = here.flat_map(programs::of).filter(wanted).collect();
     let paths = programs.iter().map(|program| program.path.clone()).collect();
-    match HostFacts.flawed_programs(&paths).await {
+    match HostFacts::default().flawed_programs(&paths).await {
         Ok(flawed) => programs::told(&programs, &flawed).into_iter().collect(),
         Err(fault) => {
             tracing::debug!("{fault}");

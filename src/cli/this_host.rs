@@ -46,7 +46,7 @@ impl ThisHost {
             units: Systemd::new().keeping_in(config.state_directory.join("drift")),
             routes: CaddyRoutes::new(&admin)?,
             probes: HostProbes::new().map_err(|error| Fault::wait("make an HTTP client", error))?,
-            facts: HostFacts,
+            facts: HostFacts::default(),
         })
     }
 }

@@ -12,6 +12,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use crate::fault::Fault;
 use crate::plan::Plan;
+use crate::plan::environment::Environment;
 use crate::plan::programs::{self, Program};
 use crate::plan::site::ServedSite;
 use crate::plan::step::{Aside, Step, UnitChange, UnitRemoval};
@@ -168,6 +169,10 @@ async fn set_aside(files: &[Aside], world: &impl World) -> Result<(), Fault> {
 
 async fn remove(removal: &UnitRemoval, world: &impl World) -> Result<(), Fault> {
     world.units().stop(&removal.unit).await?;
+    // Before the unit's file, so that a crash in between leaves a unit to stop again.
+    if let Some(service) = removal.unit.service().filter(|_| removal.environment) {
+        world.units().set_environment(&service, &Environment::default()).await?;
+    }
     match &removal.expect {
         Some(text) => world.units().remove(&removal.unit, text).await,
         None => Ok(()),
@@ -175,6 +180,9 @@ async fn remove(removal: &UnitRemoval, world: &impl World) -> Result<(), Fault> 
 }
 
 async fn write(change: &UnitChange, world: &impl World) -> Result<(), Fault> {
+    if let (Some(environment), Some(service)) = (&change.environment, change.unit.service()) {
+        world.units().set_environment(&service, &environment.to).await?;
+    }
     for file in &change.files {
         world.units().write(&file.unit, file.expect.as_deref(), &file.text).await?;
     }

@@ -1,10 +1,12 @@
 //! State that cannot be used, and how a person mends it.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use crate::fault::{Fault, causes};
+use crate::world::owners::Exposed;
 
 /// State that cannot be used; the agent changes nothing until a person has looked.
 #[derive(Debug, Error)]
@@ -15,6 +17,8 @@ pub enum LedgerError {
     Damaged { path: PathBuf, why: String },
     #[error("the state file {path} may be changed by others (mode {mode:o}, owner {owner})")]
     Writable { path: PathBuf, mode: u32, owner: u32 },
+    #[error("the state could be replaced by others than root: {0}")]
+    Exposed(Exposed),
     #[error("{path} is missing although generations are recorded beside it")]
     AnchorLost { path: PathBuf },
     #[error("the accepted commit was changed meanwhile, by root or by recovery keys")]
@@ -30,6 +34,9 @@ impl LedgerError {
     /// How a person mends it.
     pub fn remedy(&self) -> String {
         match self {
+            Self::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+                "ask as root, or as a member of the group `writ`".to_owned()
+            }
             Self::Io { path, .. } => {
                 format!("look at the disk and the permissions of {}", path.display())
             }
@@ -50,6 +57,7 @@ impl LedgerError {
                     path.display()
                 )
             }
+            Self::Exposed(_) => "find out who changed it, and give it back to root".to_owned(),
             Self::AnchorLost { .. } => ANCHOR_REMEDY.to_owned(),
             Self::AnchorMoved => "nothing is to be done: the branch is judged again".to_owned(),
             Self::Claimed { .. } => {

@@ -44,7 +44,7 @@ fn an_anchor_that_others_may_write_is_refused() {
     ledger.write("anchor.json", 0o600, &anchor()).unwrap();
     assert_eq!(ledger.anchor().unwrap(), Some(anchor()));
     let path = dir.path().join("anchor.json");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
     assert!(matches!(ledger.anchor(), Err(LedgerError::Writable { .. })));
 }
 
@@ -116,8 +116,8 @@ fn units_are_kept_for_the_next_boot_and_shared_while_they_do_not_change() {
     let two = BTreeMap::from([(unit("a"), "a2".to_owned()), (unit("b"), "b1".to_owned())]);
     for (number, units) in [(1, &one), (2, &two)] {
         recorded(dir.path(), number, "");
-        ledger.keep_units(number, units).unwrap();
-        ledger.keep_units(number, units).unwrap();
+        ledger.keep_units(number, units, &BTreeMap::new()).unwrap();
+        ledger.keep_units(number, units, &BTreeMap::new()).unwrap();
         ledger.verdict(number, &Verdict::Confirmed { at: String::new() }).unwrap();
     }
     assert_eq!((ledger.units(1).unwrap(), ledger.units(2).unwrap()), (one, two));
@@ -127,6 +127,26 @@ fn units_are_kept_for_the_next_boot_and_shared_while_they_do_not_change() {
     };
     assert_eq!(inode(1, "b"), inode(2, "b"));
     assert_ne!(inode(1, "a"), inode(2, "a"));
+    let own = BTreeMap::from([("a".parse().unwrap(), "A=\"1\"\n".to_owned())]);
+    ledger.keep_units(2, &ledger.units(2).unwrap(), &own).unwrap();
+    assert_eq!(ledger.environments(2).unwrap(), own);
+    assert_eq!(ledger.units(2).unwrap().len(), 2, "an environment is no unit");
+    let private = fs::metadata(dir.path().join("generations/2/units/a.env")).unwrap();
+    assert_eq!(private.mode() & 0o777, 0o600);
+}
+
+#[test]
+fn the_state_is_closed_to_others_and_lies_where_only_root_can_move_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("open/state");
+    fs::create_dir_all(&state).unwrap();
+    let mode = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    mode(&state, 0o755);
+    Ledger::open(&state).unwrap();
+    assert_eq!(fs::metadata(&state).unwrap().mode() & 0o027, 0, "an older version's is closed");
+    mode(&dir.path().join("open"), 0o777);
+    let error = Ledger::open(&state).unwrap_err();
+    assert!(error.to_string().contains("/open may be changed by others"), "{error}");
 }
 
 #[test]

@@ -23,9 +23,12 @@ pub fn ailing<Source>(desired: &Desired<Source>, observed: &Observed) -> BTreeSe
     services
 }
 
-/// The services whose unit files are as they should be.
+/// The services whose unit files and environments are as they should be.
 pub fn unchanged<Source>(desired: &Desired<Source>, observed: &Observed) -> BTreeSet<ServiceName> {
-    let same = |service: &&Service| Change::of(service, observed).files.is_empty();
+    let same = |service: &&Service| {
+        let change = Change::of(service, observed);
+        change.files.is_empty() && change.environment.is_none()
+    };
     desired.services.values().filter(same).map(|service| service.name.clone()).collect()
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::environment::{self, Environment};
 use super::observed::{Observed, ObservedRoutes, ObservedStore, ObservedUnit, UnitState};
 use super::routes::{self, Features};
 use super::{site, unit};
@@ -18,6 +19,10 @@ pub fn assumed<Source>(desired: &Desired<Source>) -> Observed {
         .filter_map(|s| Some((s.artifact.store_path.clone(), s.artifact.closure_digest.clone()?)))
         .collect();
     let inspected = site::sites(desired).map(|served| served.site).collect();
+    let environments = services()
+        .filter_map(|s| Some((s.name.clone(), environment::text(s)?)))
+        .map(|(name, text)| (name, Environment { text: Some(text), started_with: None }))
+        .collect();
     let units = services()
         .flat_map(|service| {
             let started = unit::started(service);
@@ -34,6 +39,7 @@ pub fn assumed<Source>(desired: &Desired<Source>) -> Observed {
         store: ObservedStore { current, rooted, verified, inspected },
         units,
         routes: ObservedRoutes::Up { etag: String::new(), config, features },
+        environments,
         ..Observed::default()
     }
 }

@@ -10,7 +10,7 @@ use similar::TextDiff;
 use super::packages::Packages;
 use super::routes::{self, Features, RouteLine};
 use super::step::human_bytes;
-use super::unit;
+use super::{environment, unit};
 use crate::manifest::Desired;
 use crate::manifest::service::{Artifact, Service};
 use crate::names::{ServiceName, StorePath, UnitName};
@@ -154,8 +154,16 @@ fn units<A, B>(from: &Desired<A>, to: &Desired<B>) -> Vec<UnitDiff> {
 }
 
 fn unit_texts<S>(desired: &Desired<S>) -> BTreeMap<UnitName, String> {
-    let files = desired.services.values().flat_map(unit::unit_files);
-    files.map(|file| (file.name, file.text)).collect()
+    let mut texts = BTreeMap::new();
+    for service in desired.services.values() {
+        texts.extend(unit::unit_files(service).into_iter().map(|file| (file.name, file.text)));
+        let environment = environment::text(service);
+        if let (Some(unit), Some(environment)) = (texts.get_mut(&service.name.unit()), environment)
+        {
+            unit.push_str(&format!("\n# {}\n{environment}", environment::path(&service.name)));
+        }
+    }
+    texts
 }
 
 fn unified(name: &UnitName, old: Option<&String>, new: Option<&String>) -> String {

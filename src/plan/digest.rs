@@ -4,7 +4,7 @@
 //! spaces: `["writ-plan-1",[STEP,…]]`, the steps in their order. In it are
 //!
 //! - units that are stopped, written, reloaded or started (also again), with the new
-//!   text of each file;
+//!   text of each file, and of the environment where that changes;
 //! - profiles, from which store path to which; those that go;
 //! - routes that come, go and change, and all routes as they become;
 //! - files of others that are moved away from over our units.
@@ -14,6 +14,7 @@
 //!
 //! - what is fetched and looked through, since a closure may be on the host already;
 //! - watches and questions to routes, which change nothing;
+//! - what lies in files that only the host has (`envFile`);
 //! - whether a unit happens to run: a start is a start, for the first time or again;
 //! - what Caddy serves for others, and so where certificates come from.
 
@@ -59,6 +60,10 @@ pub fn outline<Source: Clone>(desired: &Desired<Source>, observed: &Observed) ->
 fn as_if_up(mut observed: Observed) -> Observed {
     observed.units.retain(|_, unit| unit.file.is_some());
     observed.units.values_mut().for_each(|unit| unit.state = UnitState::Active);
+    let units = &observed.units;
+    observed.environments.retain(|service, _| units.contains_key(&service.unit()));
+    // Nor does what lies in files of the host's own.
+    observed.env_files.clear();
     observed
 }
 
@@ -88,7 +93,13 @@ fn canonical<Source>(step: &Step, desired: &Desired<Source>) -> Option<Value> {
 }
 
 fn changes(units: &[UnitChange]) -> Value {
-    units.iter().map(|change| json!([change.unit, change.files])).collect()
+    let one = |change: &UnitChange| match &change.environment {
+        Some(environment) if environment.rewrites => {
+            json!([change.unit, change.files, environment.to.text])
+        }
+        Some(_) | None => json!([change.unit, change.files]),
+    };
+    units.iter().map(one).collect()
 }
 
 fn route(line: &RouteLine) -> Value {

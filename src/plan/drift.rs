@@ -11,7 +11,7 @@ use similar::{ChangeTag, TextDiff};
 use super::observed::{Observed, ObservedRoutes, OverrideKind, UnitState};
 use super::routes::{self, RouteLine, RouteText};
 use super::site::servable;
-use super::{Plan, Waiting, here, overrides, runs, unit};
+use super::{Plan, Waiting, environment, here, overrides, runs, unit};
 use crate::manifest::Desired;
 use crate::manifest::service::Service;
 use crate::names::{ServiceName, UnitName};
@@ -50,6 +50,10 @@ pub enum What {
     ProfileUnknown,
     /// The closure is gone from the store, or nothing keeps it there.
     Closure,
+    /// The variables of the manifest, as the service is given them.
+    Environment,
+    /// The host's own file of variables, which has changed since the service was started.
+    EnvFile,
     /// Nobody remembers that the closure was compared with its signed digest.
     ClosureDigest,
     Route,
@@ -72,6 +76,7 @@ pub fn drift<Source>(
     drift.extend(moved.map(|(service, _, file)| over(service, file.kind, file.path.as_str())));
     for service in desired.services.values() {
         drift.extend(units(service, observed));
+        drift.extend(environment(service, observed));
         drift.extend(closure(service, observed));
     }
     drift.extend(unknown(desired, observed));
@@ -128,6 +133,24 @@ fn units(service: &Service, observed: &Observed) -> Vec<Drift> {
             };
             drift.push(of(service, what, "active", &state.to_string()));
         }
+    }
+    drift
+}
+
+/// By the names of variables, and never by what they are.
+fn environment(service: &Service, observed: &Observed) -> Vec<Drift> {
+    let Some(change) = environment::change(service, observed) else { return Vec::new() };
+    let mut drift = Vec::new();
+    if change.rewrites {
+        let found = observed.environments.get(&service.name).and_then(|found| found.text.as_ref());
+        let found = match (found, change.variables.as_slice()) {
+            (None, _) => "no file that only root reads".to_owned(),
+            (Some(_), names) => format!("{} changed", names.join(", ")),
+        };
+        drift.push(of(service, What::Environment, "what the manifest says", &found));
+    }
+    if let Some(path) = &change.env_file {
+        drift.push(of(service, What::EnvFile, "what it was started with", path.as_str()));
     }
     drift
 }
@@ -241,6 +264,8 @@ impl What {
             Self::Profile => "profile",
             Self::ProfileUnknown => "profile-unknown",
             Self::Closure => "closure",
+            Self::Environment => "environment",
+            Self::EnvFile => "env-file",
             Self::ClosureDigest => "closure-digest",
             Self::Route => "route",
             Self::RouteContested => "route-contested",
@@ -251,6 +276,9 @@ impl What {
 /// `web: unit-stopped, expected active, found inactive`.
 impl fmt::Display for Drift {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (What::EnvFile, Some(service)) = (self.what, &self.service) {
+            return write!(f, "{service}: its envFile {} has changed", self.found);
+        }
         self.service.iter().try_for_each(|service| write!(f, "{service}: "))?;
         write!(f, "{}, expected {}, found {}", self.what.word(), self.expected, self.found)
     }

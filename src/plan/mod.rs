@@ -21,6 +21,7 @@ pub mod contents;
 pub mod difference;
 pub mod digest;
 pub mod drift;
+pub mod environment;
 pub mod observed;
 pub mod outlook;
 mod overrides;
@@ -45,6 +46,7 @@ use crate::manifest::service::{Artifact, Service, Strategy, Work};
 use crate::manifest::window::Windows;
 use crate::manifest::{Desired, WorkingTree};
 use crate::names::{AbsolutePath, AccountName, ClosureDigest, Literal, ServiceName, UnitName};
+use environment::{EnvFile, EnvironmentChange};
 use observed::{Observed, ObservedRoutes, ObservedStore, ObservedUnit, UnitState};
 use privileges::PrivilegeChange;
 pub use recheck::{rechecked, rechecked_again, resumed};
@@ -80,6 +82,7 @@ pub enum Waiting {
     EnvFile {
         service: ServiceName,
         path: AbsolutePath,
+        because: String,
     },
     /// A directory below /var/lib that was not made for the service.
     StateDirectory {
@@ -203,6 +206,7 @@ struct Change<'a> {
     service: &'a Service,
     kind: ChangeKind,
     files: Vec<FileChange>,
+    environment: Option<EnvironmentChange>,
 }
 
 /// In the order in which a wave goes.
@@ -245,12 +249,19 @@ impl<'a> Change<'a> {
                 files.push(FileChange { unit: unit.name, expect, text: unit.text });
             }
         }
+        let environment = environment::change(service, observed);
+        kind = kind.max(match &environment {
+            Some(change) if change.begins_anew() => ChangeKind::Restart,
+            // What it was started with is noted; its process has it already.
+            Some(_) => ChangeKind::Write,
+            None => ChangeKind::None,
+        });
         if let Some(unit) = unit::started(service)
             && !runs(observed.units.get(&unit))
         {
             kind = ChangeKind::Start;
         }
-        Self { service, kind, files }
+        Self { service, kind, files, environment }
     }
 
     /// Whether a process begins anew, so that its health has to be watched.
@@ -260,7 +271,7 @@ impl<'a> Change<'a> {
 
     fn unit_change(self) -> Option<UnitChange> {
         let unit = unit::started(self.service)?;
-        Some(UnitChange { unit, files: self.files })
+        Some(UnitChange { unit, files: self.files, environment: self.environment })
     }
 }
 
@@ -305,11 +316,24 @@ pub fn undigested<Source>(desired: &Desired<Source>) -> Vec<String> {
 /// Units of ours that no desired service has, and daemons that are to be jobs.
 fn stop<Source>(desired: &Desired<Source>, observed: &Observed) -> Option<Step> {
     let wanted: BTreeSet<UnitName> = desired.services.values().flat_map(unit::unit_names).collect();
+    let gone =
+        |service: &ServiceName| desired.services.get(service).and_then(unit::started).is_none();
+    // Environments without a unit.
+    let left_behind = observed
+        .environments
+        .keys()
+        .filter(|service| gone(service) && !observed.units.contains_key(&service.unit()))
+        .map(|service| UnitRemoval { unit: service.unit(), expect: None, environment: true });
     let units: Vec<_> = observed
         .units
         .iter()
         .filter(|(name, _)| !wanted.contains(name))
-        .map(|(name, unit)| UnitRemoval { unit: name.clone(), expect: unit.file.clone() })
+        .map(|(name, unit)| UnitRemoval {
+            unit: name.clone(),
+            expect: unit.file.clone(),
+            environment: name.service().is_some_and(|s| *name == s.unit() && gone(&s)),
+        })
+        .chain(left_behind)
         .chain(desired.services.values().filter_map(|service| outlived(service, observed)))
         .collect();
     (!units.is_empty()).then_some(Step::Stop { units })
@@ -322,7 +346,7 @@ fn outlived(service: &Service, observed: &Observed) -> Option<UnitRemoval> {
     let unit = service.name.unit();
     let found = observed.units.get(&unit)?;
     let daemon = found.file.as_deref().is_some_and(|text| !unit::is_job(text));
-    (daemon && runs(Some(found))).then_some(UnitRemoval { unit, expect: None })
+    (daemon && runs(Some(found))).then_some(UnitRemoval { unit, expect: None, environment: false })
 }
 
 fn switch<Source>(desired: &Desired<Source>, observed: &Observed) -> Option<Step> {
@@ -420,8 +444,11 @@ fn lacking<Source>(desired: &Desired<Source>, observed: &Observed) -> Vec<Waitin
         for account in accounts(service).filter(|a| observed.unknown_accounts.contains(a)) {
             waiting.push(Waiting::Account { service: service.name.clone(), account });
         }
-        for path in service.env_file.iter().filter(|path| observed.missing_files.contains(path)) {
-            waiting.push(Waiting::EnvFile { service: service.name.clone(), path: path.clone() });
+        if let Some(path) = &service.env_file
+            && let Some(EnvFile::Unusable(because)) = observed.env_files.get(path)
+        {
+            let (path, because) = (path.clone(), because.clone());
+            waiting.push(Waiting::EnvFile { service: service.name.clone(), path, because });
         }
     }
     waiting

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::environment::{EnvFile, Environment};
 use super::routes::Features;
 use super::site::{Site, Unfit};
 use crate::names::{AbsolutePath, AccountName, ClosureDigest, ServiceName, StorePath, UnitName};
@@ -22,9 +23,11 @@ pub struct Observed {
     pub overrides: Overrides,
     pub routes: ObservedRoutes,
     pub unknown_accounts: BTreeSet<AccountName>,
-    pub missing_files: BTreeSet<AbsolutePath>,
     /// Environment files of which systemd would skip something, and why.
     pub odd_env_files: BTreeMap<AbsolutePath, String>,
+    /// By service; those of services that are gone among them.
+    pub environments: BTreeMap<ServiceName, Environment>,
+    pub env_files: BTreeMap<AbsolutePath, EnvFile>,
     /// Files that are not served, whoever asks for them, and why.
     pub unfit: Unfit,
 }

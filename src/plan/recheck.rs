@@ -88,7 +88,7 @@ fn told_again(service: &Service, observed: &Observed) -> Option<UnitChange> {
     let active = observed.units.get(&unit).is_some_and(|u| u.state == UnitState::Active);
     match &service.work {
         Work::Daemon { exec, .. } if active && exec.reload.is_some() => {
-            Some(UnitChange { unit, files: Vec::new() })
+            Some(UnitChange { unit, files: Vec::new(), environment: None })
         }
         Work::Daemon { .. } | Work::Oneshot { .. } | Work::Job { .. } | Work::Static { .. } => None,
     }

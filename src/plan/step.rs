@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::environment::EnvironmentChange;
 use super::programs::Program;
 use super::routes::{RouteCheck, RouteLine};
 use super::site::ServedSite;
@@ -69,6 +70,9 @@ pub struct UnitRemoval {
     /// The file's text; `None` where only systemd still knows the unit.
     #[serde(skip)]
     pub expect: Option<String>,
+    /// Whether the environment of its service goes, too.
+    #[serde(skip)]
+    pub environment: bool,
 }
 
 /// A profile from one store path to another.
@@ -86,6 +90,8 @@ pub struct UnitChange {
     pub unit: UnitName,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileChange>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentChange>,
 }
 
 /// New text of a unit file, and the text it replaces.
@@ -179,7 +185,7 @@ impl Step {
             Self::Write { units }
             | Self::Reload { units }
             | Self::Restart { units }
-            | Self::Start { units } => units.iter().map(|u| unit_line(&u.unit)).collect(),
+            | Self::Start { units } => units.iter().map(change_line).collect(),
             Self::Route(change) => change.lines.iter().map(ToString::to_string).collect(),
             Self::Watch { watches } => watches.iter().map(watch_line).collect(),
             Self::Ask { routes } => routes.iter().map(RouteCheck::url).collect(),
@@ -224,6 +230,15 @@ fn unit_line(unit: &UnitName) -> String {
         Some(service) if unit.as_str().ends_with(".timer") => format!("{service} (timer)"),
         Some(service) => service.to_string(),
         None => unit.to_string(),
+    }
+}
+
+/// With the reason, where no commit gives it.
+fn change_line(change: &UnitChange) -> String {
+    let line = unit_line(&change.unit);
+    match change.environment.as_ref().and_then(|environment| environment.env_file.as_ref()) {
+        Some(path) => format!("{line}  ({path} has changed)"),
+        None => line,
     }
 }
 
@@ -295,11 +310,8 @@ impl fmt::Display for Waiting {
                 f,
                 "service {service}: the user or group `{account}` does not exist on this host; create it, or drop exec.user for a dynamic one"
             ),
-            Self::EnvFile { service, path } => {
-                write!(
-                    f,
-                    "service {service}: its envFile {path} is not a readable file on this host; put it there"
-                )
+            Self::EnvFile { service, path, because } => {
+                write!(f, "service {service}: its envFile {path} {because}")
             }
             Self::StateDirectory { service, directory, owner: Some(owner) } => write!(
                 f,

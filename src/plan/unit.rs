@@ -11,6 +11,7 @@ mod text;
 use std::fmt::Display;
 use std::time::Duration;
 
+use super::environment;
 use crate::manifest::service::{
     Exec, Limit, NotifyAccess, Reload, Restart, Schedule, Service, SystemdOptions, Work,
 };
@@ -18,6 +19,7 @@ use crate::names::{Literal, ServiceName, UnitName};
 use encode::{duration, glob, path, prose, relative_path, word};
 use text::UnitText;
 
+pub use hardening::CLOSED;
 pub use impact::{Impact, impact};
 
 /// How long a process may take to end after SIGTERM, before systemd kills it.
@@ -152,8 +154,8 @@ fn process(text: &mut UnitText, service: &Service, exec: &Exec, kind: Kind) {
     if let Some(directory) = &exec.working_directory {
         text.set("WorkingDirectory", path(directory.as_str()));
     }
-    for (name, value) in &service.env {
-        text.set("Environment", word(&format!("{name}={value}")));
+    if environment::text(service).is_some() {
+        text.set("EnvironmentFile", environment::path(&service.name));
     }
     if let Some(file) = &service.env_file {
         text.set("EnvironmentFile", glob(file.as_str()));

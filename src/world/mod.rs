@@ -20,6 +20,7 @@ mod foreign;
 pub mod http_shelf;
 pub mod netrc;
 pub mod nix;
+pub mod owners;
 pub mod parcel;
 pub mod probes;
 pub mod shelf;
@@ -38,6 +39,7 @@ use serde_json::Value;
 use crate::fault::Fault;
 use crate::manifest::service::{Artifact, Check};
 use crate::names::{AbsolutePath, AccountName, Literal, ServiceName, StorePath, UnitName};
+use crate::plan::environment::{EnvFile, Environment};
 use crate::plan::observed::{
     ObservedRoutes, ObservedStore, ObservedUnit, Overrides, Pulse, Vitals,
 };
@@ -127,6 +129,16 @@ pub trait Units: Sync {
     /// What others have put over our units, and over units of which we have no file
     /// yet: a few folders are read, and systemd is not asked.
     fn overrides(&self) -> Result<Overrides, Fault>;
+
+    /// The environments of services, also of those that are gone: small files in memory.
+    fn environments(&self) -> Result<BTreeMap<ServiceName, Environment>, Fault>;
+
+    /// Makes a service's environment so; what is not to be there is taken away.
+    fn set_environment(
+        &self,
+        service: &ServiceName,
+        to: &Environment,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
 
     /// Moves such files where systemd does not see them, none of them lost, and has
     /// systemd forget what it had read of them. A file that is gone is fine.
@@ -231,11 +243,12 @@ pub trait Facts: Sync {
         files: &BTreeSet<AbsolutePath>,
     ) -> impl Future<Output = Result<BTreeMap<AbsolutePath, String>, Fault>> + Send;
 
-    /// Those of `files` that are not readable files.
-    fn missing_files(
+    /// What lies where manifests name an `envFile`. A file that has not changed is not
+    /// read again.
+    fn env_files(
         &self,
         files: &BTreeSet<AbsolutePath>,
-    ) -> impl Future<Output = Result<BTreeSet<AbsolutePath>, Fault>> + Send;
+    ) -> impl Future<Output = Result<BTreeMap<AbsolutePath, EnvFile>, Fault>> + Send;
 
     /// Those of `programs` that cannot be run, and why.
     fn flawed_programs(

@@ -8,6 +8,7 @@
 pub mod boot;
 mod bus;
 pub mod ended;
+mod environments;
 mod files;
 mod journal;
 mod outcome;
@@ -27,11 +28,13 @@ use tokio::sync::Mutex;
 use tokio::try_join;
 
 use crate::fault::Fault;
-use crate::names::UnitName;
+use crate::names::{ServiceName, UnitName};
+use crate::plan::environment::{self, Environment};
 use crate::plan::observed::{ObservedUnit, Overrides, Pulse, UnitState, Vitals};
 use crate::plan::step::Aside;
 use crate::world::Units;
 use bus::{Bus, BusError, ListedUnit, UNIT};
+use environments::Environments;
 use files::{UnitFiles, is_ours};
 use outcome::meaning_of_job;
 use overrides::Foreign;
@@ -53,6 +56,7 @@ const EVIDENCE_LINES: usize = 20;
 #[derive(Debug)]
 pub struct Systemd {
     files: UnitFiles,
+    environments: Environments,
     foreign: Foreign,
     bus: Mutex<Option<Arc<Bus>>>,
     /// Held while systemd reads its files again, so that one pass serves all who
@@ -72,6 +76,7 @@ impl Systemd {
     pub fn new() -> Self {
         Self {
             files: UnitFiles::in_folder(FOLDER),
+            environments: Environments::in_folder(environment::FOLDER),
             foreign: Foreign::keeping_in(ASIDE),
             bus: Mutex::new(None),
             rereading: Mutex::new(()),
@@ -256,6 +261,14 @@ impl Units for Systemd {
 
     fn overrides(&self) -> Result<Overrides, Fault> {
         self.foreign.find()
+    }
+
+    fn environments(&self) -> Result<BTreeMap<ServiceName, Environment>, Fault> {
+        self.environments.read_all()
+    }
+
+    async fn set_environment(&self, service: &ServiceName, to: &Environment) -> Result<(), Fault> {
+        self.environments.set(service, to)
     }
 
     async fn set_aside(&self, files: &[Aside]) -> Result<(), Fault> {

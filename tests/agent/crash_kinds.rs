@@ -46,9 +46,9 @@ async fn each_kind() -> Scene {
         ("mail", daemon(&scene, "mail", "reload = \"SIGHUP\"")),
         ("migrate", command(&scene, "migrate", "1", "type = \"oneshot\"\n")),
         ("report", job(&scene, "report", "1", 3)),
-        ("sweep", job(&scene, "sweep", "1", 3)),
-        ("trim", job(&scene, "trim", "1", 3)),
-        ("web", quick(&scene, "web", "1", after)),
+        ("sweep", job(&scene, "sweep", "1", 3) + "[env]\nA = \"1\"\n"),
+        ("trim", job(&scene, "trim", "1", 3) + "[env]\nA = \"1\"\n"),
+        ("web", quick(&scene, "web", "1", after) + "[env]\nA = \"1\"\n"),
     ];
     push(&mut scene, first.map(|(name, text)| (name, Some(text))).to_vec());
     assert_eq!(word(&scene.round().await), "confirmed");
@@ -61,7 +61,7 @@ async fn each_kind() -> Scene {
         ("report", Some(job(&scene, "report", "1", 4))),
         ("sweep", Some(job(&scene, "sweep", "2", 3))),
         ("trim", None),
-        ("web", Some(quick(&scene, "web", "2", after))),
+        ("web", Some(quick(&scene, "web", "2", after) + "[env]\nA = \"2\"\n")),
     ];
     push(&mut scene, second);
     scene

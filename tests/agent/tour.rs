@@ -164,6 +164,9 @@ fn agrees(scene: &Scene, end: End) {
     assert_eq!(ledger.current().unwrap(), good, "the links differ");
     let kept = good.map(|good| ledger.units(good).unwrap()).unwrap_or_default();
     assert_eq!(kept, machine.files, "the units for the next boot");
+    let kept = good.map(|good| ledger.environments(good).unwrap()).unwrap_or_default();
+    let own = machine.environments.into_iter().filter_map(|(name, own)| Some((name, own.text?)));
+    assert_eq!(kept, own.collect(), "the environments for the next boot");
     let told = Events::at(ledger.events()).read().unwrap();
     let verdicts = [Kind::Confirmed, Kind::RolledBack, Kind::Waiting, Kind::Refused];
     let last = told.iter().rev().find(|e| e.generation.is_some() && verdicts.contains(&e.kind));

@@ -66,8 +66,10 @@ impl Wreck {
         let scene = self.found_by(base);
         spoil(&scene.state(), garbage);
         let ledger = scene.ledger();
-        let units = ledger.last_good().unwrap().map(|good| ledger.units(good).unwrap());
-        scene.world.touch(|machine| machine.reboot(units.unwrap_or_default()));
+        let good = ledger.last_good().unwrap();
+        let units = good.map(|good| ledger.units(good).unwrap()).unwrap_or_default();
+        let own = good.map(|good| ledger.environments(good).unwrap()).unwrap_or_default();
+        scene.world.touch(|machine| machine.reboot(units, own));
         scene
     }
 }

@@ -12,6 +12,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use writ::manifest::service::{Exec, Service, Work};
 use writ::names::{EnvName, Literal};
+use writ::plan::environment::{self, Environment};
 use writ::plan::unit::{UnitFile, started, unit_files};
 use writ::world::Units;
 
@@ -153,6 +154,8 @@ async fn run(units: &impl Units, service: &Service) -> u32 {
     for file in &files {
         write(units, file).await;
     }
+    let own = Environment { text: environment::text(service), started_with: None };
+    units.set_environment(&service.name, &own).await.unwrap();
     let unit = started(service).unwrap();
     units.start(&unit, from_ref(&unit)).await.unwrap_or_else(|fault| {
         panic!("{fault}\n{}\n{}", fault.evidence.join("\n"), files[0].text);
@@ -166,6 +169,7 @@ async fn write(units: &impl Units, file: &UnitFile) {
 }
 
 async fn clear(units: &impl Units, service: &Service) {
+    units.set_environment(&service.name, &Environment::default()).await.unwrap();
     for file in unit_files(service).iter().rev() {
         units.stop(&file.name).await.unwrap();
         let found = units.observe().await.unwrap().remove(&file.name).and_then(|unit| unit.file);

@@ -8,6 +8,7 @@ use std::slice::from_ref;
 
 use writ::fault::Retry;
 use writ::names::UnitName;
+use writ::plan::environment::{self, ContentDigest, Environment};
 use writ::plan::observed::{ObservedUnit, Pulse, UnitState};
 use writ::world::Units;
 
@@ -32,11 +33,40 @@ macro_rules! units_contract {
             a_removed_unit_is_gone,
             a_running_unit_without_its_file_is_seen,
             units_of_others_are_never_touched,
-            a_unit_that_never_ran_has_no_journal
+            a_unit_that_never_ran_has_no_journal,
+            an_environment_is_kept_and_a_unit_that_lacks_it_is_not_started
         }
     };
 }
 pub(crate) use units_contract;
+
+pub(crate) async fn an_environment_is_kept_and_a_unit_that_lacks_it_is_not_started(
+    units: &impl Units,
+) {
+    let unit = fresh(units, "writ-contract-environment.service").await;
+    let service = unit.service().unwrap();
+    let text = format!("{SLEEPS}EnvironmentFile={}\n", environment::path(&service));
+    let none = Environment::default();
+    units.set_environment(&service, &none).await.unwrap();
+    units.write(&unit, None, &text).await.unwrap();
+    let fault = units.start(&unit, from_ref(&unit)).await.unwrap_err();
+    assert!(fault.because.contains("environment file"), "{fault}");
+    let all = Environment {
+        text: Some("A=\"1\"\n".to_owned()),
+        started_with: Some(ContentDigest([7; 32])),
+    };
+    for to in [&all, &Environment { started_with: None, ..all.clone() }, &all] {
+        for _ in 0..2 {
+            units.set_environment(&service, to).await.unwrap();
+        }
+        assert_eq!(units.environments().unwrap().get(&service), Some(to));
+    }
+    units.start(&unit, from_ref(&unit)).await.unwrap();
+    units.stop(&unit).await.unwrap();
+    units.remove(&unit, &text).await.unwrap();
+    units.set_environment(&service, &none).await.unwrap();
+    assert_eq!(units.environments().unwrap().get(&service), None);
+}
 
 pub(crate) async fn a_unit_never_written_is_not_started(units: &impl Units) {
     let unit = fresh(units, "writ-contract-never.service").await;

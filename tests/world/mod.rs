@@ -17,6 +17,7 @@ use serde_json::Value;
 use writ::fault::Fault;
 use writ::manifest::service::{Artifact, Check};
 use writ::names::{AbsolutePath, AccountName, ClosureDigest, ServiceName, StorePath, UnitName};
+use writ::plan::environment::{self, ContentDigest, EnvFile, Environment};
 use writ::plan::observed::{
     ObservedRoutes, ObservedStore, ObservedUnit, Override, Overrides, Pulse, UnitState, Vitals,
 };
@@ -79,6 +80,9 @@ pub(crate) struct Machine {
     pub(crate) odd_env_files: BTreeMap<AbsolutePath, String>,
     /// Directories and ports of others.
     pub(crate) foreign: Foreign,
+    /// What lies where manifests name an `envFile`; nothing, where it is left out.
+    pub(crate) env_files: BTreeMap<AbsolutePath, String>,
+    pub(crate) environments: BTreeMap<ServiceName, Environment>,
     /// Programs that end with status 1 as soon as they are started.
     pub(crate) crashing: BTreeSet<StorePath>,
     /// How units are that were not started long ago and left alone.
@@ -104,6 +108,8 @@ pub(crate) struct Loaded {
     pub(crate) state: UnitState,
     pub(crate) invocation: String,
     pub(crate) pid: u32,
+    /// What it was started with: of the manifest, and of the host's file.
+    pub(crate) environment: Option<String>,
 }
 
 /// What happens at the n-th change from now.
@@ -245,7 +251,13 @@ impl Machine {
 
     /// A reboot: what systemd and Caddy had in memory is gone, and these units are
     /// started; of a job it is the timer.
-    pub(crate) fn reboot(&mut self, units: BTreeMap<UnitName, String>) {
+    pub(crate) fn reboot(
+        &mut self,
+        units: BTreeMap<UnitName, String>,
+        environments: BTreeMap<ServiceName, String>,
+    ) {
+        let restored = |(name, text)| (name, Environment { text: Some(text), started_with: None });
+        self.environments = environments.into_iter().map(restored).collect();
         self.config = Value::Null;
         self.config_version += 1;
         self.loaded.clear();
@@ -256,17 +268,45 @@ impl Machine {
         for (unit, text) in units.iter().filter(|(unit, _)| !timed(unit)) {
             let (invocation, pid) = self.invocation();
             let (text, state) = (text.clone(), UnitState::Active);
-            self.loaded.insert(unit.clone(), Loaded { text, state, invocation, pid });
+            let environment = self.environment_of(unit, &text).expect("its file was restored");
+            let unit = unit.clone();
+            self.loaded.insert(unit, Loaded { text, state, invocation, pid, environment });
         }
         self.files = units;
     }
 
+    /// What systemd reads for a unit; it starts nothing whose file is not there.
+    pub(crate) fn environment_of(
+        &self,
+        unit: &UnitName,
+        text: &str,
+    ) -> Result<Option<String>, Fault> {
+        let Some(service) = unit.service().filter(|service| *unit == service.unit()) else {
+            return Ok(None);
+        };
+        if !text.contains(&format!("EnvironmentFile={}\n", environment::path(&service))) {
+            return Ok(None);
+        }
+        match self.environments.get(&service).and_then(|found| found.text.clone()) {
+            Some(text) => Ok(Some(text)),
+            None => {
+                Err(Fault::refuse(format!("start {unit}"), "its environment file is not there"))
+            }
+        }
+    }
+
     /// Everything that can be observed of the machine, without its counters.
     pub(crate) fn key(&self) -> String {
-        let loaded: BTreeMap<_, _> =
-            self.loaded.iter().map(|(name, unit)| (name, (&unit.text, unit.state))).collect();
-        let Self { fetched, profiles, left, files, config, .. } = self;
-        format!("{fetched:?} {profiles:?} {left:?} {files:?} {config} {loaded:?}")
+        let loaded: BTreeMap<_, _> = self
+            .loaded
+            .iter()
+            .map(|(name, unit)| (name, (&unit.text, unit.state, &unit.environment)))
+            .collect();
+        let Self { fetched, profiles, left, files, environments, config, .. } = self;
+        let started: Vec<_> = environments.values().map(|e| e.started_with.map(|d| d.0)).collect();
+        format!(
+            "{fetched:?} {profiles:?} {left:?} {files:?} {environments:?} {started:?} {config} {loaded:?}"
+        )
     }
 
     /// The units that run, each with the text it runs from.
@@ -479,6 +519,21 @@ impl Units for SimWorld {
         Ok(self.lock().overrides.clone())
     }
 
+    fn environments(&self) -> Result<BTreeMap<ServiceName, Environment>, Fault> {
+        Ok(self.lock().environments.clone())
+    }
+
+    async fn set_environment(&self, service: &ServiceName, to: &Environment) -> Result<(), Fault> {
+        self.change("write an environment", |machine| {
+            match *to == Environment::default() {
+                true => drop(machine.environments.remove(service)),
+                false => drop(machine.environments.insert(service.clone(), to.clone())),
+            }
+            Ok(())
+        })
+        .await
+    }
+
     async fn set_aside(&self, files: &[Aside]) -> Result<(), Fault> {
         let doing = "move files of others away";
         files.iter().try_for_each(|file| ours(&file.unit, doing))?;
@@ -674,12 +729,21 @@ impl Facts for SimWorld {
         Ok(odd.clone().into_iter().filter(|(path, _)| files.contains(path)).collect())
     }
 
-    async fn missing_files(
+    async fn env_files(
         &self,
         files: &BTreeSet<AbsolutePath>,
-    ) -> Result<BTreeSet<AbsolutePath>, Fault> {
-        let missing = &self.lock().files_missing;
-        Ok(files.intersection(missing).cloned().collect())
+    ) -> Result<BTreeMap<AbsolutePath, EnvFile>, Fault> {
+        let machine = self.lock();
+        let look = |path: &AbsolutePath| {
+            if machine.files_missing.contains(path) {
+                return EnvFile::Unusable("is not there; put it there".to_owned());
+            }
+            let text = machine.env_files.get(path).map(String::as_str).unwrap_or_default();
+            let mut digest = [0; 32];
+            digest.iter_mut().zip(text.bytes()).for_each(|(digest, byte)| *digest = byte);
+            EnvFile::Usable(ContentDigest(digest))
+        };
+        Ok(files.iter().map(|path| (path.clone(), look(path))).collect())
     }
 
     async fn flawed_programs(

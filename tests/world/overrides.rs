@@ -31,6 +31,7 @@ impl Machine {
         if self.loaded.get(unit).is_some_and(|unit| unit.state == UnitState::Active) {
             return Ok(());
         }
+        let environment = self.environment_of(unit, &text)?;
         // A daemon that crashes has been started; a command that fails has not.
         let crashes = Self::is_program_in(&self.crashing, &text);
         let command = text.contains("Type=oneshot") && crashes;
@@ -42,7 +43,7 @@ impl Machine {
         if let Some(felled) = felled.and_then(|(_, unit)| self.loaded.get_mut(unit)) {
             felled.state = UnitState::Failed;
         }
-        self.loaded.insert(unit.clone(), Loaded { text, state, invocation, pid });
+        self.loaded.insert(unit.clone(), Loaded { text, state, invocation, pid, environment });
         self.journals.insert(unit.clone(), vec!["something happened".to_owned()]);
         if fails {
             let fault = Fault::refuse(doing, "exit-code, status 1");

@@ -65,7 +65,7 @@ pub(super) const GROUPS: &[Group] = &[
                 Path,
                 "absolute path",
                 "none",
-                "a file of variables on the host, put there out of band: secrets never are in git",
+                "a file of variables on the host, put there out of band: secrets never are in git. Its folders are root's alone. Once it changes, the service is restarted",
             ),
             keys(
                 &["dependsOn"],

@@ -7,7 +7,7 @@ use crate::manifest::service::{Exec, Hardening, ProtectHome, ProtectSystem};
 /// What no service has any business with, whoever it runs as: Writ's state, config,
 /// sockets and the environments of others, and the socket by which Caddy is told its
 /// routes. A path that is not there is no fault.
-const CLOSED: [&str; 5] =
+pub const CLOSED: [&str; 5] =
     ["-/run/caddy", "-/run/writ", "-/run/writ-env", "-/var/lib/writ", "-/etc/writ"];
 
 pub(super) fn write(text: &mut UnitText, exec: &Exec, hardening: &Hardening) {

@@ -164,8 +164,7 @@ fn everything_a_manifest_says_stands_in_the_unit() {
     ExecStart=:/nix/store/00000000000000000000000000000000-web-1.0/bin/web --name "a b" "" ";" "100%%n" "$HOME" "q\"\\'" "grüß"
     ExecReload=:/nix/store/00000000000000000000000000000000-web-1.0/bin/ctl "re load"
     WorkingDirectory=/srv/100%% web\/
-    Environment="NASTY= a=%%n $X \"q\" \\ ' ; # ü"
-    Environment=PLAIN=8000
+    EnvironmentFile=/run/writ-env/web.env
     EnvironmentFile=/run/secrets/a[*]b[ ]%%.env
     TimeoutStartSec=300s
     TimeoutStopSec=30s

@@ -10,6 +10,7 @@ use tokio::{io, join};
 
 use super::{LONGEST_BODY, with_excerpt};
 use crate::names::{AbsolutePath, Literal, ServiceName};
+use crate::plan::unit::CLOSED;
 
 /// What a check may do: ask its service, and nothing else.
 const CONFINED: [&str; 16] = [
@@ -65,6 +66,7 @@ fn systemd_run(
         .arg(format!("--property=RuntimeMaxSec={}us", timeout.as_micros()))
         .arg("--property=TimeoutStopSec=1s")
         .args(CONFINED.map(|property| format!("--property={property}")))
+        .arg(format!("--property=InaccessiblePaths={}", CLOSED.join(" ")))
         .arg("--")
         .arg(command.as_str())
         // systemd substitutes variables in arguments, and `$$` stands for `$`.

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
+use super::environments::Environments;
 use super::files::UnitFiles;
 use super::{FOLDER, is_ours};
 use crate::fault::Fault;
-use crate::names::UnitName;
+use crate::names::{ServiceName, UnitName};
+use crate::plan::environment;
 
-/// Writes units whose files are not there and queues the start of those that run,
+/// Writes units and environments whose files are not there and queues the start of those that run,
 /// and returns these. A job's timer is started, and not the job.
 ///
 /// systemd is told through its own private socket, which is there before D-Bus.
@@ -16,7 +18,15 @@ use crate::names::UnitName;
 ///
 /// # Errors
 /// A file cannot be written, or systemd does not take the jobs.
-pub fn restore(units: &BTreeMap<UnitName, String>) -> Result<Vec<UnitName>, Fault> {
+pub fn restore(
+    units: &BTreeMap<UnitName, String>,
+    environments: &BTreeMap<ServiceName, String>,
+) -> Result<Vec<UnitName>, Fault> {
+    let own = Environments::in_folder(environment::FOLDER);
+    for (service, text) in environments {
+        own.restore(service, text)
+            .map_err(|error| Fault::wait(format!("write the environment of {service}"), error))?;
+    }
     let files = UnitFiles::in_folder(FOLDER);
     for (unit, text) in units.iter().filter(|(unit, _)| is_ours(unit)) {
         if !files.path(unit).exists() {

@@ -45,6 +45,35 @@ fn literal_values() {
         let got = scene.biz.host.get("web.acme.example", &format!("/env/{name}"));
         assert_eq!(got, (200, value.to_owned()), "{name}");
     }
+    // What everybody may read of a unit says none of it.
+    let told = scene
+        .biz
+        .host
+        .sh("cat /run/systemd/system/writ-*; systemctl show writ-web; systemctl cat writ-web
+         stat --format='%a %U %n' /run/writ-env /run/writ-env/web.env /var/lib/writ");
+    for (name, value) in values {
+        assert!(!told.contains(&value[..7]), "{name} is in {told}");
+    }
+    for line in ["700 root /run/writ-env", "600 root /run/writ-env/web.env"] {
+        assert!(told.contains(line), "{told}");
+    }
+    let nobody =
+        "for file in /run/writ-env/web.env /var/lib/writ/anchor.json /var/lib/writ/events.jsonl; do
+         setpriv --reuid=nobody --regid=nogroup --clear-groups cat $file 2>/dev/null && exit 1
+         done; true";
+    scene.biz.host.sh(nobody);
+    // They are there again after a boot, before the network and the agent.
+    scene.biz.host.must(&["systemctl", "disable", "--quiet", "writ-agent"]);
+    let mut scene = scene;
+    scene.biz.host.reboot();
+    until("web runs with its environment", Duration::from_secs(30), || {
+        let environ = scene.biz.host.run(&[
+            "sh",
+            "-c",
+            "cat /proc/$(systemctl show --value -p MainPID writ-web)/environ",
+        ]);
+        environ.stdout.contains("SPACES=  two  spaces  ").then_some(())
+    });
 }
 
 fn revision_only() {
@@ -321,4 +350,21 @@ fn env_file() {
     scene.biz.host.put(secrets, "TOKEN=open sesame\n", 0o600);
     scene.biz.confirmed(&commit);
     assert_eq!(scene.biz.host.get("web.acme.example", "/env/TOKEN").1, "open sesame");
+
+    // Another content takes effect, and nobody else is restarted for it.
+    scene.acme.publish("shop", "s1", 8002, "");
+    scene.biz.confirmed(&scene.acme.release("shop: version 1"));
+    let shop = scene.biz.pid("shop");
+    scene.biz.host.put(secrets, "TOKEN=open barley\n", 0o600);
+    scene.biz.sync();
+    until("web has the new token", Duration::from_secs(20), || {
+        let (_, token) = scene.biz.host.get("web.acme.example", "/env/TOKEN");
+        (token == "open barley").then_some(())
+    });
+    assert_eq!(scene.biz.pid("shop"), shop);
+    let told = scene.biz.status().expect("the agent answers").0.to_string();
+    assert!(told.contains("env-file") && !told.contains("barley"), "{told}");
+    let pid = scene.biz.pid("web");
+    scene.biz.sync();
+    assert_eq!(scene.biz.pid("web"), pid, "once is enough");
 }
