@@ -68,7 +68,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         asked,
     };
     control.serve_apart(listener).map_err(|error| Failure::new(Blame::World, &error))?;
-    let outcome = if args.once {
+    if args.once {
         let report = agent.round().await;
         show(told(&report));
         if args.json {
@@ -91,8 +91,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         };
         reporting.inspect(|reporting| reporting.abort());
         outcome
-    };
-    outcome
+    }
 }
 
 fn told(report: &Report) -> String {
