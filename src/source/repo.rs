@@ -293,6 +293,8 @@ impl Repository {
     pub fn adopt(&self, pack: &Path) -> Result<ImportedPack, Fault> {
         let folder = self.pack_folder();
         let failed = |error: io::Error| Fault::wait("import a pack of git objects", error);
+        // Whoever spoiled the copy may have taken the folder away.
+        fs::create_dir_all(&folder).map_err(failed)?;
         let mut imported = ImportedPack { files: Vec::new(), objects: 0 };
         // A pack without an index is nobody's yet.
         for file in [pack.to_owned(), pack.with_extension("idx")] {

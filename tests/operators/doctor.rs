@@ -65,7 +65,7 @@ async fn a_branch_that_moved_on_or_went_away_is_told() {
     let output = doctor(&scene, "", &["--json"]);
     let found = one(&output, "source");
     assert_eq!(found["ok"], false);
-    assert!(found["remedy"].as_str().unwrap().contains("repository exists"), "{found}");
+    assert!(found["remedy"].as_str().unwrap().contains("is a git repository"), "{found}");
     let now = std::fs::read_dir(scene.state().join("repo.git/objects/pack")).unwrap().count();
     assert_eq!((now, scene.state().join("incoming.0").exists()), (packs, false));
 }

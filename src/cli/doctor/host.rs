@@ -66,7 +66,9 @@ pub(super) async fn caddy(patient: &Patient) -> Noted {
 pub(super) fn folders(patient: &Patient) -> Vec<(&'static str, PathBuf)> {
     let state = ("the state", patient.config.state_directory.clone());
     let device = |path: &Path| rustix::fs::stat(path).ok().map(|stat| stat.st_dev);
-    let store = PathBuf::from("/nix/store");
+    // Nix makes the store when it is first used: until then, the disk that it will be on.
+    let places = ["/nix/store", "/nix", "/"].map(PathBuf::from);
+    let store = places.into_iter().find(|path| path.exists()).unwrap_or_default();
     if device(&store).is_some() && device(&store) == device(&state.1) {
         return vec![("the store and the state", store)];
     }

@@ -143,6 +143,8 @@ pub(super) async fn ask(
         match answer {
             Answer::Text(text) => match parse(&text, &path) {
                 Some(info) => return Some(info),
+                // Nix takes that for absent (`goodStorePath` in its `store-api.cc`).
+                None if is_of_another(&text) => {}
                 None => asking.conduct.note_unusable(cache, NO_NARINFO.to_owned()),
             },
             Answer::Absent => {}
@@ -245,6 +247,14 @@ pub(super) fn announced(text: &[u8], path: &StorePath) -> Option<Announced> {
 
 pub(super) fn fields<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     text.lines().filter_map(move |line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
+}
+
+/// Whether a text is a narinfo, of whichever path: two may share a hash and differ in name.
+fn is_of_another(text: &[u8]) -> bool {
+    let named = std::str::from_utf8(text).ok().and_then(|text| fields(text, "StorePath").next());
+    named
+        .and_then(|path| path.parse::<StorePath>().ok())
+        .is_some_and(|path| parse(text, &path).is_some())
 }
 
 /// `None` where it is no such text, or one about another path.

@@ -19,7 +19,7 @@ fn doctor() {
     host.sh(
         "sed -i 's#^substituters.*#substituters = [\"file:///srv/nothing\"]#' /etc/writ/agent.toml",
     );
-    assert_eq!(wrong(&scene), ["anchor", "cache", "caddy"]);
+    assert_eq!(wrong(&scene), ["anchor", "cache", "caddy", "services"]);
     host.must(&["mv", "/root/anchor.json", "/var/lib/writ/"]);
     scene.biz.stop();
     assert_eq!(wrong(&scene), ["cache", "caddy", "agent"]);
@@ -45,7 +45,7 @@ fn history() {
 
     let host = &scene.biz.host;
     let log = host.must(&["writ", "log"]);
-    let lines: Vec<_> = log.lines().collect();
+    let lines: Vec<_> = log.lines().skip(1).collect(); // the headings
     assert!(lines[0].contains(&broken[..10]) && lines[0].contains("rolled-back"), "{log}");
     assert!(lines[1].contains("confirmed") && lines[1].ends_with("(runs, last good)"), "{log}");
     let shown = host.must(&["writ", "show"]);

@@ -106,10 +106,7 @@ fn both() {
     let log = ["git", "-C", "/srv/git/deploy.git", "log", "--format=%s", "-6", "main"];
     let log = scene.acme.workshop.host.must(&log);
     for n in 1..=3 {
-        assert!(
-            log.contains(&format!("web: w{n}\n")) && log.contains(&format!("api: a{n}\n")),
-            "{log}"
-        );
+        assert!(log.contains(&format!("(w{n})\n")) && log.contains(&format!("(a{n})\n")), "{log}");
     }
     scene.biz.confirmed(&scene.head_at_remote());
     scene.biz.serves("web.acme.example", "v2");
