@@ -165,6 +165,18 @@ impl<Source> Desired<Source> {
     }
 }
 
+impl<Source: PartialEq> Desired<Source> {
+    /// Whether the host is to be the same, whatever else its services ask for elsewhere.
+    pub fn is_as(&self, other: &Self) -> bool {
+        let Self { host, services, profiles, windows, privileges: _, source } = self;
+        *host == other.host
+            && *services == other.services
+            && *profiles == other.profiles
+            && *windows == other.windows
+            && *source == other.source
+    }
+}
+
 impl<Source: Clone> Manifest<Source> {
     /// What this host should be: all that names it, one of its tags, or every host.
     pub fn desired(&self, host: &HostName) -> Desired<Source> {

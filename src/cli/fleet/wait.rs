@@ -79,7 +79,7 @@ fn concerned(
     let new = manifest_at(fleet.checkout(), commit.as_str())?;
     let all: BTreeSet<HostName> = new.hosts().into_iter().chain(fleet.hosts()).collect();
     let Ok(old) = manifest_at(fleet.checkout(), before) else { return Ok(all) };
-    let changed = all.iter().filter(|host| old.desired(host) != new.desired(host));
+    let changed = all.iter().filter(|host| !old.desired(host).is_as(&new.desired(host)));
     let changed: BTreeSet<HostName> = changed.cloned().collect();
     Ok(if changed.is_empty() { all } else { changed })
 }
