@@ -77,6 +77,11 @@ pub fn requests(path: &str, text: &[u8]) -> BTreeSet<Request> {
     read::requests(path, text)
 }
 
+/// Whether a file below `manifests/` is for people and for git, and asks for nothing.
+pub fn is_note(path: &str) -> bool {
+    read::is_note(path)
+}
+
 /// What a change asks for that was not asked for before. Of a host's own settings also
 /// what it takes away: without its windows a host is open at any time.
 pub(super) fn gained<O: Objects>(

@@ -25,6 +25,7 @@ use super::table::{Spotted, Table, table};
 use super::tree::{self, Node};
 use super::{HostSpec, Hosts};
 use crate::names::{Domain, HostName, Literal, ServiceName, Tag};
+use crate::trust::privileges::is_note;
 use place::Place;
 
 /// All that the files say.
@@ -93,7 +94,7 @@ pub(super) fn files(files: &BTreeMap<String, Vec<u8>>) -> Result<Content, Proble
     for (path, bytes) in files {
         recognised |= reading.file(path, bytes);
     }
-    if !recognised && files.keys().all(|path| place::is_note(path)) {
+    if !recognised && files.keys().all(|path| is_note(path)) {
         let remedy = "write manifests/services/<name>.toml; to run nothing at all, keep a manifests/hosts/<host>.toml";
         report.add(Spot::file("manifests", ""), "there is no manifest here", remedy);
     }
@@ -120,7 +121,7 @@ impl<'a, 'r> Reading<'a, 'r> {
         let whole = Spot::file(path, "");
         let place = place::of(path);
         match place {
-            Place::Stranger if place::is_note(path) => return false,
+            Place::Stranger if is_note(path) => return false,
             Place::Stranger => {
                 self.report.add(whole, "this file means nothing to writ", place::remedy(path));
                 return false;

@@ -29,11 +29,6 @@ pub(super) fn of(path: &str) -> Place<'_> {
     }
 }
 
-/// Files that may lie about for people and for git.
-pub(super) fn is_note(path: &str) -> bool {
-    matches!(path.rsplit('/').next(), Some("README.md" | ".gitkeep" | ".gitignore"))
-}
-
 /// How to mend a path that means nothing.
 pub(super) fn remedy(path: &str) -> String {
     let folders = ["services", "profiles", "hosts"];

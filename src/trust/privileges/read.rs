@@ -12,8 +12,10 @@ pub(super) fn is_manifest(path: &str) -> bool {
     path.starts_with("manifests/")
 }
 
-/// Files that may lie about for people and for git.
-const NOTES: [&str; 3] = ["README.md", ".gitkeep", ".gitignore"];
+/// Whether a file below `manifests/` is one that may lie about for people and for git.
+pub(super) fn is_note(path: &str) -> bool {
+    matches!(path.rsplit('/').next(), Some("README.md" | ".gitkeep" | ".gitignore"))
+}
 
 /// What a file is, by its path.
 enum Place<'a> {
@@ -34,7 +36,7 @@ fn place(path: &str) -> Place<'_> {
     match named {
         Some((group, stem)) => Place::Subject(group, stem),
         None if below == "manifest.json" => Place::Json,
-        None if path.rsplit('/').next().is_some_and(|name| NOTES.contains(&name)) => Place::Note,
+        None if is_note(path) => Place::Note,
         None => Place::Stranger,
     }
 }
@@ -121,7 +123,7 @@ impl Found {
                 .and_then(|port| u16::try_from(port).ok())
                 .map(|port| self.add(context.subject, Privilege::Port(port))),
             Sort::Hardening(closed) => {
-                let text = sort::written(value);
+                let text = value.to_string();
                 if !closed.contains(&text.as_str()) {
                     self.add(context.subject, Privilege::Hardening(format!("{key} = {text}")));
                 }
@@ -129,7 +131,7 @@ impl Found {
             }
             Sort::HardeningList(is_closed) => each(value, Value::as_str).map(|items| {
                 if !is_closed(&items) {
-                    let text = format!("{key} = {}", sort::written(value));
+                    let text = format!("{key} = {value}");
                     self.add(context.subject, Privilege::Hardening(text));
                 }
             }),
@@ -151,7 +153,7 @@ impl Found {
             one => std::slice::from_ref(one),
         };
         for item in items {
-            let text = item.as_str().map_or_else(|| sort::written(item), str::to_owned);
+            let text = item.as_str().map_or_else(|| item.to_string(), str::to_owned);
             self.add(context.subject, Privilege::HostSetting(format!("{key} {text}")));
         }
     }

@@ -5,8 +5,6 @@
 //! before a rollback, and a stricter reading would refuse it. A new key begins as strict as
 //! it may ever have to be.
 
-use serde_json::Value;
-
 use super::Privilege;
 
 /// How a key is judged.
@@ -190,9 +188,4 @@ fn filters_as_usual(items: &[&str]) -> bool {
 /// An empty list would restrict nothing.
 fn families_as_usual(items: &[&str]) -> bool {
     !items.is_empty() && items.iter().all(|item| ["AF_UNIX", "AF_INET", "AF_INET6"].contains(item))
-}
-
-/// A value as it stands in a file, in one line.
-pub(super) fn written(value: &Value) -> String {
-    value.to_string()
 }
